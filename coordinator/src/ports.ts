@@ -1,0 +1,255 @@
+/** What the coordinator's heart asks of the world. Every stateful part takes these as plain arguments. */
+
+import type {
+  AbandonReason,
+  Assignment,
+  ClientId,
+  Digest,
+  ErrorCode,
+  Evaluation,
+  Layout,
+  ModelPublished,
+  MonitoringEvent,
+  ParticipantCounts,
+  PhaseTiming,
+  RoundClosed,
+  RoundId,
+  TaskEnded,
+  TaskEndReason,
+  TaskId,
+  TaskPaused,
+  TaskSpec,
+  TaskState,
+} from "@tributary/protocol";
+
+/** Milliseconds since the Unix epoch, as `Date.now()` gives them. */
+export type Instant = number;
+
+export interface Timer {
+  cancel(): void;
+}
+
+/** The only source of time. */
+export interface Clock {
+  /** Wall clock: goes into records. */
+  now(): Instant;
+  /** Milliseconds that never jump: measures spans and deadlines. */
+  monotonicMs(): number;
+  /** Calls `run` once, after `delayMs`. Never keeps the process alive by itself. */
+  after(delayMs: number, run: () => void): Timer;
+}
+
+/** Cryptographically secure randomness. */
+export interface Random {
+  /** `count` fresh random bytes. */
+  bytes(count: number): Uint8Array;
+}
+
+/** Uniform numbers for choosing a cohort: secure in production, seeded in experiments. */
+export interface UniformSource {
+  /** A number in [0, 1). */
+  next(): number;
+}
+
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+// ---------------------------------------------------------------------------- records
+
+export interface TaskRecord {
+  readonly taskId: TaskId;
+  readonly spec: TaskSpec;
+  readonly layout: Layout;
+  readonly state: TaskState;
+  readonly endReason?: TaskEndReason;
+  readonly createdAt: Instant;
+}
+
+export interface ModelVersionRecord {
+  readonly taskId: TaskId;
+  readonly modelVersion: number;
+  /** Digest and size of the checkpoint frame in the blob store. */
+  readonly digest: Digest;
+  readonly bytes: number;
+  /** Round that made it; absent for version 0. */
+  readonly roundNumber?: number;
+  readonly createdAt: Instant;
+  /** Blob with the server optimizer's state after this version; absent where it has none. */
+  readonly optimizerState?: Digest;
+  readonly evaluation?: Evaluation;
+}
+
+export type RoundPhaseOpen = "selecting" | "reporting" | "aggregating";
+
+interface RoundRecordBase {
+  readonly roundId: RoundId;
+  readonly taskId: TaskId;
+  readonly roundNumber: number;
+  readonly baseModelVersion: number;
+  readonly openedAt: Instant;
+  readonly phases: readonly PhaseTiming[];
+  readonly participants: ParticipantCounts;
+  readonly rejections: Readonly<Partial<Record<ErrorCode, number>>>;
+  readonly updateBytes: number;
+}
+
+export interface OpenRoundRecord extends RoundRecordBase {
+  readonly phase: RoundPhaseOpen;
+}
+
+export interface CommittedRoundRecord extends RoundRecordBase {
+  readonly phase: "committed";
+  readonly modelVersion: number;
+  readonly endedAt: Instant;
+  readonly trainLoss?: number;
+  readonly evaluation?: Evaluation & { readonly modelVersion: number };
+  readonly epsilon?: number;
+}
+
+export interface AbandonedRoundRecord extends RoundRecordBase {
+  readonly phase: "abandoned";
+  readonly reason: AbandonReason;
+  readonly endedAt: Instant;
+}
+
+/** A finished or open round; a record holds only what is true in its phase. */
+export type RoundRecord = OpenRoundRecord | CommittedRoundRecord | AbandonedRoundRecord;
+
+/** How one Gaussian release is accounted. */
+export interface PrivacyCharge {
+  readonly mechanism: "gaussian";
+  /** z: standard deviation of the noise on the sum / clipping norm. */
+  readonly noiseMultiplier: number;
+  /** q of independent Poisson sampling; 1 claims no amplification. */
+  readonly samplingRate: number;
+}
+
+/**
+ * One charge to a task's budget. At most one per round: the event's id is the round's.
+ * reserved -> released (with the checkpoint) | void (provably nothing was released).
+ */
+export interface LedgerEvent {
+  readonly roundId: RoundId;
+  readonly taskId: TaskId;
+  readonly charge: PrivacyCharge;
+  readonly status: "reserved" | "released" | "void";
+  readonly reservedAt: Instant;
+}
+
+// ------------------------------------------------------------------------------ store
+
+export interface RoundCommit {
+  readonly round: CommittedRoundRecord;
+  readonly version: ModelVersionRecord;
+  /** Clients whose updates are in the version. */
+  readonly reported: readonly ClientId[];
+  /** Under differential privacy: the round's reserved ledger event becomes released. */
+  readonly releaseLedger: boolean;
+  /** Federated evaluation: belongs to the base version, which gets it in the same transaction. */
+  readonly baseEvaluation?: Evaluation;
+  /** Ends the task in the same transaction. */
+  readonly end?: TaskEndReason;
+}
+
+export interface RoundAbandonment {
+  readonly round: AbandonedRoundRecord;
+}
+
+/**
+ * Durable state. A call that resolved is on disk; each call is one transaction.
+ * Conformance suite: `test/conformance/store.ts`, run on every implementation.
+ */
+export interface Store extends AsyncDisposable {
+  /** @throws FederatedError TASK_EXISTS */
+  createTask(task: TaskRecord, initial: ModelVersionRecord): Promise<void>;
+  getTask(taskId: TaskId): Promise<TaskRecord | undefined>;
+  /** In order of creation. */
+  listTasks(): Promise<readonly TaskRecord[]>;
+  /** @throws FederatedError TASK_NOT_FOUND */
+  setTaskState(taskId: TaskId, state: TaskState, endReason?: TaskEndReason): Promise<void>;
+
+  /**
+   * Saves an open round: on opening, and with its cohort when it is selected. Saving it again
+   * replaces it; a `cohort` given once stays until the round ends.
+   * @throws FederatedError ROUND_CLOSED when the round has ended already
+   */
+  saveOpenRound(round: OpenRoundRecord, cohort?: readonly ClientId[]): Promise<void>;
+  /** The task's open round with its cohort (empty before selection). */
+  getOpenRound(
+    taskId: TaskId,
+  ): Promise<{ round: OpenRoundRecord; cohort: readonly ClientId[] } | undefined>;
+  /**
+   * Version, round, reports, ledger and end of task in one transaction.
+   * @throws FederatedError ROUND_CLOSED when the round has ended already, MALFORMED_MESSAGE when the
+   * version is not the next one
+   */
+  commitRound(commit: RoundCommit): Promise<void>;
+  /** Ends the round and turns a reserved ledger event of it into void. @throws ROUND_CLOSED */
+  abandonRound(abandonment: RoundAbandonment): Promise<void>;
+  getRound(roundId: RoundId): Promise<RoundRecord | undefined>;
+  /** Newest first; only rounds numbered below `before`. */
+  listRounds(
+    taskId: TaskId,
+    page: { before?: number; limit: number },
+  ): Promise<readonly RoundRecord[]>;
+  countRounds(taskId: TaskId): Promise<{ committed: number; abandoned: number; last: number }>;
+  /** Is the client's update part of the committed round? */
+  wasReported(roundId: RoundId, clientId: ClientId): Promise<boolean>;
+
+  getModelVersion(taskId: TaskId, modelVersion: number): Promise<ModelVersionRecord | undefined>;
+  latestModelVersion(taskId: TaskId): Promise<ModelVersionRecord | undefined>;
+  /** The newest version that has an evaluation. */
+  latestEvaluatedVersion(taskId: TaskId): Promise<ModelVersionRecord | undefined>;
+  /** Newest first; only versions below `before`. */
+  listModelVersions(
+    taskId: TaskId,
+    page: { before?: number; limit: number },
+  ): Promise<readonly ModelVersionRecord[]>;
+
+  /** Durable before it resolves. Reserving a round's event again changes nothing and is allowed. */
+  reserveLedger(event: LedgerEvent): Promise<void>;
+  /** Every event of the task, in order of reservation, void ones too. */
+  listLedger(taskId: TaskId): Promise<readonly LedgerEvent[]>;
+
+  /** The secret of this name, made by `create` the first time. Always the same afterwards. */
+  secret(name: string, create: () => Uint8Array): Promise<Uint8Array>;
+  /** Throws when the store cannot be written. */
+  check(): Promise<void>;
+}
+
+/** Content-addressed bytes: durable (fsync and rename) before `put` resolves. */
+export interface BlobStore {
+  put(bytes: Uint8Array): Promise<Digest>;
+  /** @throws FederatedError CHECKPOINT_CORRUPT when the bytes do not match their digest */
+  get(digest: Digest): Promise<Uint8Array | undefined>;
+}
+
+// --------------------------------------------------------------------------- adapters
+
+/** Messages to connected clients. Hints: a client that misses one learns the same at check-in. */
+export interface ClientGateway {
+  assign(clientId: ClientId, assignment: Assignment): void;
+  closeRound(clientIds: Iterable<ClientId>, message: RoundClosed): void;
+  publishModel(message: ModelPublished): void;
+  taskPaused(message: TaskPaused): void;
+  taskEnded(message: TaskEnded): void;
+}
+
+/** Where monitoring events go. Adds id and instant itself. */
+export interface EventSink {
+  emit(event: DomainEvent): void;
+}
+
+type WithoutStamp<T> = T extends unknown ? Omit<T, "id" | "at"> : never;
+/** A monitoring event before it gets its id and instant. */
+export type DomainEvent = WithoutStamp<MonitoringEvent>;
+
+/** Judges a model on data that the coordinator's operator holds. */
+export interface Evaluator {
+  /** Must stop soon after `signal` aborts. */
+  evaluate(weights: Float32Array, layout: Layout, signal: AbortSignal): Promise<Evaluation>;
+}

@@ -1,0 +1,314 @@
+/**
+ * Binary frames of checkpoint and update. All numbers little-endian.
+ *
+ *     offset  bytes  checkpoint             update
+ *     0       4      "TRCP"                 "TRUP"
+ *     4       1      format version, 1
+ *     5       1      encoding, 1 = float32
+ *     6       2      reserved, 0
+ *     8       4      u32 parameter count
+ *     12      4      u32 model version      u32 number of examples
+ *     16      32     layout digest, SHA-256
+ *     48      4      u32 0                  u32 bytes of the metrics (JSON, UTF-8)
+ *     52      4      u32 bytes of the payload
+ *     56      8      reserved, 0
+ *     64      n      metrics, padded with spaces to a multiple of 4
+ *     64 + n  …      payload: the flat vector in layout order
+ */
+
+import { digestFromBytes, digestToBytes } from "./digest.ts";
+import { FederatedError } from "./errors.ts";
+import type { EvaluationSums } from "./evaluation.ts";
+import type { Digest } from "./ids.ts";
+import type { Layout } from "./layout.ts";
+import type { EncodingName } from "./plan.ts";
+
+export const FRAME_VERSION = 1;
+export const FRAME_HEADER_BYTES = 64;
+/** Metrics above this are refused: enough for the sums of {@link MAX_CLASSES} classes. */
+export const MAX_METRICS_BYTES = 65_536;
+
+/** Encoding byte on the wire -> name. */
+export const ENCODINGS: Readonly<Record<number, EncodingName>> = { 1: "float32" };
+const ENCODING_BYTE: Readonly<Record<EncodingName, number>> = { float32: 1 };
+const BYTES_PER_PARAMETER: Readonly<Record<EncodingName, number>> = { float32: 4 };
+
+const MAGIC = { checkpoint: 0x50435254, update: 0x50555254 } as const; // "TRCP", "TRUP"
+
+export type FrameKind = keyof typeof MAGIC;
+
+/** What an update says besides its delta. Sums and means of one client: never published as they are. */
+export interface UpdateMetrics {
+  /** Mean training loss over the examples of the last epoch. */
+  readonly trainLoss?: number;
+  /** Sums of the received model on the local test split; only when the plan asks for them. */
+  readonly evaluation?: EvaluationSums;
+}
+
+export interface FrameHeader {
+  readonly kind: FrameKind;
+  readonly encoding: EncodingName;
+  readonly parameterCount: number;
+  /** Model version of a checkpoint, number of examples of an update. */
+  readonly count: number;
+  readonly layoutDigest: Digest;
+  readonly metricsBytes: number;
+  readonly payloadBytes: number;
+}
+
+export interface Checkpoint {
+  readonly modelVersion: number;
+  readonly weights: Float32Array;
+}
+
+export interface Update {
+  /** trained - received. */
+  readonly delta: Float32Array;
+  readonly numExamples: number;
+  readonly metrics: UpdateMetrics;
+}
+
+const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** Largest frame that a layout allows: what a server need accept and not a byte more. */
+export function maxFrameBytes(layout: Pick<Layout, "parameterCount">): number {
+  return FRAME_HEADER_BYTES + MAX_METRICS_BYTES + 4 * layout.parameterCount;
+}
+
+function encodeFrame(
+  kind: FrameKind,
+  layout: Layout,
+  count: number,
+  vector: Float32Array,
+  metrics: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  if (vector.length !== layout.parameterCount) {
+    throw new FederatedError(
+      "UPDATE_LAYOUT_MISMATCH",
+      `the vector has ${vector.length} elements, the layout ${layout.parameterCount}`,
+    );
+  }
+  if (!Number.isInteger(count) || count < 0 || count > 0xffffffff) {
+    throw new FederatedError("MALFORMED_MESSAGE", `${count} is not an unsigned 32-bit integer`);
+  }
+  const payloadBytes = 4 * vector.length;
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + metrics.length + payloadBytes);
+  const view = new DataView(frame.buffer);
+  view.setUint32(0, MAGIC[kind], true);
+  view.setUint8(4, FRAME_VERSION);
+  view.setUint8(5, ENCODING_BYTE.float32);
+  view.setUint32(8, vector.length, true);
+  view.setUint32(12, count, true);
+  frame.set(digestToBytes(layout.digest), 16);
+  view.setUint32(48, metrics.length, true);
+  view.setUint32(52, payloadBytes, true);
+  frame.set(metrics, FRAME_HEADER_BYTES);
+  writeFloat32(frame, FRAME_HEADER_BYTES + metrics.length, vector);
+  return frame;
+}
+
+function writeFloat32(target: Uint8Array, offset: number, vector: Float32Array): void {
+  if (LITTLE_ENDIAN) {
+    target.set(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength), offset);
+    return;
+  }
+  const view = new DataView(target.buffer, target.byteOffset);
+  for (let i = 0; i < vector.length; i++)
+    view.setFloat32(offset + 4 * i, vector[i] as number, true);
+}
+
+/** Little-endian float32 bytes -> a vector of its own memory. `bytes.length` must divide by 4. */
+export function float32FromBytes(bytes: Uint8Array): Float32Array<ArrayBuffer> {
+  const vector = new Float32Array(bytes.length / 4);
+  if (LITTLE_ENDIAN) {
+    new Uint8Array(vector.buffer).set(bytes);
+    return vector;
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let i = 0; i < vector.length; i++) vector[i] = view.getFloat32(4 * i, true);
+  return vector;
+}
+
+/** A model version as bytes. The same input gives the same bytes, and so the same digest. */
+export function encodeCheckpoint(layout: Layout, checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
+  const empty = new Uint8Array(0);
+  return encodeFrame("checkpoint", layout, checkpoint.modelVersion, checkpoint.weights, empty);
+}
+
+/** An update as bytes. */
+export function encodeUpdate(layout: Layout, update: Update): Uint8Array<ArrayBuffer> {
+  const json = new TextEncoder().encode(JSON.stringify(update.metrics));
+  const metrics = new Uint8Array(4 * Math.ceil(json.length / 4)).fill(0x20);
+  metrics.set(json);
+  if (metrics.length > MAX_METRICS_BYTES) {
+    throw new FederatedError(
+      "UPDATE_TOO_LARGE",
+      `metrics of ${metrics.length} bytes, at most ${MAX_METRICS_BYTES} are allowed`,
+    );
+  }
+  return encodeFrame("update", layout, update.numExamples, update.delta, metrics);
+}
+
+/**
+ * Reads and checks the first {@link FRAME_HEADER_BYTES} bytes.
+ * @throws FederatedError MALFORMED_MESSAGE for anything that is not a frame of this kind and version,
+ * UPDATE_TOO_LARGE for metrics over their limit
+ */
+export function decodeFrameHeader(bytes: Uint8Array, kind: FrameKind): FrameHeader {
+  if (bytes.length < FRAME_HEADER_BYTES) {
+    throw malformed(`a frame has at least ${FRAME_HEADER_BYTES} bytes, got ${bytes.length}`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEADER_BYTES);
+  if (view.getUint32(0, true) !== MAGIC[kind]) throw malformed(`not a ${kind} frame`);
+  const version = view.getUint8(4);
+  if (version !== FRAME_VERSION) {
+    throw malformed(`frame version ${version}, this end reads version ${FRAME_VERSION}`);
+  }
+  const encodingByte = view.getUint8(5);
+  const encoding = ENCODINGS[encodingByte];
+  if (encoding === undefined) throw malformed(`unknown encoding ${encodingByte}`);
+  const reserved = view.getUint16(6, true) | view.getUint32(56, true) | view.getUint32(60, true);
+  if (reserved !== 0) throw malformed("reserved bytes of the header are not zero");
+  const parameterCount = view.getUint32(8, true);
+  const metricsBytes = view.getUint32(48, true);
+  const payloadBytes = view.getUint32(52, true);
+  if (metricsBytes > MAX_METRICS_BYTES) {
+    throw new FederatedError(
+      "UPDATE_TOO_LARGE",
+      `metrics of ${metricsBytes} bytes, at most ${MAX_METRICS_BYTES} are allowed`,
+    );
+  }
+  if (metricsBytes % 4 !== 0 || (kind === "checkpoint" && metricsBytes !== 0)) {
+    throw malformed(`metrics of ${metricsBytes} bytes do not fit a ${kind} frame`);
+  }
+  if (payloadBytes !== parameterCount * BYTES_PER_PARAMETER[encoding]) {
+    throw malformed(`${payloadBytes} payload bytes do not hold ${parameterCount} ${encoding}`);
+  }
+  return {
+    kind,
+    encoding,
+    parameterCount,
+    count: view.getUint32(12, true),
+    layoutDigest: digestFromBytes(bytes.subarray(16, 48)),
+    metricsBytes,
+    payloadBytes,
+  };
+}
+
+/** @throws FederatedError UPDATE_LAYOUT_MISMATCH when the frame was made for another layout */
+export function assertLayout(header: FrameHeader, layout: Layout): void {
+  if (header.parameterCount !== layout.parameterCount) {
+    throw new FederatedError(
+      "UPDATE_LAYOUT_MISMATCH",
+      `the frame has ${header.parameterCount} parameters, the model ${layout.parameterCount}`,
+    );
+  }
+  if (header.layoutDigest !== layout.digest) {
+    throw new FederatedError(
+      "UPDATE_LAYOUT_MISMATCH",
+      `the frame's layout digest is ${header.layoutDigest}, the model's ${layout.digest}`,
+    );
+  }
+}
+
+/**
+ * Parses the metrics of an update. Only known fields, only finite numbers; counts must be whole.
+ * @throws FederatedError MALFORMED_MESSAGE
+ */
+export function decodeMetrics(bytes: Uint8Array): UpdateMetrics {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw malformed("the metrics of the update are not JSON");
+  }
+  if (!isPlainObject(value)) throw malformed("the metrics of the update must be an object");
+  refuseUnknownKeys(value, ["trainLoss", "evaluation"]);
+  const { trainLoss, evaluation } = value;
+  if (trainLoss !== undefined && !isFiniteNumber(trainLoss)) {
+    throw malformed("metrics.trainLoss must be a finite number");
+  }
+  return {
+    ...(trainLoss === undefined ? {} : { trainLoss }),
+    ...(evaluation === undefined ? {} : { evaluation: decodeEvaluationSums(evaluation) }),
+  };
+}
+
+function decodeEvaluationSums(value: unknown): EvaluationSums {
+  if (!isPlainObject(value)) throw malformed("metrics.evaluation must be an object");
+  const names = ["truePositives", "falsePositives", "falseNegatives"] as const;
+  refuseUnknownKeys(value, ["numExamples", "lossSum", ...names]);
+  const { numExamples, lossSum } = value;
+  if (!isCount(numExamples) || numExamples < 1) {
+    throw malformed("metrics.evaluation.numExamples must be a positive integer");
+  }
+  if (!isFiniteNumber(lossSum)) throw malformed("metrics.evaluation.lossSum must be finite");
+  const [truePositives, falsePositives, falseNegatives] = names.map((name) => {
+    const counts = value[name];
+    if (!Array.isArray(counts) || !counts.every(isCount)) {
+      throw malformed(`metrics.evaluation.${name} must be an array of counts`);
+    }
+    return counts as number[];
+  }) as [number[], number[], number[]];
+  if (
+    falsePositives.length !== truePositives.length ||
+    falseNegatives.length !== truePositives.length
+  ) {
+    throw malformed("metrics.evaluation has counts for different numbers of classes");
+  }
+  const total = (counts: number[]) => counts.reduce((sum, count) => sum + count, 0);
+  const classified = total(truePositives) + total(falseNegatives);
+  if (truePositives.length > 0 && classified !== numExamples) {
+    throw malformed(`metrics.evaluation counts ${classified} examples of ${numExamples}`);
+  }
+  return { numExamples, lossSum, truePositives, falsePositives, falseNegatives };
+}
+
+/**
+ * Decodes a whole update frame.
+ * @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH
+ */
+export function decodeUpdate(layout: Layout, frame: Uint8Array): Update {
+  const header = decodeFrameHeader(frame, "update");
+  assertLayout(header, layout);
+  assertLength(frame, header);
+  const payloadAt = FRAME_HEADER_BYTES + header.metricsBytes;
+  return {
+    delta: float32FromBytes(frame.subarray(payloadAt)),
+    numExamples: header.count,
+    metrics: decodeMetrics(frame.subarray(FRAME_HEADER_BYTES, payloadAt)),
+  };
+}
+
+/**
+ * Decodes a whole checkpoint frame.
+ * @throws FederatedError MALFORMED_MESSAGE, UPDATE_LAYOUT_MISMATCH
+ */
+export function decodeCheckpoint(layout: Layout, frame: Uint8Array): Checkpoint {
+  const header = decodeFrameHeader(frame, "checkpoint");
+  assertLayout(header, layout);
+  assertLength(frame, header);
+  return {
+    modelVersion: header.count,
+    weights: float32FromBytes(frame.subarray(FRAME_HEADER_BYTES)),
+  };
+}
+
+function assertLength(frame: Uint8Array, header: FrameHeader): void {
+  const expected = FRAME_HEADER_BYTES + header.metricsBytes + header.payloadBytes;
+  if (frame.length !== expected) {
+    throw malformed(`the header announces ${expected} bytes, the frame has ${frame.length}`);
+  }
+}
+
+const malformed = (message: string) => new FederatedError("MALFORMED_MESSAGE", message);
+const isFiniteNumber = (value: unknown): value is number => Number.isFinite(value);
+const isCount = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0;
+const isPlainObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+function refuseUnknownKeys(value: Record<string, unknown>, known: readonly string[]): void {
+  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  if (unknown !== undefined) throw malformed(`unknown field "${unknown.slice(0, 40)}" in metrics`);
+}

@@ -1,0 +1,15 @@
+/** The contract between coordinator and clients. No dependency, no I/O, no `eval`. */
+
+export * from "./version.ts";
+export * from "./ids.ts";
+export * from "./errors.ts";
+export * from "./digest.ts";
+export * from "./layout.ts";
+export * from "./vector.ts";
+export * from "./codec.ts";
+export * from "./plan.ts";
+export * from "./evaluation.ts";
+export * from "./task-spec.ts";
+export * from "./events.ts";
+export * from "./routes.ts";
+export * from "./resources.ts";

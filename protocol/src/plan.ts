@@ -1,0 +1,36 @@
+/** What a participant is asked to do: the training plan that travels with every assignment. */
+
+/** How the client's optimizer turns gradients into steps. */
+export type ClientOptimizer =
+  | { readonly kind: "sgd" }
+  | { readonly kind: "momentum"; readonly momentum: number }
+  | {
+      readonly kind: "adam";
+      readonly beta1: number;
+      readonly beta2: number;
+      readonly epsilon: number;
+    };
+
+/** How the payload of an update is encoded. */
+export type EncodingName = "float32";
+
+export interface TrainingPlan {
+  /** Passes over the local examples (E), an integer >= 1. */
+  readonly epochs: number;
+  /** Examples per step (B), an integer >= 1. */
+  readonly batchSize: number;
+  /** Step size of the client's optimizer, > 0. */
+  readonly learningRate: number;
+  readonly optimizer: ClientOptimizer;
+  /** FedProx: adds `proximalMu / 2 * |w - w_received|^2` to the loss (Li et al. 2020). 0 is FedAvg. */
+  readonly proximalMu: number;
+  /** L2 bound C on the delta, in the model's own units; the client clips to it, the server checks. */
+  readonly clippingNorm?: number;
+  /** Uses at most so many of the local examples. */
+  readonly maxExamples?: number;
+  /** Evaluate the received model on the local test split first, and report the sums. */
+  readonly evaluate: boolean;
+  readonly encoding: EncodingName;
+  /** Makes local shuffling repeatable. Absent: the client draws its own. */
+  readonly seed?: number;
+}

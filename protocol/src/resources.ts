@@ -1,0 +1,143 @@
+/** What the monitoring API answers. No client ids and no per-client data anywhere in it. */
+
+import type { ErrorCode } from "./errors.ts";
+import type { Evaluation } from "./evaluation.ts";
+import type { AbandonReason, CheckpointRef, TaskEndReason } from "./events.ts";
+import type { Digest, RoundId, TaskId } from "./ids.ts";
+import type { Layout } from "./layout.ts";
+import type { TaskSpec } from "./task-spec.ts";
+
+export type TaskState = "running" | "paused" | "ended";
+
+export interface TaskResource {
+  readonly taskId: TaskId;
+  readonly state: TaskState;
+  readonly endReason?: TaskEndReason;
+  readonly createdAt: string;
+  readonly spec: TaskSpec;
+  readonly layout: Layout;
+  readonly checkpoint: CheckpointRef;
+  /** Rounds that were committed. */
+  readonly roundsCommitted: number;
+  readonly roundsAbandoned: number;
+  /** Clients waiting for a round now. */
+  readonly clientsWaiting: number;
+  readonly currentRound?: RoundResource;
+  /** Evaluation of the newest version that has one. */
+  readonly evaluation?: Evaluation & { readonly modelVersion: number };
+  /** Instant before which no round starts: after a commit with a rest, or after an abandoned round. */
+  readonly nextRoundAt?: string;
+}
+
+export type RoundPhase = "selecting" | "reporting" | "aggregating" | "committed" | "abandoned";
+
+/** How the places in a round's cohort ended, or stand now. They add up to `selected`. */
+export interface ParticipantCounts {
+  readonly selected: number;
+  /** Counted in the aggregate. */
+  readonly reported: number;
+  /** Still expected (0 once the round has ended). */
+  readonly pending: number;
+  readonly declined: number;
+  /** Said goodbye during the round. */
+  readonly left: number;
+  /** Lost the connection and did not report. */
+  readonly disconnected: number;
+  /** Sent an update that was refused, and no good one after it. */
+  readonly rejected: number;
+  /** Connected, but silent until reports closed. */
+  readonly timedOut: number;
+}
+
+export interface PhaseTiming {
+  readonly phase: RoundPhase;
+  readonly startedAt: string;
+  readonly durationMs: number;
+}
+
+export interface RoundResource {
+  readonly roundId: RoundId;
+  readonly taskId: TaskId;
+  readonly roundNumber: number;
+  readonly phase: RoundPhase;
+  /** Only for an abandoned round. */
+  readonly reason?: AbandonReason;
+  /** The version that participants start from. */
+  readonly baseModelVersion: number;
+  /** Only for a committed round. */
+  readonly modelVersion?: number;
+  readonly openedAt: string;
+  readonly endedAt?: string;
+  /** Deadline of the phase that is open now. */
+  readonly deadlineAt?: string;
+  readonly phases: readonly PhaseTiming[];
+  readonly participants: ParticipantCounts;
+  /** Updates refused in this round, by error code. */
+  readonly rejections: Readonly<Partial<Record<ErrorCode, number>>>;
+  /** Bytes of accepted updates. */
+  readonly updateBytes: number;
+  /** Mean of the clients' training loss, weighted by examples; never under differential privacy. */
+  readonly trainLoss?: number;
+  /** Of the version this round made (central), or of its base version (federated). */
+  readonly evaluation?: Evaluation & { readonly modelVersion: number };
+  /** Epsilon spent by the task up to and with this round. */
+  readonly epsilon?: number;
+}
+
+export interface ModelResource extends CheckpointRef {
+  readonly taskId: TaskId;
+  /** Round that made it; absent for version 0. */
+  readonly roundNumber?: number;
+  readonly createdAt: string;
+  readonly layoutDigest: Digest;
+  readonly evaluation?: Evaluation;
+}
+
+export type PrivacyResource =
+  | { readonly taskId: TaskId; readonly mechanism: "none" }
+  | {
+      readonly taskId: TaskId;
+      readonly mechanism: "central";
+      readonly unit: "client";
+      readonly adjacency: "add-or-remove-one";
+      readonly noiseMultiplier: number;
+      readonly clippingNorm: number;
+      /** q that the accounting may use; 1 where the sampling gives no amplification. */
+      readonly samplingRate: number;
+      readonly accountant: "rdp";
+      readonly delta: number;
+      readonly maxEpsilon: number;
+      /** Of everything released or reserved so far. */
+      readonly epsilon: number;
+      /** Rounds released, with reserved ones. */
+      readonly rounds: number;
+      /** Rounds of this kind that the budget still covers. */
+      readonly roundsLeft: number;
+      /** The promise in words: unit, numbers, against whom, what is not protected. */
+      readonly statement: string;
+    };
+
+/** One page, newest first; `next` goes into `before` for the one after it. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next?: number;
+}
+
+interface EventBase<Type extends string, Data> {
+  /** Increases by one; resume with `Last-Event-ID`. */
+  readonly id: string;
+  readonly type: Type;
+  readonly at: string;
+  readonly taskId: TaskId;
+  readonly data: Data;
+}
+
+/** Live events of the monitoring API, as SSE with `event:` = type and `data:` = this as JSON. */
+export type MonitoringEvent =
+  | EventBase<"task:created", { readonly state: TaskState }>
+  | EventBase<"task:stateChanged", { readonly state: TaskState; readonly reason?: TaskEndReason }>
+  | EventBase<"round:phaseChanged", RoundResource>
+  | EventBase<"round:progress", RoundResource>
+  | EventBase<"model:published", ModelResource>;
+
+export type MonitoringEventType = MonitoringEvent["type"];

@@ -1,0 +1,50 @@
+/** HTTP routes: one pattern each, for the server to register and for clients to fill in. */
+
+type ParamNames<P extends string> = P extends `${string}:${infer Name}/${infer Rest}`
+  ? Name | ParamNames<Rest>
+  : P extends `${string}:${infer Name}`
+    ? Name
+    : never;
+
+type Params<P extends string> = { readonly [K in ParamNames<P>]: string | number };
+
+export interface Route<P extends string = string> {
+  /** As fastify takes it: `/v1/tasks/:taskId`. */
+  readonly pattern: P;
+  /** The path with its parameters filled in and escaped. */
+  readonly path: (...params: [ParamNames<P>] extends [never] ? [] : [Params<P>]) => string;
+}
+
+function route<const P extends string>(pattern: P): Route<P> {
+  return {
+    pattern,
+    path: (...[params]) =>
+      pattern.replace(/:([a-zA-Z]+)/g, (_, name: string) =>
+        encodeURIComponent(String((params as Record<string, string | number>)[name])),
+      ),
+  };
+}
+
+export const routes = {
+  tasks: route("/v1/tasks"),
+  task: route("/v1/tasks/:taskId"),
+  pauseTask: route("/v1/tasks/:taskId/pause"),
+  resumeTask: route("/v1/tasks/:taskId/resume"),
+  cancelTask: route("/v1/tasks/:taskId/cancel"),
+  rounds: route("/v1/tasks/:taskId/rounds"),
+  round: route("/v1/rounds/:roundId"),
+  update: route("/v1/rounds/:roundId/update"),
+  models: route("/v1/tasks/:taskId/models"),
+  /** JSON about one version; `latest` stands for the newest. */
+  model: route("/v1/tasks/:taskId/models/:modelVersion"),
+  /** The frame itself, by version or `latest`; answers with the digest as ETag. */
+  checkpoint: route("/v1/tasks/:taskId/checkpoints/:modelVersion"),
+  /** The frame by digest: immutable, cacheable for ever. */
+  checkpointByDigest: route("/v1/checkpoints/:digest"),
+  privacy: route("/v1/tasks/:taskId/privacy"),
+  events: route("/v1/events"),
+  livez: route("/livez"),
+  readyz: route("/readyz"),
+  metrics: route("/metrics"),
+  openapi: route("/openapi.json"),
+} as const;

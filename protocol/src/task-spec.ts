@@ -1,0 +1,154 @@
+/** A task as its author describes it: model, plan, strategy, privacy, schedule, end. */
+
+import type { TaskId } from "./ids.ts";
+import type { TensorSpec } from "./layout.ts";
+import type { TrainingPlan } from "./plan.ts";
+
+/** Who of the waiting clients takes part in a round. */
+export type SamplerSpec =
+  /** Every client that waits when the round starts. */
+  | { readonly kind: "all" }
+  /** `cohortSize` distinct clients, every subset equally likely. */
+  | {
+      readonly kind: "uniform";
+      readonly cohortSize: number;
+      /** Selects `ceil(cohortSize * (1 + overSelection))`, to make up for drop-outs. */
+      readonly overSelection: number;
+      /** Repeatable choice, for experiments without privacy. */
+      readonly seed?: number;
+    }
+  /** An independent coin for each waiting client, probability `samplingRate`; no top-up. */
+  | {
+      readonly kind: "poisson";
+      /** q in (0, 1]. */
+      readonly samplingRate: number;
+      /** Public size N of the population; q * N is the expected cohort. */
+      readonly population: number;
+      readonly seed?: number;
+    };
+
+export type Weighting =
+  | { readonly kind: "uniform" }
+  /** Weight = min(numExamples, cap). */
+  | { readonly kind: "byExamples"; readonly cap: number };
+
+/** How the coordinator applies the mean delta (Reddi et al. 2020, "Adaptive Federated Optimization"). */
+export type ServerOptimizerSpec =
+  | { readonly kind: "sgd"; readonly learningRate: number }
+  | { readonly kind: "momentum"; readonly learningRate: number; readonly momentum: number }
+  | {
+      readonly kind: "adagrad";
+      readonly learningRate: number;
+      readonly beta1: number;
+      /** Degree of adaptivity: added to the root of the second moment, > 0. */
+      readonly tau: number;
+    }
+  | {
+      readonly kind: "adam" | "yogi";
+      readonly learningRate: number;
+      readonly beta1: number;
+      readonly beta2: number;
+      readonly tau: number;
+    };
+
+export interface CentralPrivacy {
+  readonly mechanism: "central";
+  /** z: standard deviation of the noise on the sum, divided by the clipping norm. */
+  readonly noiseMultiplier: number;
+  readonly delta: number;
+  /** The task ends before the round that would exceed it. */
+  readonly maxEpsilon: number;
+}
+
+export interface ScheduleSpec {
+  /** Clients that must wait before a round selects; fewer are taken only at the deadline. */
+  readonly minClients: number;
+  /** Reports without which a round is abandoned. */
+  readonly minReports: number;
+  /** Longest wait for `minClients`. */
+  readonly selectionDeadlineMs: number;
+  /** Time from assignment to the last report. */
+  readonly reportWindowMs: number;
+  /** Longest aggregation, evaluation included. */
+  readonly aggregationDeadlineMs: number;
+  /** Rest between two rounds. */
+  readonly pauseBetweenRoundsMs: number;
+}
+
+export type TargetMetric = "accuracy" | "macroF1" | "loss";
+
+export interface StopSpec {
+  /** Ends after this many committed rounds. */
+  readonly maxRounds?: number;
+  /** Ends once accuracy or macroF1 is at least, or loss at most, `value`. */
+  readonly target?: { readonly metric: TargetMetric; readonly value: number };
+}
+
+export type EvaluationSpec =
+  | { readonly kind: "none" }
+  /** By an evaluator that the coordinator's operator registered under this name. */
+  | { readonly kind: "central"; readonly evaluator: string }
+  /** Clients evaluate the model they receive on a local split and report sums only. */
+  | { readonly kind: "federated" };
+
+interface TaskSpecBase {
+  readonly taskId: TaskId;
+  readonly description: string;
+  readonly model: { readonly tensors: readonly TensorSpec[] };
+  /** The plan without what the coordinator fills in itself. */
+  readonly plan: Omit<TrainingPlan, "clippingNorm" | "evaluate">;
+  readonly sampler: SamplerSpec;
+  readonly serverOptimizer: ServerOptimizerSpec;
+  readonly schedule: ScheduleSpec;
+  readonly stop: StopSpec;
+  readonly evaluation: EvaluationSpec;
+}
+
+/** A task whose rounds release the plain mean. */
+export interface PlainTaskSpec extends TaskSpecBase {
+  readonly privacy: { readonly mechanism: "none" };
+  readonly weighting: Weighting;
+  readonly clippingNorm?: number;
+}
+
+/** A task under user-level differential privacy: weights are uniform and every delta is clipped. */
+export interface PrivateTaskSpec extends TaskSpecBase {
+  readonly privacy: CentralPrivacy;
+  readonly weighting: { readonly kind: "uniform" };
+  readonly clippingNorm: number;
+}
+
+/** A complete task, every default filled in. */
+export type TaskSpec = PlainTaskSpec | PrivateTaskSpec;
+
+type AtLeast<T, K extends keyof T> = Partial<T> & Pick<T, K>;
+/** Makes the fields optional that have a default, in each member of a union. */
+type Optional<T, K extends PropertyKey> = T extends unknown
+  ? Omit<T, K> & Partial<Pick<T, K & keyof T>>
+  : never;
+
+/** A task as it may be written: everything that has a default may be left out. */
+export interface TaskSpecInput {
+  readonly taskId: string;
+  readonly description?: string;
+  readonly model: { readonly tensors: readonly TensorSpec[] };
+  readonly plan?: Partial<
+    Omit<TrainingPlan, "clippingNorm" | "evaluate" | "optimizer"> & {
+      readonly optimizer: Optional<
+        TrainingPlan["optimizer"],
+        "momentum" | "beta1" | "beta2" | "epsilon"
+      >;
+    }
+  >;
+  readonly sampler?: Optional<SamplerSpec, "overSelection">;
+  readonly weighting?: Weighting;
+  readonly serverOptimizer?: Optional<
+    ServerOptimizerSpec,
+    "learningRate" | "momentum" | "beta1" | "beta2" | "tau"
+  >;
+  readonly clippingNorm?: number;
+  readonly privacy?: { readonly mechanism: "none" } | CentralPrivacy;
+  readonly schedule?: AtLeast<ScheduleSpec, never>;
+  readonly stop?: StopSpec;
+  readonly evaluation?: EvaluationSpec;
+}

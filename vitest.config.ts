@@ -1,0 +1,35 @@
+import { defineConfig } from "vitest/config";
+
+/** Workspace packages are read from source, so that tests need no build. */
+const source = {
+  resolve: { conditions: ["@tributary/source"] },
+  ssr: { resolve: { conditions: ["@tributary/source"] } },
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        ...source,
+        test: {
+          name: "unit",
+          include: [
+            "{protocol,coordinator,client-sdk}/src/**/*.test.ts",
+            "examples/*/src/**/*.test.ts",
+          ],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        ...source,
+        test: {
+          name: "system",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/dist/**"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
