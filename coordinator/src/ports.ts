@@ -3,23 +3,34 @@
 import type {
   AbandonReason,
   Assignment,
+  CheckInReply,
   ClientId,
   Digest,
   ErrorCode,
   Evaluation,
+  HandshakeAuth,
   Layout,
   ModelPublished,
+  ModelResource,
   MonitoringEvent,
+  Page,
   ParticipantCounts,
   PhaseTiming,
+  PrivacyResource,
+  Receipt,
   RoundClosed,
   RoundId,
+  RoundResource,
+  TaskBrief,
   TaskEnded,
   TaskEndReason,
   TaskId,
   TaskPaused,
+  TaskResource,
   TaskSpec,
+  TaskSpecInput,
   TaskState,
+  UpdateMetrics,
 } from "@tributary/protocol";
 
 /** Milliseconds since the Unix epoch, as `Date.now()` gives them. */
@@ -252,4 +263,118 @@ export type DomainEvent = WithoutStamp<MonitoringEvent>;
 export interface Evaluator {
   /** Must stop soon after `signal` aborts. */
   evaluate(weights: Float32Array, layout: Layout, signal: AbortSignal): Promise<Evaluation>;
+}
+
+// ---------------------------------------------- what the adapters may ask of the heart
+
+export interface PageRequest {
+  /** Only items numbered below this one. */
+  readonly before?: number;
+  /** 1 to 200. */
+  readonly limit: number;
+}
+
+/** Tasks, their rounds and their budgets. `task/registry.ts`. */
+export interface TaskRegistry {
+  /**
+   * Creates and starts a task.
+   * @param initialWeights flat vector in layout order; zeros when absent
+   * @throws FederatedError CONFIG_INVALID with `details.faults` (every fault at once), TASK_EXISTS
+   */
+  create(spec: TaskSpecInput, initialWeights?: Float32Array): Promise<TaskResource>;
+  list(): Promise<readonly TaskResource[]>;
+  /** @throws FederatedError TASK_NOT_FOUND, as every call below */
+  get(taskId: TaskId): Promise<TaskResource>;
+  /** Lets the open round finish and starts no other. Pausing twice changes nothing. */
+  pause(taskId: TaskId): Promise<TaskResource>;
+  resume(taskId: TaskId): Promise<TaskResource>;
+  /** Abandons the open round and ends the task. */
+  cancel(taskId: TaskId): Promise<TaskResource>;
+  rounds(taskId: TaskId, page: PageRequest): Promise<Page<RoundResource>>;
+  /** @throws FederatedError ROUND_NOT_FOUND */
+  round(roundId: RoundId): Promise<RoundResource>;
+  privacy(taskId: TaskId): Promise<PrivacyResource>;
+}
+
+/** Versions of models and their bytes. `model/registry.ts`. */
+export interface ModelRegistry {
+  list(taskId: TaskId, page: PageRequest): Promise<Page<ModelResource>>;
+  /** @throws FederatedError TASK_NOT_FOUND, MODEL_NOT_FOUND */
+  get(taskId: TaskId, modelVersion: number | "latest"): Promise<ModelResource>;
+  /** The checkpoint frame, from memory where it is a recent one. @throws MODEL_NOT_FOUND */
+  checkpoint(digest: Digest): Promise<Uint8Array>;
+}
+
+/** A client's place in an open round, as its assignment token proves it. */
+export interface Participant {
+  readonly roundId: RoundId;
+  readonly taskId: TaskId;
+  readonly clientId: ClientId;
+}
+
+/** A decoded update whose frame was well-formed. The intake checks layout-sized, finite, clipped. */
+export interface ReceivedUpdate {
+  readonly digest: Digest;
+  readonly delta: Float32Array;
+  readonly numExamples: number;
+  readonly metrics: UpdateMetrics;
+  /** Bytes of the frame. */
+  readonly bytes: number;
+}
+
+/** Where updates are handed in. `round/intake.ts`. */
+export interface UpdateIntake {
+  /**
+   * Whom the token stands for, and what it may upload. Called before a byte of the body is read.
+   * @throws FederatedError UNAUTHENTICATED (no, wrong, expired or another round's token),
+   * ROUND_NOT_FOUND; a closed round is not an error here, since a retry may deserve a receipt
+   */
+  admit(
+    roundId: RoundId,
+    token: string | undefined,
+  ): Promise<{ participant: Participant; layout: Layout; maxBytes: number }>;
+  /**
+   * Counts the update, once.
+   * @throws FederatedError ROUND_CLOSED, NOT_IN_COHORT, UPDATE_CONFLICT, UPDATE_NOT_FINITE,
+   * UPDATE_LAYOUT_MISMATCH
+   */
+  report(participant: Participant, update: ReceivedUpdate): Promise<Receipt>;
+  /** Notes that an upload was refused before it reached `report`. */
+  refuse(participant: Participant, code: ErrorCode): void;
+}
+
+/** Everything a connected client may ask. `clients/desk.ts`; called by the socket transport. */
+export interface ClientDesk {
+  /** @throws FederatedError UNAUTHENTICATED */
+  authenticate(auth: HandshakeAuth): Promise<ClientId>;
+  /** @throws FederatedError TASK_NOT_FOUND, TASK_ENDED, PROTOCOL_VERSION_UNSUPPORTED */
+  checkIn(clientId: ClientId, taskId: TaskId, protocolVersion: number): Promise<CheckInReply>;
+  /** @throws FederatedError ROUND_CLOSED, NOT_IN_COHORT */
+  decline(clientId: ClientId, roundId: RoundId): Promise<void>;
+  leave(clientId: ClientId, taskId: TaskId): Promise<void>;
+  watch(taskId: TaskId, protocolVersion: number): Promise<TaskBrief>;
+  /** The client's last connection is gone. */
+  disconnected(clientId: ClientId): void;
+}
+
+/** Past and live monitoring events. `events/bus.ts`. */
+export interface EventFeed {
+  /**
+   * Calls `listener` for every event after `afterId` that is still remembered, then for each new one.
+   * @returns `complete: false` when events after `afterId` were forgotten already
+   */
+  subscribe(
+    listener: (event: MonitoringEvent) => void,
+    options?: { readonly afterId?: string },
+  ): { readonly complete: boolean; unsubscribe(): void };
+}
+
+/** Who may read and who may steer. `clients/auth.ts`. Bearer tokens without the word "Bearer". */
+export interface Authenticator {
+  /** @throws FederatedError UNAUTHENTICATED */
+  client(auth: HandshakeAuth): Promise<ClientId>;
+  /** Client token or admin token; anyone where neither is configured. @throws UNAUTHENTICATED */
+  reader(token: string | undefined): Promise<void>;
+  /** @throws FederatedError UNAUTHENTICATED without a token, FORBIDDEN with a wrong one */
+  admin(token: string | undefined): Promise<void>;
 }
