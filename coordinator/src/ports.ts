@@ -347,6 +347,8 @@ export interface UpdateIntake {
 export interface ClientDesk {
   /** @throws FederatedError UNAUTHENTICATED */
   authenticate(auth: HandshakeAuth): Promise<ClientId>;
+  /** The client's first connection is open. */
+  connected(clientId: ClientId): void;
   /** @throws FederatedError TASK_NOT_FOUND, TASK_ENDED, PROTOCOL_VERSION_UNSUPPORTED */
   checkIn(clientId: ClientId, taskId: TaskId, protocolVersion: number): Promise<CheckInReply>;
   /** @throws FederatedError ROUND_CLOSED, NOT_IN_COHORT */

@@ -96,7 +96,7 @@ export type AbandonReason =
   | "aggregationFailed"
   | "aggregationTimedOut"
   | "cancelled"
-  | "privacyBudgetExhausted";
+  | "paused";
 
 export type RoundClosed =
   | {

@@ -89,7 +89,11 @@ export type EvaluationSpec =
   /** By an evaluator that the coordinator's operator registered under this name. */
   | { readonly kind: "central"; readonly evaluator: string }
   /** Clients evaluate the model they receive on a local split and report sums only. */
-  | { readonly kind: "federated" };
+  | {
+      readonly kind: "federated";
+      /** Classes that the clients' counts run over; 0 where only the loss is meant. */
+      readonly numClasses: number;
+    };
 
 interface TaskSpecBase {
   readonly taskId: TaskId;

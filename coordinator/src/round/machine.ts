@@ -1,0 +1,269 @@
+/**
+ * The round as a pure state machine: `transition(state, event) -> { state, effects }`.
+ *
+ *     selecting -> reporting -> aggregating -> committed
+ *         \____________\____________\_______-> abandoned
+ *
+ * Events are hints, deadlines are truth: whatever is lost, a `tick` after the deadline moves the round.
+ */
+
+import type { AbandonReason, ClientId, RoundPhase } from "@tributary/protocol";
+
+import type {
+  EventOf,
+  ParticipantStatus,
+  Participants,
+  Reporting,
+  RoundEffect,
+  RoundEvent,
+  RoundEventType,
+  RoundState,
+  Selecting,
+  StateOf,
+  Step,
+} from "./state.ts";
+import { countStatus, participantsOf } from "./state.ts";
+
+type Cell<P extends RoundPhase, E extends RoundEventType> =
+  "ignored" | ((state: StateOf<P>, event: EventOf<E>) => Step);
+
+/** Every phase meets every event; a missing cell does not compile. */
+type Table = { readonly [P in RoundPhase]: { readonly [E in RoundEventType]: Cell<P, E> } };
+
+const TABLE: Table = {
+  selecting: {
+    clientsWaiting: (state, event) =>
+      event.count >= state.rules.minClients ? select(state) : stay(state),
+    cohortSelected: (state, event) => beginReporting(state, event),
+    reported: (state) => refuse(state, "NOT_IN_COHORT"),
+    rejected: "ignored",
+    declined: (state) => refuse(state, "NOT_IN_COHORT"),
+    departed: "ignored",
+    returned: "ignored",
+    tick: (state, event) => {
+      if (event.at < state.deadline) return stay(state);
+      return event.clientsWaiting >= state.rules.minReports
+        ? select(state)
+        : abandon(state, "tooFewClients");
+    },
+    committed: "ignored",
+    aggregationFailed: "ignored",
+    stopped: (state, event) => abandon(state, event.reason),
+  },
+  reporting: {
+    clientsWaiting: "ignored",
+    cohortSelected: "ignored",
+    reported: (state, event) => report(state, event),
+    rejected: (state, event) =>
+      mark(
+        state,
+        event.clientId,
+        { kind: "rejected", code: event.code },
+        ["pending", "disconnected", "rejected"],
+        event.at,
+      ),
+    declined: (state, event) =>
+      state.participants.has(event.clientId)
+        ? mark(state, event.clientId, { kind: "declined" }, WITHOUT_REPORT, event.at)
+        : refuse(state, "NOT_IN_COHORT"),
+    departed: (state, event) =>
+      mark(
+        state,
+        event.clientId,
+        { kind: event.how },
+        event.how === "left" ? WITHOUT_REPORT : ["pending"],
+        event.at,
+      ),
+    returned: (state, event) =>
+      mark(state, event.clientId, { kind: "pending" }, ["disconnected"], event.at),
+    tick: (state, event) =>
+      event.at < state.deadline ? stay(state) : closeReports(state, event.at),
+    committed: "ignored",
+    aggregationFailed: "ignored",
+    stopped: (state, event) =>
+      // A pause lets the work that clients have begun come to its end.
+      event.reason === "paused" ? stay(state) : abandon(state, event.reason),
+  },
+  aggregating: {
+    clientsWaiting: "ignored",
+    cohortSelected: "ignored",
+    reported: (state, event) => reportTooLate(state, event),
+    rejected: "ignored",
+    declined: (state) => refuse(state, "ROUND_CLOSED"),
+    departed: "ignored",
+    returned: "ignored",
+    tick: (state, event) =>
+      event.at < state.deadline
+        ? stay(state)
+        : withEffect({ type: "stopAggregation" }, abandon(state, "aggregationTimedOut")),
+    committed: (state, event) => ({
+      state: {
+        phase: "committed",
+        modelVersion: event.modelVersion,
+        participants: state.participants,
+      },
+      effects: [],
+    }),
+    aggregationFailed: (state) => abandon(state, "aggregationFailed"),
+    stopped: (state, event) =>
+      event.reason === "paused"
+        ? stay(state)
+        : withEffect({ type: "stopAggregation" }, abandon(state, event.reason)),
+  },
+  committed: {
+    clientsWaiting: "ignored",
+    cohortSelected: "ignored",
+    reported: (state, event) => reportTooLate(state, event),
+    rejected: "ignored",
+    declined: (state) => refuse(state, "ROUND_CLOSED"),
+    departed: "ignored",
+    returned: "ignored",
+    tick: "ignored",
+    committed: "ignored",
+    aggregationFailed: "ignored",
+    stopped: "ignored",
+  },
+  abandoned: {
+    clientsWaiting: "ignored",
+    cohortSelected: "ignored",
+    // What was counted is lost with the round: even a participant that reported hears so.
+    reported: (state) => refuse(state, "ROUND_CLOSED"),
+    rejected: "ignored",
+    declined: (state) => refuse(state, "ROUND_CLOSED"),
+    departed: "ignored",
+    returned: "ignored",
+    tick: "ignored",
+    // A commit that won the race against the deadline cannot happen: see `stopAggregation`.
+    committed: "ignored",
+    aggregationFailed: "ignored",
+    stopped: "ignored",
+  },
+};
+
+const WITHOUT_REPORT = ["pending", "disconnected", "rejected"] as const;
+
+/** The next state and what must be done. Never throws, never changes its arguments. */
+export function transition(state: RoundState, event: RoundEvent): Step {
+  // The table's type relates each cell to its row and column; TypeScript cannot follow the look-up.
+  const cell = TABLE[state.phase][event.type] as
+    "ignored" | ((state: RoundState, event: RoundEvent) => Step);
+  return cell === "ignored" ? stay(state) : cell(state, event);
+}
+
+const stay = (state: RoundState): Step => ({ state, effects: [] });
+
+const select = (state: Selecting): Step => ({ state, effects: [{ type: "selectCohort" }] });
+
+const refuse = (
+  state: RoundState,
+  code: Extract<RoundEffect, { type: "refuse" }>["code"],
+): Step => ({ state, effects: [{ type: "refuse", code }] });
+
+const withEffect = (first: RoundEffect, step: Step): Step => ({
+  state: step.state,
+  effects: [first, ...step.effects],
+});
+
+function abandon(state: RoundState, reason: AbandonReason): Step {
+  return {
+    state: { phase: "abandoned", reason, participants: participantsOf(state) },
+    effects: [{ type: "abandon", reason }],
+  };
+}
+
+function beginReporting(state: Selecting, event: EventOf<"cohortSelected">): Step {
+  if (event.cohort.length < Math.max(1, state.rules.minReports)) {
+    return abandon(state, "tooFewClients");
+  }
+  const participants = new Map<ClientId, ParticipantStatus>();
+  for (const clientId of event.cohort) participants.set(clientId, { kind: "pending" });
+  return {
+    state: {
+      phase: "reporting",
+      rules: state.rules,
+      deadline: event.at + state.rules.reportWindowMs,
+      participants,
+    },
+    effects: [{ type: "assign", cohort: event.cohort }],
+  };
+}
+
+function report(state: Reporting, event: EventOf<"reported">): Step {
+  const status = state.participants.get(event.clientId);
+  if (status === undefined) return refuse(state, "NOT_IN_COHORT");
+  // The deadline holds even when its timer is late.
+  if (event.at >= state.deadline && status.kind !== "reported") {
+    return withEffect({ type: "refuse", code: "ROUND_CLOSED" }, closeReports(state, event.at));
+  }
+  switch (status.kind) {
+    case "declined":
+    case "left":
+      return refuse(state, "ROUND_CLOSED");
+    case "reported":
+      return status.digest === event.digest
+        ? { state, effects: [{ type: "acknowledgeDuplicate" }] }
+        : refuse(state, "UPDATE_CONFLICT");
+    case "pending":
+    case "disconnected":
+    case "rejected": {
+      const counted = replace(state, event.clientId, { kind: "reported", digest: event.digest });
+      return withEffect({ type: "accumulate" }, closeWhenDone(counted, event.at));
+    }
+  }
+}
+
+function reportTooLate(
+  state: StateOf<"aggregating" | "committed">,
+  event: EventOf<"reported">,
+): Step {
+  const status = state.participants.get(event.clientId);
+  if (status?.kind !== "reported") return refuse(state, "ROUND_CLOSED");
+  return status.digest === event.digest
+    ? { state, effects: [{ type: "acknowledgeDuplicate" }] }
+    : refuse(state, "UPDATE_CONFLICT");
+}
+
+function replace(state: Reporting, clientId: ClientId, status: ParticipantStatus): Reporting {
+  const participants: Participants = new Map(state.participants).set(clientId, status);
+  return { ...state, participants };
+}
+
+/** Changes a participant's status if it is one of `from`; then asks whether anyone is left. */
+function mark(
+  state: Reporting,
+  clientId: ClientId,
+  status: ParticipantStatus,
+  from: readonly ParticipantStatus["kind"][],
+  at: number,
+): Step {
+  const current = state.participants.get(clientId);
+  if (current === undefined || !from.includes(current.kind)) return stay(state);
+  return closeWhenDone(replace(state, clientId, status), at);
+}
+
+/** Ends the phase early when the goal is reached or nobody is left to wait for. */
+function closeWhenDone(state: Reporting, at: number): Step {
+  const goal = Math.min(state.rules.goal ?? Infinity, state.participants.size);
+  const done =
+    countStatus(state.participants, "reported") >= goal ||
+    countStatus(state.participants, "pending") === 0;
+  return done ? closeReports(state, at) : stay(state);
+}
+
+function closeReports(state: Reporting, at: number): Step {
+  if (countStatus(state.participants, "reported") < Math.max(1, state.rules.minReports)) {
+    return abandon(state, "tooFewReports");
+  }
+  const silent = [...state.participants]
+    .filter(([, status]) => ["pending", "disconnected", "rejected"].includes(status.kind))
+    .map(([clientId]) => clientId);
+  return {
+    state: {
+      phase: "aggregating",
+      rules: state.rules,
+      deadline: at + state.rules.aggregationDeadlineMs,
+      participants: state.participants,
+    },
+    effects: [{ type: "closeReports", clientIds: silent }, { type: "aggregate" }],
+  };
+}

@@ -1,0 +1,158 @@
+/** The states of one round, and the events that move it. Pure data; `machine.ts` has the table. */
+
+import type { AbandonReason, ClientId, Digest, ErrorCode, RoundPhase } from "@tributary/protocol";
+
+/** Milliseconds of a clock that never jumps back. */
+export type Tick = number;
+
+/** How one place in the cohort stands. Only `pending` is waited for. */
+export type ParticipantStatus =
+  | { readonly kind: "pending" }
+  /** Gone without a word; may come back and report until reports close. */
+  | { readonly kind: "disconnected" }
+  | { readonly kind: "reported"; readonly digest: Digest }
+  | { readonly kind: "rejected"; readonly code: ErrorCode }
+  | { readonly kind: "declined" }
+  | { readonly kind: "left" };
+
+export type Participants = ReadonlyMap<ClientId, ParticipantStatus>;
+
+/** The numbers that a round is held to. */
+export interface RoundRules {
+  /** Waiting clients that start the selection before its deadline. */
+  readonly minClients: number;
+  /** Reports without which the round is abandoned. */
+  readonly minReports: number;
+  /** Reports that end the reporting phase early; absent: all of the cohort. */
+  readonly goal?: number;
+  readonly selectionDeadlineMs: number;
+  readonly reportWindowMs: number;
+  readonly aggregationDeadlineMs: number;
+}
+
+export interface Selecting {
+  readonly phase: "selecting";
+  readonly rules: RoundRules;
+  readonly deadline: Tick;
+}
+
+export interface Reporting {
+  readonly phase: "reporting";
+  readonly rules: RoundRules;
+  readonly deadline: Tick;
+  readonly participants: Participants;
+}
+
+export interface Aggregating {
+  readonly phase: "aggregating";
+  readonly rules: RoundRules;
+  readonly deadline: Tick;
+  readonly participants: Participants;
+}
+
+export interface Committed {
+  readonly phase: "committed";
+  readonly modelVersion: number;
+  readonly participants: Participants;
+}
+
+export interface Abandoned {
+  readonly phase: "abandoned";
+  readonly reason: AbandonReason;
+  readonly participants: Participants;
+}
+
+export type RoundState = Selecting | Reporting | Aggregating | Committed | Abandoned;
+export type StateOf<P extends RoundPhase> = Extract<RoundState, { phase: P }>;
+
+/** Every event carries the instant at which it is handled. */
+export type RoundEvent =
+  | { readonly type: "clientsWaiting"; readonly at: Tick; readonly count: number }
+  | { readonly type: "cohortSelected"; readonly at: Tick; readonly cohort: readonly ClientId[] }
+  | {
+      readonly type: "reported";
+      readonly at: Tick;
+      readonly clientId: ClientId;
+      readonly digest: Digest;
+    }
+  | {
+      readonly type: "rejected";
+      readonly at: Tick;
+      readonly clientId: ClientId;
+      readonly code: ErrorCode;
+    }
+  | { readonly type: "declined"; readonly at: Tick; readonly clientId: ClientId }
+  | {
+      readonly type: "departed";
+      readonly at: Tick;
+      readonly clientId: ClientId;
+      readonly how: "left" | "disconnected";
+    }
+  | { readonly type: "returned"; readonly at: Tick; readonly clientId: ClientId }
+  /** Time has passed; the state's own deadline says whether that matters. */
+  | { readonly type: "tick"; readonly at: Tick; readonly clientsWaiting: number }
+  | { readonly type: "committed"; readonly at: Tick; readonly modelVersion: number }
+  | { readonly type: "aggregationFailed"; readonly at: Tick }
+  | { readonly type: "stopped"; readonly at: Tick; readonly reason: "cancelled" | "paused" };
+
+export type RoundEventType = RoundEvent["type"];
+export type EventOf<T extends RoundEventType> = Extract<RoundEvent, { type: T }>;
+
+/** What the engine must do after a transition, in order. */
+export type RoundEffect =
+  /** Draw a cohort from the waiting clients and answer with `cohortSelected`. */
+  | { readonly type: "selectCohort" }
+  /** Save the cohort durably, then send the assignments. */
+  | { readonly type: "assign"; readonly cohort: readonly ClientId[] }
+  /** Add the update at hand to the aggregate. */
+  | { readonly type: "accumulate" }
+  /** The update at hand is counted already. */
+  | { readonly type: "acknowledgeDuplicate" }
+  /** Answer the message at hand with an error. */
+  | {
+      readonly type: "refuse";
+      readonly code: "ROUND_CLOSED" | "NOT_IN_COHORT" | "UPDATE_CONFLICT";
+    }
+  /** Tell those who have not reported that it is too late. */
+  | { readonly type: "closeReports"; readonly clientIds: readonly ClientId[] }
+  /** Make, save and announce the next version; answer with `committed` or `aggregationFailed`. */
+  | { readonly type: "aggregate" }
+  /** Stop an aggregation under way; it must not commit any more. */
+  | { readonly type: "stopAggregation" }
+  /** Save the end of the round and tell the cohort. */
+  | { readonly type: "abandon"; readonly reason: AbandonReason };
+
+export interface Step {
+  readonly state: RoundState;
+  readonly effects: readonly RoundEffect[];
+}
+
+/** A new round. */
+export function openRound(rules: RoundRules, at: Tick): Selecting {
+  return { phase: "selecting", rules, deadline: at + rules.selectionDeadlineMs };
+}
+
+/**
+ * A round that was open when the coordinator stopped. Its sums are gone with the process, so every
+ * place in the cohort is pending again, with a full report window: clients send the same bytes again.
+ */
+export function reopenRound(rules: RoundRules, cohort: readonly ClientId[], at: Tick): Reporting {
+  return {
+    phase: "reporting",
+    rules,
+    deadline: at + rules.reportWindowMs,
+    participants: new Map(cohort.map((clientId) => [clientId, { kind: "pending" }])),
+  };
+}
+
+export const participantsOf = (state: RoundState): Participants =>
+  state.phase === "selecting" ? new Map() : state.participants;
+
+export const deadlineOf = (state: RoundState): Tick | undefined =>
+  state.phase === "committed" || state.phase === "abandoned" ? undefined : state.deadline;
+
+export function countStatus(participants: Participants, kind: ParticipantStatus["kind"]): number {
+  let count = 0;
+  for (const status of participants.values()) if (status.kind === kind) count += 1;
+  return count;
+}
