@@ -46,7 +46,7 @@ const TABLE: Table = {
         ? select(state)
         : abandon(state, "tooFewClients");
     },
-    committed: "ignored",
+    versionMade: "ignored",
     aggregationFailed: "ignored",
     stopped: (state, event) => abandon(state, event.reason),
   },
@@ -78,7 +78,7 @@ const TABLE: Table = {
       mark(state, event.clientId, { kind: "pending" }, ["disconnected"], event.at),
     tick: (state, event) =>
       event.at < state.deadline ? stay(state) : closeReports(state, event.at),
-    committed: "ignored",
+    versionMade: "ignored",
     aggregationFailed: "ignored",
     stopped: (state, event) =>
       // A pause lets the work that clients have begun come to its end.
@@ -96,13 +96,13 @@ const TABLE: Table = {
       event.at < state.deadline
         ? stay(state)
         : withEffect({ type: "stopAggregation" }, abandon(state, "aggregationTimedOut")),
-    committed: (state, event) => ({
+    versionMade: (state, event) => ({
       state: {
         phase: "committed",
         modelVersion: event.modelVersion,
         participants: state.participants,
       },
-      effects: [],
+      effects: [{ type: "commit", modelVersion: event.modelVersion }],
     }),
     aggregationFailed: (state) => abandon(state, "aggregationFailed"),
     stopped: (state, event) =>
@@ -119,7 +119,7 @@ const TABLE: Table = {
     departed: "ignored",
     returned: "ignored",
     tick: "ignored",
-    committed: "ignored",
+    versionMade: "ignored",
     aggregationFailed: "ignored",
     stopped: "ignored",
   },
@@ -133,8 +133,8 @@ const TABLE: Table = {
     departed: "ignored",
     returned: "ignored",
     tick: "ignored",
-    // A commit that won the race against the deadline cannot happen: see `stopAggregation`.
-    committed: "ignored",
+    // A version that comes after the deadline is dropped: nothing of it was saved or announced.
+    versionMade: "ignored",
     aggregationFailed: "ignored",
     stopped: "ignored",
   },

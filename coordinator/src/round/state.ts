@@ -91,7 +91,7 @@ export type RoundEvent =
   | { readonly type: "returned"; readonly at: Tick; readonly clientId: ClientId }
   /** Time has passed; the state's own deadline says whether that matters. */
   | { readonly type: "tick"; readonly at: Tick; readonly clientsWaiting: number }
-  | { readonly type: "committed"; readonly at: Tick; readonly modelVersion: number }
+  | { readonly type: "versionMade"; readonly at: Tick; readonly modelVersion: number }
   | { readonly type: "aggregationFailed"; readonly at: Tick }
   | { readonly type: "stopped"; readonly at: Tick; readonly reason: "cancelled" | "paused" };
 
@@ -115,8 +115,10 @@ export type RoundEffect =
     }
   /** Tell those who have not reported that it is too late. */
   | { readonly type: "closeReports"; readonly clientIds: readonly ClientId[] }
-  /** Make, save and announce the next version; answer with `committed` or `aggregationFailed`. */
+  /** Make the next version; answer with `versionMade` or `aggregationFailed`. */
   | { readonly type: "aggregate" }
+  /** Save round and version in one transaction, then announce them. */
+  | { readonly type: "commit"; readonly modelVersion: number }
   /** Stop an aggregation under way; it must not commit any more. */
   | { readonly type: "stopAggregation" }
   /** Save the end of the round and tell the cohort. */

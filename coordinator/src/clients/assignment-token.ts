@@ -1,0 +1,78 @@
+/**
+ * Assignment tokens: an HMAC-SHA256 (RFC 2104) over client, round and expiry, so that the bearer of one
+ * can hand in exactly one participant's update and the coordinator need not remember it.
+ */
+
+import type { ClientId, RoundId } from "@tributary/protocol";
+import { FederatedError, isClientId, isRoundId } from "@tributary/protocol";
+
+import type { Instant } from "../ports.ts";
+
+export interface AssignmentClaims {
+  readonly roundId: RoundId;
+  readonly clientId: ClientId;
+  readonly expiresAt: Instant;
+}
+
+export interface AssignmentTokens {
+  sign(claims: AssignmentClaims): Promise<string>;
+  /**
+   * The client that the token admits to the round.
+   * @throws FederatedError UNAUTHENTICATED for no token, a forged or expired one, or another round's
+   */
+  verify(token: string | undefined, roundId: RoundId, now: Instant): Promise<ClientId>;
+}
+
+/** @param secret 32 bytes that only the coordinator knows and keeps over restarts */
+export async function createAssignmentTokens(secret: Uint8Array): Promise<AssignmentTokens> {
+  const key = await crypto.subtle.importKey(
+    "raw",
+    secret as Uint8Array<ArrayBuffer>,
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["sign", "verify"],
+  );
+  const text = new TextEncoder();
+  return {
+    sign: async ({ roundId, clientId, expiresAt }) => {
+      const body = `${roundId}~${clientId}~${expiresAt}`;
+      const mac = await crypto.subtle.sign("HMAC", key, text.encode(body));
+      return `${body}~${toBase64Url(new Uint8Array(mac))}`;
+    },
+    verify: async (token, roundId, now) => {
+      const [round, client, expiry, mac, ...rest] = token?.split("~") ?? [];
+      if (!isRoundId(round) || !isClientId(client) || mac === undefined || rest.length > 0) {
+        throw refusal("the update needs the assignment's token as its bearer token");
+      }
+      const body = text.encode(`${round}~${client}~${expiry ?? ""}`);
+      // WebCrypto compares in constant time.
+      const genuine = await crypto.subtle.verify("HMAC", key, fromBase64Url(mac), body);
+      if (!genuine) throw refusal("the assignment token is not genuine");
+      if (round !== roundId) {
+        throw refusal(`the assignment token is for round ${round}, not for ${roundId}`);
+      }
+      if (!(now < Number(expiry))) throw refusal("the assignment token has expired");
+      return client;
+    },
+  };
+}
+
+const refusal = (message: string) => new FederatedError("UNAUTHENTICATED", message);
+
+function toBase64Url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+}
+
+/** What is not base64url becomes no bytes at all, which no MAC equals. */
+function fromBase64Url(value: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Uint8Array.from(atob(value.replaceAll("-", "+").replaceAll("_", "/")), (c) =>
+      c.charCodeAt(0),
+    );
+  } catch {
+    return new Uint8Array(0);
+  }
+}

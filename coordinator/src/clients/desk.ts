@@ -1,0 +1,60 @@
+/** The desk at which connected clients speak: check in, decline, leave, watch. */
+
+import type { ClientId, TaskId } from "@tributary/protocol";
+import { FederatedError, parseRoundId, SUPPORTED_PROTOCOL_VERSIONS } from "@tributary/protocol";
+
+import type { Authenticator, ClientDesk } from "../ports.ts";
+import type { RoundEngine } from "../round/engine.ts";
+
+export interface DeskDeps {
+  readonly authenticator: Authenticator;
+  readonly engineOf: (taskId: TaskId) => RoundEngine | undefined;
+  readonly engines: () => readonly RoundEngine[];
+}
+
+/** The desk, and who is connected to it. */
+export interface FrontDesk extends ClientDesk {
+  isConnected(clientId: ClientId): boolean;
+  connectedClients(): number;
+}
+
+export function createClientDesk(deps: DeskDeps): FrontDesk {
+  const present = new Set<ClientId>();
+  const requireEngine = (taskId: TaskId): RoundEngine => {
+    const engine = deps.engineOf(taskId);
+    if (engine === undefined) throw new FederatedError("TASK_NOT_FOUND", `no task "${taskId}"`);
+    return engine;
+  };
+  return {
+    isConnected: (clientId) => present.has(clientId),
+    connectedClients: () => present.size,
+    authenticate: (auth) => deps.authenticator.client(auth),
+    connected: (clientId) => void present.add(clientId),
+    disconnected: (clientId) => {
+      present.delete(clientId);
+      for (const engine of deps.engines()) engine.disconnected(clientId);
+    },
+    checkIn: async (clientId, taskId, protocolVersion) => {
+      assertVersion(protocolVersion);
+      return requireEngine(taskId).checkIn(clientId);
+    },
+    decline: async (clientId, roundId) => {
+      const { taskId, roundNumber } = parseRoundId(roundId);
+      await requireEngine(taskId).decline(clientId, roundNumber);
+    },
+    leave: async (clientId, taskId) => requireEngine(taskId).leave(clientId),
+    watch: async (taskId, protocolVersion) => {
+      assertVersion(protocolVersion);
+      return requireEngine(taskId).brief();
+    },
+  };
+}
+
+function assertVersion(version: number): void {
+  if (SUPPORTED_PROTOCOL_VERSIONS.includes(version)) return;
+  throw new FederatedError(
+    "PROTOCOL_VERSION_UNSUPPORTED",
+    `the client speaks protocol version ${version}, this coordinator ` +
+      `${SUPPORTED_PROTOCOL_VERSIONS.join(", ")}; use a matching @tributary/client-sdk`,
+  );
+}

@@ -1,0 +1,112 @@
+/** Versions of models, and their checkpoint frames: encoded once, recent ones served from memory. */
+
+import type { CheckpointRef, Digest, ModelResource } from "@tributary/protocol";
+import { decodeFrameHeader, FederatedError, routes } from "@tributary/protocol";
+
+import type { BlobStore, ModelRegistry, ModelVersionRecord, Store } from "../ports.ts";
+
+export interface ModelRegistryDeps {
+  readonly store: Store;
+  readonly blobs: BlobStore;
+}
+
+/** The registry with the side that only the coordinator itself may use. */
+export interface ModelShelf extends ModelRegistry {
+  /** Makes a frame durable and keeps it in memory. */
+  save(frame: Uint8Array): Promise<Digest>;
+}
+
+/** @param options.keepInMemory recent frames to serve from memory; the others are read from disk */
+export function createModelRegistry(
+  { store, blobs }: ModelRegistryDeps,
+  options: { readonly keepInMemory: number },
+): ModelShelf {
+  const recent = new Map<Digest, Uint8Array>();
+
+  const remember = (digest: Digest, frame: Uint8Array) => {
+    recent.delete(digest);
+    recent.set(digest, frame);
+    for (const oldest of recent.keys()) {
+      if (recent.size <= options.keepInMemory) break;
+      recent.delete(oldest);
+    }
+  };
+
+  const requireTask = async (taskId: ModelVersionRecord["taskId"]) => {
+    const task = await store.getTask(taskId);
+    if (task === undefined) throw new FederatedError("TASK_NOT_FOUND", `no task "${taskId}"`);
+    return task;
+  };
+
+  return {
+    save: async (frame) => {
+      const digest = await blobs.put(frame);
+      remember(digest, frame);
+      return digest;
+    },
+    list: async (taskId, page) => {
+      const { layout } = await requireTask(taskId);
+      const versions = await store.listModelVersions(taskId, page);
+      const last = versions.at(-1);
+      return {
+        items: versions.map((version) => modelResource(version, layout.digest)),
+        ...(last !== undefined && versions.length === page.limit && last.modelVersion > 0
+          ? { next: last.modelVersion }
+          : {}),
+      };
+    },
+    get: async (taskId, modelVersion) => {
+      const { layout } = await requireTask(taskId);
+      const version =
+        modelVersion === "latest"
+          ? await store.latestModelVersion(taskId)
+          : await store.getModelVersion(taskId, modelVersion);
+      if (version === undefined) {
+        throw new FederatedError(
+          "MODEL_NOT_FOUND",
+          `task "${taskId}" has no model version ${modelVersion}`,
+        );
+      }
+      return modelResource(version, layout.digest);
+    },
+    checkpoint: async (digest) => {
+      const frame = recent.get(digest) ?? (await blobs.get(digest));
+      // The blob store holds optimizer states too; those are not for the network.
+      if (frame === undefined || !isCheckpointFrame(frame)) {
+        throw new FederatedError("MODEL_NOT_FOUND", `no checkpoint with digest ${digest}`);
+      }
+      remember(digest, frame);
+      return frame;
+    },
+  };
+}
+
+function isCheckpointFrame(frame: Uint8Array): boolean {
+  try {
+    decodeFrameHeader(frame, "checkpoint");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Where the bytes of a version are. */
+export function checkpointRef(version: ModelVersionRecord): CheckpointRef {
+  return {
+    modelVersion: version.modelVersion,
+    digest: version.digest,
+    bytes: version.bytes,
+    url: routes.checkpointByDigest.path({ digest: version.digest }),
+  };
+}
+
+export function modelResource(version: ModelVersionRecord, layoutDigest: Digest): ModelResource {
+  return {
+    ...checkpointRef(version),
+    taskId: version.taskId,
+    ...(version.roundNumber === undefined ? {} : { roundNumber: version.roundNumber }),
+    createdAt: new Date(version.createdAt).toISOString(),
+    layoutDigest,
+    ...(version.evaluation === undefined ? {} : { evaluation: version.evaluation }),
+  };
+}

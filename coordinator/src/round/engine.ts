@@ -1,0 +1,724 @@
+/**
+ * One serial engine per task: events in, effects out. It alone changes the phase of a round, in `apply`.
+ *
+ * It is crash-only: whatever fails while an effect is carried out (the store above all), the engine
+ * forgets the open round and loads the task again from the store, as after a restart.
+ */
+
+import type {
+  Assignment,
+  CheckInReply,
+  ClientId,
+  ErrorCode,
+  EvaluationSums,
+  Receipt,
+  RoundResource,
+  TaskBrief,
+  TaskEndReason,
+} from "@tributary/protocol";
+import {
+  addEvaluationSums,
+  decodeCheckpoint,
+  FederatedError,
+  maxFrameBytes,
+  roundIdOf,
+  routes,
+  summarizeEvaluation,
+} from "@tributary/protocol";
+
+import type { Aggregator } from "../aggregation/aggregator.ts";
+import { createFedAvg } from "../aggregation/fed-avg.ts";
+import type { AssignmentTokens } from "../clients/assignment-token.ts";
+import { createWaitingRoom } from "../clients/waiting-room.ts";
+import { checkpointRef, modelResource } from "../model/registry.ts";
+import type {
+  ClientGateway,
+  EventSink,
+  Instant,
+  OpenRoundRecord,
+  Participant,
+  ReceivedUpdate,
+  TaskRecord,
+  Timer,
+  UniformSource,
+} from "../ports.ts";
+import { affordsNextRound, epsilonSpent } from "./budget.ts";
+import { createMailbox } from "./mailbox.ts";
+import type { CommitFacts, RoundBook } from "./progress.ts";
+import { createRoundBook, roundResource } from "./progress.ts";
+import type { CurrentModel, ReleaseDeps } from "./release.ts";
+import { loadModel, makeVersion } from "./release.ts";
+import { selectCohort } from "./sampler.ts";
+import { endReason, nextMove, rulesOf } from "./schedule.ts";
+import type { RoundEffect, RoundEvent, RoundState, Tick } from "./state.ts";
+import { deadlineOf, openRound, participantsOf, reopenRound } from "./state.ts";
+import { transition } from "./machine.ts";
+
+export interface EngineDeps extends ReleaseDeps {
+  readonly gateway: ClientGateway;
+  readonly events: EventSink;
+  readonly tokens: AssignmentTokens;
+  /** The coins of cohort selection for one round: secure, or seeded where the task asks for it. */
+  readonly uniformFor: (task: TaskRecord, roundNumber: number) => UniformSource;
+  readonly isConnected: (clientId: ClientId) => boolean;
+}
+
+export interface EngineOptions {
+  /** A participant that lost its connection is waited for so long. */
+  readonly disconnectGraceMs: number;
+  /** First rest after an abandoned round; doubles with each one in a row, up to 32 times it. */
+  readonly abandonedRetryMs: number;
+}
+
+export interface EngineSnapshot {
+  readonly task: TaskRecord;
+  readonly clientsWaiting: number;
+  readonly currentRound?: RoundResource;
+  readonly nextRoundAt?: Instant;
+}
+
+export interface RoundEngine {
+  snapshot(): EngineSnapshot;
+  brief(): TaskBrief;
+  checkIn(clientId: ClientId): Promise<CheckInReply>;
+  decline(clientId: ClientId, roundNumber: number): Promise<void>;
+  leave(clientId: ClientId): Promise<void>;
+  disconnected(clientId: ClientId): void;
+  report(participant: Participant, update: ReceivedUpdate): Promise<Receipt>;
+  refuse(participant: Participant, code: ErrorCode): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  cancel(): Promise<void>;
+  /** Lets an aggregation under way finish for at most `graceMs`; the open round stays open on disk. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** An open round: its state, its book and its sums. */
+interface OpenRound {
+  state: RoundState;
+  readonly book: RoundBook;
+  readonly aggregator: Aggregator;
+  trainLossSum: number;
+  trainLossExamples: number;
+  evaluation: EvaluationSums | undefined;
+  aggregation: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
+  /** What `versionMade` announces and `commit` saves. */
+  made: CurrentModel | undefined;
+}
+
+/** What a transition answers to the message that caused it. */
+type Answer = "counted" | "duplicate" | Extract<RoundEffect, { type: "refuse" }>["code"];
+
+const DAY_MS = 86_400_000;
+const PROGRESS_INTERVAL_MS = 200;
+
+/** Loads the task from the store, re-opens its open round, and starts. */
+export async function startRoundEngine(
+  deps: EngineDeps,
+  initial: TaskRecord,
+  options: EngineOptions,
+): Promise<RoundEngine> {
+  const { clock, events, gateway, logger, store } = deps;
+  const mailbox = createMailbox();
+  const waiting = createWaitingRoom();
+  const rules = rulesOf(initial.spec);
+  const { taskId, spec, layout } = initial;
+
+  let task = initial;
+  let current: CurrentModel;
+  let roundsCommitted = 0;
+  let lastRoundNumber = 0;
+  let affordable = true;
+  let open: OpenRound | undefined;
+  let restUntil: Tick = 0;
+  let abandonedInARow = 0;
+  let broken = false;
+  let stopped = false;
+  let alarm: Timer | undefined;
+  let progressDue: Timer | undefined;
+  const graceTimers = new Set<Timer>();
+
+  // ------------------------------------------------------------- loading and failing
+
+  async function load(): Promise<void> {
+    const record = await store.getTask(taskId);
+    const version = await store.latestModelVersion(taskId);
+    if (record === undefined || version === undefined) {
+      throw new FederatedError("TASK_NOT_FOUND", `the store has lost task "${taskId}"`);
+    }
+    task = record;
+    current = await loadModel(
+      deps,
+      task,
+      version,
+      (frame) => decodeCheckpoint(layout, frame).weights,
+    );
+    const counts = await store.countRounds(taskId);
+    roundsCommitted = counts.committed;
+    lastRoundNumber = counts.last;
+    affordable = affordsNextRound(spec, await store.listLedger(taskId));
+    const left = await store.getOpenRound(taskId);
+    if (left !== undefined) await reopen(left.round, left.cohort);
+    broken = false;
+  }
+
+  async function reopen(record: OpenRoundRecord, cohort: readonly ClientId[]): Promise<void> {
+    const at = clock.monotonicMs();
+    const state = cohort.length === 0 ? openRound(rules, at) : reopenRound(rules, cohort, at);
+    open = beginRound(state, createRoundBook(record, record));
+    logger.info({ roundId: record.roundId, cohort: cohort.length }, "the open round is open again");
+    emitRound("round:phaseChanged");
+    await sendAssignments(cohort);
+  }
+
+  function beginRound(state: RoundState, book: RoundBook): OpenRound {
+    book.enterPhase(state.phase, clock.now(), clock.monotonicMs());
+    return {
+      state,
+      book,
+      aggregator: createFedAvg({
+        parameterCount: layout.parameterCount,
+        weighting: spec.weighting,
+        ...(spec.clippingNorm === undefined ? {} : { clippingNorm: spec.clippingNorm }),
+      }),
+      trainLossSum: 0,
+      trainLossExamples: 0,
+      evaluation: undefined,
+      aggregation: undefined,
+      made: undefined,
+    };
+  }
+
+  /** Runs `job` alone, then looks for the next thing to do. A failure of the store breaks the engine. */
+  function post<T>(job: () => Promise<T>): Promise<T> {
+    return mailbox.post(async () => {
+      if (stopped) throw unavailable("the coordinator is stopping");
+      if (broken) throw unavailable(`task "${taskId}" waits for its storage`);
+      try {
+        const result = await job();
+        await advance();
+        return result;
+      } catch (error) {
+        if (error instanceof Refusal) throw error.error;
+        fail(error);
+        throw unavailable(`task "${taskId}" had a failure and is loading again`);
+      }
+    });
+  }
+
+  function fail(error: unknown): void {
+    logger.error({ taskId, error }, "the task's engine failed; it loads again from the store");
+    open?.aggregation?.abort.abort();
+    open = undefined;
+    broken = true;
+    setAlarm(options.abandonedRetryMs, () =>
+      mailbox.post(async () => {
+        if (stopped) return;
+        try {
+          await load();
+          await advance();
+        } catch (again) {
+          fail(again);
+        }
+      }),
+    );
+  }
+
+  const unavailable = (message: string) =>
+    new FederatedError("UNAVAILABLE", message, { retryAfterMs: options.abandonedRetryMs });
+
+  // ------------------------------------------------------------------ time and schedule
+
+  function setAlarm(delayMs: number, run: () => Promise<unknown>): void {
+    alarm?.cancel();
+    alarm = clock.after(Math.max(0, delayMs), () => void run().catch(() => undefined));
+  }
+
+  /** Opens, ends or waits for the next round, and sets the alarm for the next deadline. */
+  async function advance(): Promise<void> {
+    alarm?.cancel();
+    for (;;) {
+      const now = clock.monotonicMs();
+      if (open !== undefined) {
+        const deadline = deadlineOf(open.state);
+        if (deadline !== undefined) setAlarm(deadline - now, () => post(tick));
+        return;
+      }
+      const move = nextMove({
+        taskState: task.state,
+        clientsWaiting: waiting.size,
+        now,
+        restUntil,
+        affordable,
+      });
+      if (move.kind === "idle") return;
+      if (move.kind === "rest")
+        return setAlarm(move.until - now, () => post(async () => undefined));
+      if (move.kind === "end") await endTask(move.reason);
+      else await openNextRound();
+    }
+  }
+
+  const tick = async () => {
+    await apply({ type: "tick", at: clock.monotonicMs(), clientsWaiting: waiting.size });
+  };
+
+  async function openNextRound(): Promise<void> {
+    lastRoundNumber += 1;
+    const book = createRoundBook({
+      roundId: roundIdOf(taskId, lastRoundNumber),
+      taskId,
+      roundNumber: lastRoundNumber,
+      baseModelVersion: current.version.modelVersion,
+      openedAt: clock.now(),
+    });
+    const round = beginRound(openRound(rules, clock.monotonicMs()), book);
+    await store.saveOpenRound(book.openRecord(round.state));
+    open = round;
+    emitRound("round:phaseChanged");
+    await hintWaiting();
+  }
+
+  const hintWaiting = () =>
+    apply({ type: "clientsWaiting", at: clock.monotonicMs(), count: waiting.size });
+
+  // --------------------------------------------------------------------- the one funnel
+
+  /** Moves the open round and carries out the effects, in order. Answers the message at hand. */
+  async function apply(event: RoundEvent, update?: ReceivedUpdate): Promise<Answer | undefined> {
+    const round = open;
+    if (round === undefined) return undefined;
+    const before = round.state;
+    const step = transition(before, event);
+    round.state = step.state;
+    const changed = before.phase !== step.state.phase;
+    if (changed) round.book.enterPhase(step.state.phase, clock.now(), clock.monotonicMs());
+    let answer: Answer | undefined;
+    let record: RoundResource | undefined;
+    for (const effect of step.effects) {
+      switch (effect.type) {
+        case "selectCohort":
+          await selectNow(round);
+          break;
+        case "assign":
+          await store.saveOpenRound(round.book.openRecord(round.state), effect.cohort);
+          for (const clientId of effect.cohort) waiting.remove(clientId);
+          await sendAssignments(effect.cohort);
+          break;
+        case "accumulate":
+          if (update !== undefined) accumulate(round, update);
+          answer = "counted";
+          break;
+        case "acknowledgeDuplicate":
+          answer = "duplicate";
+          break;
+        case "refuse":
+          answer = effect.code;
+          break;
+        case "closeReports":
+          gateway.closeRound(effect.clientIds, {
+            taskId,
+            roundId: round.book.identity.roundId,
+            outcome: "reportsClosed",
+          });
+          break;
+        case "aggregate":
+          startAggregation(round);
+          break;
+        case "stopAggregation":
+          round.aggregation?.abort.abort();
+          break;
+        case "commit":
+          record = await commit(round);
+          break;
+        case "abandon":
+          record = await abandon(round);
+          break;
+      }
+    }
+    if (changed) emitRound("round:phaseChanged", record);
+    else if (step.state !== before) emitProgress();
+    return answer;
+  }
+
+  async function selectNow(round: OpenRound): Promise<void> {
+    const uniform = deps.uniformFor(task, round.book.identity.roundNumber);
+    const { cohort } = selectCohort(spec.sampler, waiting.all(), uniform);
+    await apply({ type: "cohortSelected", at: clock.monotonicMs(), cohort });
+  }
+
+  // ------------------------------------------------------------------------ assignments
+
+  async function sendAssignments(cohort: readonly ClientId[]): Promise<void> {
+    for (const clientId of cohort) {
+      const assignment = await assignmentFor(clientId);
+      if (assignment !== undefined) gateway.assign(clientId, assignment);
+    }
+  }
+
+  /** The client's place in the open round, if it has one that is still worth something. */
+  async function assignmentFor(clientId: ClientId): Promise<Assignment | undefined> {
+    const round = open;
+    if (round === undefined) return undefined;
+    const status = participantsOf(round.state).get(clientId)?.kind;
+    const reported = status === "reported";
+    const mayReport =
+      round.state.phase === "reporting" && (status === "pending" || status === "disconnected");
+    const waitsForCommit = round.state.phase === "reporting" || round.state.phase === "aggregating";
+    if (!mayReport && !(reported && waitsForCommit)) return undefined;
+    const { roundId, roundNumber } = round.book.identity;
+    const timeLeftMs = Math.max(0, (deadlineOf(round.state) ?? 0) - clock.monotonicMs());
+    const now = clock.now();
+    const { seed, ...plan } = spec.plan;
+    return {
+      taskId,
+      roundId,
+      roundNumber,
+      plan: {
+        ...plan,
+        // Another order of the examples in every round, repeatable all the same.
+        ...(seed === undefined ? {} : { seed: mixSeed(seed, roundNumber) }),
+        ...(spec.clippingNorm === undefined ? {} : { clippingNorm: spec.clippingNorm }),
+        evaluate: spec.evaluation.kind === "federated",
+      },
+      checkpoint: checkpointRef(current.version),
+      update: {
+        url: routes.update.path({ roundId }),
+        token: await deps.tokens.sign({ roundId, clientId, expiresAt: now + timeLeftMs + DAY_MS }),
+        maxBytes: maxFrameBytes(layout),
+      },
+      deadlineAt: new Date(now + timeLeftMs).toISOString(),
+      timeLeftMs,
+      reported,
+    };
+  }
+
+  const brief = (): TaskBrief => ({
+    taskId,
+    layout,
+    checkpoint: checkpointRef(current.version),
+    paused: task.state === "paused",
+  });
+
+  // ------------------------------------------------------------------------ aggregation
+
+  function accumulate(round: OpenRound, update: ReceivedUpdate): void {
+    round.aggregator.add(update);
+    round.book.countBytes(update.bytes);
+    const { trainLoss, evaluation } = update.metrics;
+    if (trainLoss !== undefined) {
+      round.trainLossSum += trainLoss * update.numExamples;
+      round.trainLossExamples += update.numExamples;
+    }
+    if (evaluation !== undefined) {
+      round.evaluation =
+        round.evaluation === undefined
+          ? evaluation
+          : addEvaluationSums(round.evaluation, evaluation);
+    }
+  }
+
+  function startAggregation(round: OpenRound): void {
+    const abort = new AbortController();
+    const run = async () => {
+      let made: CurrentModel | undefined;
+      try {
+        const { identity } = round.book;
+        made = await makeVersion(deps, task, current, identity, round.aggregator, abort.signal);
+      } catch (error) {
+        if (!abort.signal.aborted) logger.error({ taskId, error }, "the aggregation failed");
+      }
+      await post(async () => {
+        // The round may have been abandoned meanwhile, or another one may be open.
+        if (open !== round || abort.signal.aborted) return;
+        round.made = made;
+        const at = clock.monotonicMs();
+        await apply(
+          made === undefined
+            ? { type: "aggregationFailed", at }
+            : { type: "versionMade", at, modelVersion: made.version.modelVersion },
+        );
+      });
+    };
+    round.aggregation = { abort, done: run().catch(() => undefined) };
+  }
+
+  async function commit(round: OpenRound): Promise<RoundResource> {
+    const { made, book } = round;
+    if (made === undefined) throw new Error("a round was committed without a version");
+    const { identity } = book;
+    const { version } = made;
+    const baseEvaluation =
+      round.evaluation === undefined
+        ? undefined
+        : summarizeEvaluation(round.evaluation, "federated");
+    const evaluation = version.evaluation ?? baseEvaluation;
+    const evaluatedVersion =
+      version.evaluation === undefined ? identity.baseModelVersion : version.modelVersion;
+    const end = endReason(spec.stop, roundsCommitted + 1, evaluation);
+    // The ledger has this round's event as reserved, so the sum is what it will be once released.
+    const ledger = spec.privacy.mechanism === "none" ? [] : await store.listLedger(taskId);
+    const epsilon = epsilonSpent(spec, ledger);
+    const trainLoss = round.trainLossSum / round.trainLossExamples;
+    const facts: CommitFacts = {
+      modelVersion: version.modelVersion,
+      endedAt: clock.now(),
+      // A mean over clients that is not paid for is not released.
+      ...(Number.isFinite(trainLoss) && spec.privacy.mechanism === "none" ? { trainLoss } : {}),
+      ...(evaluation === undefined
+        ? {}
+        : { evaluation: { ...evaluation, modelVersion: evaluatedVersion } }),
+      ...(epsilon === undefined ? {} : { epsilon }),
+    };
+    const record = book.committedRecord(round.state, facts);
+    const participants = [...participantsOf(round.state)];
+    await store.commitRound({
+      round: record,
+      version,
+      reported: participants
+        .filter(([, status]) => status.kind === "reported")
+        .map(([clientId]) => clientId),
+      releaseLedger: spec.privacy.mechanism !== "none",
+      ...(baseEvaluation === undefined ? {} : { baseEvaluation }),
+      ...(end === undefined ? {} : { end }),
+    });
+    // From here on the version exists: only now may anybody hear of it.
+    open = undefined;
+    current = made;
+    roundsCommitted += 1;
+    abandonedInARow = 0;
+    restUntil = clock.monotonicMs() + spec.schedule.pauseBetweenRoundsMs;
+    affordable = affordsNextRound(spec, ledger);
+    gateway.closeRound(
+      participants.map(([clientId]) => clientId),
+      {
+        taskId,
+        roundId: identity.roundId,
+        outcome: "committed",
+        modelVersion: version.modelVersion,
+      },
+    );
+    gateway.publishModel({ taskId, checkpoint: checkpointRef(version) });
+    events.emit({ type: "model:published", taskId, data: modelResource(version, layout.digest) });
+    if (end !== undefined) announceEnd(end);
+    return roundResource(record);
+  }
+
+  async function abandon(round: OpenRound): Promise<RoundResource> {
+    if (round.state.phase !== "abandoned") throw new Error("only an abandoned round is abandoned");
+    const { reason } = round.state;
+    const record = round.book.abandonedRecord(round.state, clock.now());
+    await store.abandonRound({ round: record });
+    open = undefined;
+    if (reason !== "paused") {
+      restUntil =
+        clock.monotonicMs() + options.abandonedRetryMs * 2 ** Math.min(5, abandonedInARow);
+      abandonedInARow += 1;
+    }
+    logger.warn({ roundId: record.roundId, reason }, "the round was abandoned");
+    gateway.closeRound(participantsOf(round.state).keys(), {
+      taskId,
+      roundId: record.roundId,
+      outcome: "abandoned",
+      reason,
+    });
+    return roundResource(record);
+  }
+
+  // ----------------------------------------------------------------------- task's state
+
+  async function endTask(reason: TaskEndReason): Promise<void> {
+    await store.setTaskState(taskId, "ended", reason);
+    announceEnd(reason);
+  }
+
+  function announceEnd(reason: TaskEndReason): void {
+    task = { ...task, state: "ended", endReason: reason };
+    for (const clientId of waiting.all()) waiting.remove(clientId);
+    logger.info({ taskId, reason }, "the task has ended");
+    gateway.taskEnded({ taskId, reason });
+    events.emit({ type: "task:stateChanged", taskId, data: { state: "ended", reason } });
+  }
+
+  async function setPaused(paused: boolean): Promise<void> {
+    const state = paused ? "paused" : "running";
+    requireNotEnded();
+    if (task.state === state) return;
+    await store.setTaskState(taskId, state);
+    task = { ...task, state };
+    if (paused) await apply({ type: "stopped", at: clock.monotonicMs(), reason: "paused" });
+    gateway.taskPaused({ taskId, paused });
+    events.emit({ type: "task:stateChanged", taskId, data: { state } });
+  }
+
+  function requireNotEnded(): void {
+    if (task.state === "ended") {
+      throw new Refusal(
+        "TASK_ENDED",
+        `task "${taskId}" has ended: ${task.endReason ?? "cancelled"}`,
+      );
+    }
+  }
+
+  // ------------------------------------------------------------------------- monitoring
+
+  function snapshotRound(): RoundResource | undefined {
+    if (open === undefined) return undefined;
+    const deadline = deadlineOf(open.state);
+    return roundResource(
+      open.book.openRecord(open.state),
+      deadline === undefined ? undefined : clock.now() + deadline - clock.monotonicMs(),
+    );
+  }
+
+  function emitRound(type: "round:phaseChanged" | "round:progress", ended?: RoundResource): void {
+    const data = ended ?? snapshotRound();
+    if (data !== undefined) events.emit({ type, taskId, data });
+  }
+
+  /** A burst of reports becomes one event. */
+  function emitProgress(): void {
+    progressDue ??= clock.after(PROGRESS_INTERVAL_MS, () => {
+      progressDue = undefined;
+      emitRound("round:progress");
+    });
+  }
+
+  // ---------------------------------------------------------------------------- reports
+
+  async function reportNow(participant: Participant, update: ReceivedUpdate): Promise<Receipt> {
+    const { roundId, clientId } = participant;
+    if (open?.book.identity.roundId !== roundId) return receiptOfEndedRound(participant);
+    const answer = await apply(
+      { type: "reported", at: clock.monotonicMs(), clientId, digest: update.digest },
+      update,
+    );
+    if (answer === "counted" || answer === "duplicate") {
+      return { roundId, status: "accepted", duplicate: answer === "duplicate" };
+    }
+    throw new Refusal(answer ?? "ROUND_CLOSED", REFUSALS[answer ?? "ROUND_CLOSED"](roundId));
+  }
+
+  /** A retry after the commit learns that its update is in; everything else came too late. */
+  async function receiptOfEndedRound({ roundId, clientId }: Participant): Promise<Receipt> {
+    const round = await store.getRound(roundId);
+    if (round?.phase === "committed" && (await store.wasReported(roundId, clientId))) {
+      const { modelVersion } = round;
+      return { roundId, status: "committed", duplicate: true, modelVersion };
+    }
+    throw new Refusal("ROUND_CLOSED", REFUSALS.ROUND_CLOSED(roundId));
+  }
+
+  const placeOf = (roundNumber: number) =>
+    open?.book.identity.roundNumber === roundNumber ? open : undefined;
+
+  await load();
+  await mailbox.post(advance);
+
+  return {
+    brief,
+    snapshot: () => {
+      const currentRound = snapshotRound();
+      const restMs = restUntil - clock.monotonicMs();
+      return {
+        task,
+        clientsWaiting: waiting.size,
+        ...(currentRound === undefined ? {} : { currentRound }),
+        ...(restMs > 0 && task.state === "running" ? { nextRoundAt: clock.now() + restMs } : {}),
+      };
+    },
+    checkIn: (clientId) =>
+      post(async () => {
+        requireNotEnded();
+        await apply({ type: "returned", at: clock.monotonicMs(), clientId });
+        let assignment = await assignmentFor(clientId);
+        if (assignment === undefined) {
+          waiting.add(clientId);
+          if (open === undefined) await advance();
+          else await hintWaiting();
+          assignment = await assignmentFor(clientId);
+        }
+        return { clientId, task: brief(), ...(assignment === undefined ? {} : { assignment }) };
+      }),
+    decline: (clientId, roundNumber) =>
+      post(async () => {
+        if (placeOf(roundNumber) === undefined) {
+          throw new Refusal("ROUND_CLOSED", REFUSALS.ROUND_CLOSED(roundIdOf(taskId, roundNumber)));
+        }
+        const answer = await apply({ type: "declined", at: clock.monotonicMs(), clientId });
+        if (answer === "NOT_IN_COHORT" || answer === "ROUND_CLOSED") {
+          throw new Refusal(answer, REFUSALS[answer](roundIdOf(taskId, roundNumber)));
+        }
+      }),
+    leave: (clientId) =>
+      post(async () => {
+        waiting.remove(clientId);
+        await apply({ type: "departed", at: clock.monotonicMs(), clientId, how: "left" });
+      }),
+    disconnected: (clientId) => {
+      waiting.remove(clientId);
+      if (open === undefined || !participantsOf(open.state).has(clientId)) return;
+      const timer = clock.after(options.disconnectGraceMs, () => {
+        graceTimers.delete(timer);
+        if (deps.isConnected(clientId)) return;
+        const gone = {
+          type: "departed",
+          at: clock.monotonicMs(),
+          clientId,
+          how: "disconnected",
+        } as const;
+        post(async () => void (await apply(gone))).catch(() => undefined);
+      });
+      graceTimers.add(timer);
+    },
+    report: (participant, update) => post(() => reportNow(participant, update)),
+    refuse: (participant, code) =>
+      post(async () => {
+        if (open?.book.identity.roundId !== participant.roundId) return;
+        open.book.countRejection(code);
+        const { clientId } = participant;
+        await apply({ type: "rejected", at: clock.monotonicMs(), clientId, code });
+      }),
+    pause: () => post(() => setPaused(true)),
+    resume: () => post(() => setPaused(false)),
+    cancel: () =>
+      post(async () => {
+        requireNotEnded();
+        await apply({ type: "stopped", at: clock.monotonicMs(), reason: "cancelled" });
+        await endTask("cancelled");
+      }),
+    stop: async (graceMs) => {
+      const aggregation = open?.aggregation;
+      if (aggregation !== undefined) {
+        const patience = new Promise<void>((resolve) => void clock.after(graceMs, resolve));
+        await Promise.race([aggregation.done, patience]);
+      }
+      stopped = true;
+      open?.aggregation?.abort.abort();
+      await mailbox.idle();
+      for (const timer of [alarm, progressDue, ...graceTimers]) timer?.cancel();
+    },
+  };
+}
+
+/** An answer to one message, not a failure of the engine. */
+class Refusal extends Error {
+  readonly error: FederatedError;
+  constructor(code: ErrorCode, message: string) {
+    super(message);
+    this.error = new FederatedError(code, message);
+  }
+}
+
+const REFUSALS = {
+  ROUND_CLOSED: (roundId: string) =>
+    `round ${roundId} takes no more reports; check in for the next one`,
+  NOT_IN_COHORT: (roundId: string) => `this client was not selected for round ${roundId}`,
+  UPDATE_CONFLICT: (roundId: string) =>
+    `another update of this client is already counted in round ${roundId}`,
+} as const;
+
+/** A 32-bit seed of its own for each round. */
+export function mixSeed(seed: number, roundNumber: number): number {
+  return (Math.imul(seed, 0x9e3779b1) + Math.imul(roundNumber, 0x85ebca6b)) >>> 0;
+}

@@ -1,0 +1,65 @@
+/** Where updates are handed in: who may, and what of it is sound enough to be counted. */
+
+import type { TaskId } from "@tributary/protocol";
+import { FederatedError, isFederatedError, maxFrameBytes, parseRoundId } from "@tributary/protocol";
+
+import { validateUpdate } from "../aggregation/validate-update.ts";
+import type { AssignmentTokens } from "../clients/assignment-token.ts";
+import type { Clock, ReceivedUpdate, TaskRecord, UpdateIntake } from "../ports.ts";
+import type { RoundEngine } from "./engine.ts";
+
+export interface IntakeDeps {
+  readonly tokens: AssignmentTokens;
+  readonly clock: Clock;
+  readonly engineOf: (taskId: TaskId) => RoundEngine | undefined;
+}
+
+export function createUpdateIntake({ tokens, clock, engineOf }: IntakeDeps): UpdateIntake {
+  const requireEngine = (taskId: TaskId): RoundEngine => {
+    const engine = engineOf(taskId);
+    if (engine === undefined) throw new FederatedError("ROUND_NOT_FOUND", `no task "${taskId}"`);
+    return engine;
+  };
+  return {
+    admit: async (roundId, token) => {
+      const { taskId } = parseRoundId(roundId);
+      const { layout } = requireEngine(taskId).snapshot().task;
+      const clientId = await tokens.verify(token, roundId, clock.now());
+      const participant = { roundId, taskId, clientId };
+      return { participant, layout, maxBytes: maxFrameBytes(layout) };
+    },
+    report: async (participant, update) => {
+      const engine = requireEngine(participant.taskId);
+      try {
+        assertSound(engine.snapshot().task, update);
+      } catch (error) {
+        if (isFederatedError(error)) await engine.refuse(participant, error.code);
+        throw error;
+      }
+      return engine.report(participant, update);
+    },
+    refuse: (participant, code) => {
+      // A note for the statistics; the sender has its answer already.
+      engineOf(participant.taskId)
+        ?.refuse(participant, code)
+        .catch(() => undefined);
+    },
+  };
+}
+
+/** @throws FederatedError UPDATE_LAYOUT_MISMATCH, UPDATE_NOT_FINITE, MALFORMED_MESSAGE */
+function assertSound({ spec, layout }: TaskRecord, update: ReceivedUpdate): void {
+  validateUpdate(update.delta, update.numExamples, { parameterCount: layout.parameterCount });
+  const { evaluation } = update.metrics;
+  if (evaluation === undefined) return;
+  if (spec.evaluation.kind !== "federated") {
+    throw new FederatedError("MALFORMED_MESSAGE", "the plan asks for no evaluation; send none");
+  }
+  const classes = evaluation.truePositives.length;
+  if (classes !== spec.evaluation.numClasses) {
+    throw new FederatedError(
+      "MALFORMED_MESSAGE",
+      `the evaluation has ${classes} classes, the task ${spec.evaluation.numClasses}`,
+    );
+  }
+}

@@ -1,0 +1,133 @@
+/** The book of one open round: what has happened to it so far, as a record to store and to show. */
+
+import type {
+  ErrorCode,
+  Evaluation,
+  ParticipantCounts,
+  PhaseTiming,
+  RoundId,
+  RoundResource,
+  TaskId,
+} from "@tributary/protocol";
+
+import type {
+  AbandonedRoundRecord,
+  CommittedRoundRecord,
+  Instant,
+  OpenRoundRecord,
+  RoundRecord,
+} from "../ports.ts";
+import type { RoundState } from "./state.ts";
+import { countStatus, participantsOf } from "./state.ts";
+
+/** What stays the same while a round is open. */
+export interface RoundIdentity {
+  readonly roundId: RoundId;
+  readonly taskId: TaskId;
+  readonly roundNumber: number;
+  readonly baseModelVersion: number;
+  readonly openedAt: Instant;
+}
+
+export interface RoundBook {
+  readonly identity: RoundIdentity;
+  /** Call whenever the phase has changed. */
+  enterPhase(phase: RoundState["phase"], now: Instant, tick: number): void;
+  countRejection(code: ErrorCode): void;
+  countBytes(bytes: number): void;
+  openRecord(state: RoundState): OpenRoundRecord;
+  committedRecord(state: RoundState, facts: CommitFacts): CommittedRoundRecord;
+  abandonedRecord(
+    state: Extract<RoundState, { phase: "abandoned" }>,
+    endedAt: Instant,
+  ): AbandonedRoundRecord;
+}
+
+export interface CommitFacts {
+  readonly modelVersion: number;
+  readonly endedAt: Instant;
+  readonly trainLoss?: number;
+  readonly evaluation?: Evaluation & { readonly modelVersion: number };
+  readonly epsilon?: number;
+}
+
+/** @param earlier the record of a round that is opened again after a restart */
+export function createRoundBook(identity: RoundIdentity, earlier?: OpenRoundRecord): RoundBook {
+  const phases: PhaseTiming[] = [...(earlier?.phases ?? [])];
+  const rejections: Partial<Record<ErrorCode, number>> = { ...earlier?.rejections };
+  // Bytes that were received before a restart count as traffic, though their sums are lost.
+  let updateBytes = earlier?.updateBytes ?? 0;
+  let current: { phase: RoundState["phase"]; startedAt: Instant; tick: number } | undefined;
+
+  const base = (state: RoundState) => ({
+    ...identity,
+    phases: [...phases],
+    participants: countParticipants(state),
+    rejections: { ...rejections },
+    updateBytes,
+  });
+
+  return {
+    identity,
+    enterPhase: (phase, now, tick) => {
+      if (current !== undefined) {
+        phases.push({
+          phase: current.phase,
+          startedAt: new Date(current.startedAt).toISOString(),
+          durationMs: Math.round((tick - current.tick) * 1000) / 1000,
+        });
+      }
+      current = { phase, startedAt: now, tick };
+    },
+    countRejection: (code) => {
+      rejections[code] = (rejections[code] ?? 0) + 1;
+    },
+    countBytes: (bytes) => {
+      updateBytes += bytes;
+    },
+    openRecord: (state) => ({
+      ...base(state),
+      phase:
+        state.phase === "selecting" || state.phase === "reporting" ? state.phase : "aggregating",
+    }),
+    committedRecord: (state, facts) => ({ ...base(state), ...facts, phase: "committed" }),
+    abandonedRecord: (state, endedAt) => ({
+      ...base(state),
+      phase: "abandoned",
+      reason: state.reason,
+      endedAt,
+    }),
+  };
+}
+
+/** How the places in the cohort stand; once reports are closed, the silent ones have timed out. */
+export function countParticipants(state: RoundState): ParticipantCounts {
+  const participants = participantsOf(state);
+  const count = (kind: Parameters<typeof countStatus>[1]) => countStatus(participants, kind);
+  const waitedFor = count("pending");
+  const open = state.phase === "selecting" || state.phase === "reporting";
+  return {
+    selected: participants.size,
+    reported: count("reported"),
+    pending: open ? waitedFor : 0,
+    declined: count("declined"),
+    left: count("left"),
+    disconnected: count("disconnected"),
+    rejected: count("rejected"),
+    timedOut: open ? 0 : waitedFor,
+  };
+}
+
+/** A record as the monitoring API shows it. `deadlineAt` only for a round that is open in memory. */
+export function roundResource(record: RoundRecord, deadlineAt?: Instant): RoundResource {
+  const iso = (instant: Instant) => new Date(instant).toISOString();
+  const { openedAt, ...rest } = record;
+  if (rest.phase === "committed" || rest.phase === "abandoned") {
+    return { ...rest, openedAt: iso(openedAt), endedAt: iso(rest.endedAt) };
+  }
+  return {
+    ...rest,
+    openedAt: iso(openedAt),
+    ...(deadlineAt === undefined ? {} : { deadlineAt: iso(deadlineAt) }),
+  };
+}

@@ -1,0 +1,165 @@
+/**
+ * From the sum of a round to the next model version: reserve the budget, add noise to the sum, divide by
+ * the denominator, take the server optimizer's step, evaluate, encode. Nothing here is announced: the
+ * engine commits what this makes, or drops it.
+ */
+
+import type { Evaluation } from "@tributary/protocol";
+import { encodeCheckpoint } from "@tributary/protocol";
+
+import type { Aggregator } from "../aggregation/aggregator.ts";
+import {
+  createServerOptimizer,
+  decodeOptimizerState,
+  encodeOptimizerState,
+} from "../aggregation/server-optimizer.ts";
+import type { ModelShelf } from "../model/registry.ts";
+import { centralGaussian } from "../privacy/gaussian-mechanism.ts";
+import type {
+  BlobStore,
+  Clock,
+  Evaluator,
+  Logger,
+  ModelVersionRecord,
+  Random,
+  Store,
+  TaskRecord,
+} from "../ports.ts";
+import type { RoundIdentity } from "./progress.ts";
+import { chargeOf, expectedReportsOf } from "./budget.ts";
+
+/** The newest version with what is needed to go on from it. */
+export interface CurrentModel {
+  readonly version: ModelVersionRecord;
+  readonly weights: Float32Array;
+  /** Vectors of the server optimizer; none for plain SGD or before the first step. */
+  readonly optimizerState: readonly Float64Array[] | undefined;
+}
+
+export interface ReleaseDeps {
+  readonly store: Store;
+  readonly blobs: BlobStore;
+  readonly shelf: ModelShelf;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly evaluator?: Evaluator;
+}
+
+/** @throws when the signal aborts or the result is not finite; nothing is released then */
+export async function makeVersion(
+  deps: ReleaseDeps,
+  task: TaskRecord,
+  current: CurrentModel,
+  round: RoundIdentity,
+  aggregator: Aggregator,
+  signal: AbortSignal,
+): Promise<CurrentModel> {
+  const { spec, layout } = task;
+  const mean = await releaseMean(deps, task, round, aggregator);
+  const optimizer = createServerOptimizer(
+    spec.serverOptimizer,
+    layout.parameterCount,
+    current.optimizerState?.map((vector) => vector.slice()),
+  );
+  const weights = optimizer.step(current.weights, mean);
+  if (!weights.every(Number.isFinite)) {
+    throw new Error(
+      "the server optimizer's step left the range of float32; lower its learningRate",
+    );
+  }
+  const evaluation = await evaluate(deps, task, weights, signal);
+  signal.throwIfAborted();
+  const modelVersion = current.version.modelVersion + 1;
+  const frame = encodeCheckpoint(layout, { modelVersion, weights });
+  const digest = await deps.shelf.save(frame);
+  const state = optimizer.state();
+  const optimizerState =
+    state.length === 0
+      ? undefined
+      : await deps.blobs.put(encodeOptimizerState(spec.serverOptimizer.kind, state));
+  signal.throwIfAborted();
+  return {
+    version: {
+      taskId: task.taskId,
+      modelVersion,
+      digest,
+      bytes: frame.length,
+      roundNumber: round.roundNumber,
+      createdAt: deps.clock.now(),
+      ...(optimizerState === undefined ? {} : { optimizerState }),
+      ...(evaluation === undefined ? {} : { evaluation }),
+    },
+    weights,
+    optimizerState: state.length === 0 ? undefined : state,
+  };
+}
+
+/** The mean delta that the version is made from; under privacy paid for before noise is drawn. */
+async function releaseMean(
+  deps: ReleaseDeps,
+  task: TaskRecord,
+  round: RoundIdentity,
+  aggregator: Aggregator,
+): Promise<Float64Array> {
+  const { spec } = task;
+  if (spec.privacy.mechanism === "none") return aggregator.mean();
+  const charge = chargeOf(spec);
+  if (charge === undefined) throw new Error("a private task without a charge must not release");
+  await deps.store.reserveLedger({
+    roundId: round.roundId,
+    taskId: task.taskId,
+    charge,
+    status: "reserved",
+    reservedAt: deps.clock.now(),
+  });
+  const mechanism = centralGaussian({
+    clippingNorm: spec.clippingNorm ?? Number.NaN,
+    noiseMultiplier: spec.privacy.noiseMultiplier,
+    expectedReports: expectedReportsOf(spec),
+  });
+  return mechanism.release(aggregator.sum(), deps.random);
+}
+
+/** A failing evaluator costs its figures, never the round. */
+async function evaluate(
+  { evaluator, logger }: ReleaseDeps,
+  task: TaskRecord,
+  weights: Float32Array,
+  signal: AbortSignal,
+): Promise<Evaluation | undefined> {
+  if (evaluator === undefined) return undefined;
+  try {
+    return await evaluator.evaluate(weights, task.layout, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    logger.warn({ taskId: task.taskId, error }, "the evaluator failed; the version has no figures");
+    return undefined;
+  }
+}
+
+/**
+ * The model that a version's record describes.
+ * @throws FederatedError MODEL_NOT_FOUND or CHECKPOINT_CORRUPT when its bytes are gone or damaged
+ */
+export async function loadModel(
+  { shelf, blobs }: Pick<ReleaseDeps, "shelf" | "blobs">,
+  task: TaskRecord,
+  version: ModelVersionRecord,
+  decode: (frame: Uint8Array) => Float32Array,
+): Promise<CurrentModel> {
+  const weights = decode(await shelf.checkpoint(version.digest));
+  if (version.optimizerState === undefined) return { version, weights, optimizerState: undefined };
+  const bytes = await blobs.get(version.optimizerState);
+  if (bytes === undefined) {
+    throw new Error(
+      `the server optimizer's state of "${task.taskId}" version ${version.modelVersion} is gone`,
+    );
+  }
+  const { kind } = task.spec.serverOptimizer;
+  return {
+    version,
+    weights,
+    optimizerState: decodeOptimizerState(bytes, kind, task.layout.parameterCount),
+  };
+}

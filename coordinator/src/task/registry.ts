@@ -1,0 +1,189 @@
+/** The tasks of this coordinator, each with its engine. */
+
+import type { TaskId, TaskResource, TaskSpecInput } from "@tributary/protocol";
+import {
+  createLayout,
+  encodeCheckpoint,
+  FederatedError,
+  isFederatedError,
+  parseRoundId,
+} from "@tributary/protocol";
+
+import type { ModelShelf } from "../model/registry.ts";
+import type { Clock, EventSink, Store, TaskRecord, TaskRegistry } from "../ports.ts";
+import { privacyResource } from "../round/budget.ts";
+import type { RoundEngine } from "../round/engine.ts";
+import { roundResource } from "../round/progress.ts";
+import { resolveTaskSpec } from "./spec.ts";
+
+export interface TaskRegistryDeps {
+  readonly store: Store;
+  readonly shelf: ModelShelf;
+  readonly clock: Clock;
+  readonly events: EventSink;
+  readonly startEngine: (task: TaskRecord) => Promise<RoundEngine>;
+  /** Names of the central evaluators that the operator registered. */
+  readonly evaluatorNames: readonly string[];
+}
+
+/** The registry with the side that only the coordinator itself may use. */
+export interface TaskHouse extends TaskRegistry {
+  engineOf(taskId: TaskId): RoundEngine | undefined;
+  engines(): readonly RoundEngine[];
+  /** Starts the engines of all tasks in the store. */
+  start(): Promise<void>;
+  stop(graceMs: number): Promise<void>;
+}
+
+export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
+  const { store, shelf, clock, events } = deps;
+  const engines = new Map<TaskId, RoundEngine>();
+
+  const requireEngine = (taskId: TaskId): RoundEngine => {
+    const engine = engines.get(taskId);
+    if (engine === undefined) throw new FederatedError("TASK_NOT_FOUND", `no task "${taskId}"`);
+    return engine;
+  };
+
+  const resource = async (engine: RoundEngine): Promise<TaskResource> => {
+    const { task, ...live } = engine.snapshot();
+    const { taskId, state, endReason, spec, layout } = task;
+    const counts = await store.countRounds(taskId);
+    const evaluated = await store.latestEvaluatedVersion(taskId);
+    const { nextRoundAt, ...situation } = live;
+    return {
+      taskId,
+      state,
+      ...(endReason === undefined ? {} : { endReason }),
+      createdAt: new Date(task.createdAt).toISOString(),
+      spec,
+      layout,
+      checkpoint: engine.brief().checkpoint,
+      roundsCommitted: counts.committed,
+      roundsAbandoned: counts.abandoned,
+      ...situation,
+      ...(evaluated?.evaluation === undefined
+        ? {}
+        : { evaluation: { ...evaluated.evaluation, modelVersion: evaluated.modelVersion } }),
+      ...(nextRoundAt === undefined ? {} : { nextRoundAt: new Date(nextRoundAt).toISOString() }),
+    };
+  };
+
+  const assertEvaluatorKnown = (spec: TaskRecord["spec"]) => {
+    if (spec.evaluation.kind !== "central") return;
+    const { evaluator } = spec.evaluation;
+    if (deps.evaluatorNames.includes(evaluator)) return;
+    const message = `this coordinator has no evaluator "${evaluator}"; it has: ${deps.evaluatorNames.join(", ") || "none"}`;
+    throw invalid([{ path: "evaluation.evaluator", message }]);
+  };
+
+  return {
+    engineOf: (taskId) => engines.get(taskId),
+    engines: () => [...engines.values()],
+    start: async () => {
+      for (const task of await store.listTasks()) {
+        if (task.state !== "ended") assertEvaluatorKnown(task.spec);
+        engines.set(task.taskId, await deps.startEngine(task));
+      }
+    },
+    stop: async (graceMs) => {
+      await Promise.all([...engines.values()].map((engine) => engine.stop(graceMs)));
+    },
+    create: async (input, initialWeights) => {
+      const spec = resolveTaskSpec(input);
+      assertEvaluatorKnown(spec);
+      if (engines.has(spec.taskId)) throw exists(spec.taskId);
+      const layout = await layoutOf(input);
+      const weights = initialWeights ?? new Float32Array(layout.parameterCount);
+      assertWeights(weights, layout.parameterCount);
+      const frame = encodeCheckpoint(layout, { modelVersion: 0, weights });
+      const createdAt = clock.now();
+      const { taskId } = spec;
+      const task: TaskRecord = { taskId, spec, layout, state: "running", createdAt };
+      const digest = await shelf.save(frame);
+      await store.createTask(task, {
+        taskId,
+        modelVersion: 0,
+        digest,
+        bytes: frame.length,
+        createdAt,
+      });
+      const engine = await deps.startEngine(task);
+      engines.set(taskId, engine);
+      events.emit({ type: "task:created", taskId, data: { state: "running" } });
+      return resource(engine);
+    },
+    list: async () => Promise.all([...engines.values()].map(resource)),
+    get: async (taskId) => resource(requireEngine(taskId)),
+    pause: async (taskId) => {
+      const engine = requireEngine(taskId);
+      await engine.pause();
+      return resource(engine);
+    },
+    resume: async (taskId) => {
+      const engine = requireEngine(taskId);
+      await engine.resume();
+      return resource(engine);
+    },
+    cancel: async (taskId) => {
+      const engine = requireEngine(taskId);
+      await engine.cancel();
+      return resource(engine);
+    },
+    rounds: async (taskId, page) => {
+      const { currentRound } = requireEngine(taskId).snapshot();
+      const records = await store.listRounds(taskId, page);
+      const last = records.at(-1);
+      return {
+        items: records.map((record) =>
+          // The store knows an open round as it was when it was saved last.
+          record.roundId === currentRound?.roundId ? currentRound : roundResource(record),
+        ),
+        ...(last !== undefined && records.length === page.limit && last.roundNumber > 1
+          ? { next: last.roundNumber }
+          : {}),
+      };
+    },
+    round: async (roundId) => {
+      const { taskId } = parseRoundId(roundId);
+      const currentRound = engines.get(taskId)?.snapshot().currentRound;
+      if (currentRound?.roundId === roundId) return currentRound;
+      const record = await store.getRound(roundId);
+      if (record === undefined) throw new FederatedError("ROUND_NOT_FOUND", `no round ${roundId}`);
+      return roundResource(record);
+    },
+    privacy: async (taskId) => {
+      const { task } = requireEngine(taskId).snapshot();
+      return privacyResource(task.spec, await store.listLedger(taskId));
+    },
+  };
+}
+
+async function layoutOf(input: TaskSpecInput): Promise<TaskRecord["layout"]> {
+  try {
+    return await createLayout(input.model.tensors);
+  } catch (error) {
+    if (isFederatedError(error)) throw invalid([{ path: "model.tensors", message: error.message }]);
+    throw error;
+  }
+}
+
+function assertWeights(weights: Float32Array, parameterCount: number): void {
+  if (weights.length !== parameterCount) {
+    const message = `has ${weights.length} elements, model.tensors has ${parameterCount}`;
+    throw invalid([{ path: "initialWeights", message }]);
+  }
+  if (!weights.every(Number.isFinite)) {
+    throw invalid([{ path: "initialWeights", message: "must be finite numbers" }]);
+  }
+}
+
+const exists = (taskId: TaskId) =>
+  new FederatedError("TASK_EXISTS", `there is a task "${taskId}" already; choose another id`);
+
+const invalid = (faults: readonly { path: string; message: string }[]) =>
+  new FederatedError(
+    "CONFIG_INVALID",
+    `the task is not valid: ${faults.map(({ path, message }) => `${path} ${message}`).join("; ")}`,
+    { details: { faults } },
+  );

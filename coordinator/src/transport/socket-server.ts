@@ -1,0 +1,209 @@
+/** Control messages over socket.io: each is checked against its schema, answered, and bounded in size. */
+
+import type { Server as HttpServer } from "node:http";
+
+import type { Ack, ClientId, ClientEvents, CoordinatorEvents, TaskId } from "@tributary/protocol";
+import { FederatedError, SOCKET_PATH, toFederatedError } from "@tributary/protocol";
+import {
+  CheckInSchema,
+  DeclineSchema,
+  HandshakeAuthSchema,
+  LeaveSchema,
+  WatchSchema,
+} from "@tributary/protocol/schema";
+import type { Socket as AnySocket } from "socket.io";
+import { Server } from "socket.io";
+import type { Static, TSchema } from "typebox";
+import { Compile } from "typebox/compile";
+
+import type { ClientDesk, ClientGateway, Logger } from "../ports.ts";
+
+interface SocketData {
+  clientId: ClientId;
+}
+type Nothing = Record<string, never>;
+type Socket = AnySocket<ClientEvents, CoordinatorEvents, Nothing, SocketData>;
+
+export interface SocketServerDeps {
+  readonly logger: Logger;
+}
+
+export interface SocketServerOptions {
+  /** Largest control message; bytes travel by HTTP. */
+  readonly maxMessageBytes: number;
+  /** Connections beyond this are refused with RATE_LIMITED. */
+  readonly maxClients: number;
+}
+
+export interface SocketServer {
+  readonly gateway: ClientGateway;
+  /** Begins to take connections on the server, for this desk. */
+  attach(server: HttpServer, desk: ClientDesk): void;
+  connections(): number;
+  close(): Promise<void>;
+}
+
+/** Clients of one socket.io room learn of a task's models. */
+const watchersOf = (taskId: TaskId) => `task:${taskId}`;
+
+export function createSocketServer(
+  { logger }: SocketServerDeps,
+  options: SocketServerOptions,
+): SocketServer {
+  const io = new Server<ClientEvents, CoordinatorEvents, Nothing, SocketData>({
+    path: SOCKET_PATH,
+    transports: ["websocket"],
+    serveClient: false,
+    maxHttpBufferSize: options.maxMessageBytes,
+    allowUpgrades: false,
+    perMessageDeflate: false,
+  });
+  /** Connections of each client, the newest last: only that one is given work. */
+  const connections = new Map<ClientId, Set<Socket>>();
+
+  const newest = (clientId: ClientId): Socket | undefined =>
+    [...(connections.get(clientId) ?? [])].at(-1);
+
+  const gateway: ClientGateway = {
+    assign: (clientId, assignment) => newest(clientId)?.emit("round:assigned", assignment),
+    closeRound: (clientIds, message) => {
+      for (const clientId of clientIds) newest(clientId)?.emit("round:closed", message);
+    },
+    publishModel: (message) => io.to(watchersOf(message.taskId)).emit("model:published", message),
+    taskPaused: (message) => io.to(watchersOf(message.taskId)).emit("task:paused", message),
+    taskEnded: (message) => io.to(watchersOf(message.taskId)).emit("task:ended", message),
+  };
+
+  function attach(server: HttpServer, desk: ClientDesk): void {
+    io.use((socket, next) => {
+      void admit(socket as Socket, desk)
+        .then(() => next())
+        .catch((error: unknown) => next(handshakeError(error)));
+    });
+    io.on("connection", (socket) => serve(socket, desk));
+    io.engine.on("connection_error", (error: { code: number }) => {
+      logger.debug({ code: error.code }, "a connection was refused");
+    });
+    io.attach(server);
+  }
+
+  async function admit(socket: Socket, desk: ClientDesk): Promise<void> {
+    if (io.of("/").sockets.size >= options.maxClients) {
+      throw new FederatedError("RATE_LIMITED", `${options.maxClients} clients are connected`, {
+        retryAfterMs: 5_000,
+      });
+    }
+    const auth = checkAuth(socket.handshake.auth);
+    socket.data.clientId = await desk.authenticate(auth);
+  }
+
+  function serve(socket: Socket, desk: ClientDesk): void {
+    const { clientId } = socket.data;
+    let sockets = connections.get(clientId);
+    if (sockets === undefined) {
+      sockets = new Set();
+      connections.set(clientId, sockets);
+      desk.connected(clientId);
+    }
+    sockets.add(socket);
+    const own = sockets;
+    socket.on("disconnect", () => {
+      own.delete(socket);
+      if (own.size > 0) return;
+      connections.delete(clientId);
+      desk.disconnected(clientId);
+    });
+
+    answer("checkin", checkCheckIn, async ({ taskId, protocolVersion }) => {
+      const reply = await desk.checkIn(clientId, taskId, protocolVersion);
+      await socket.join(watchersOf(taskId));
+      return reply;
+    });
+    answer("decline", checkDecline, async ({ roundId }) => {
+      await desk.decline(clientId, roundId);
+      return null;
+    });
+    answer("leave", checkLeave, async ({ taskId }) => {
+      await desk.leave(clientId, taskId);
+      return null;
+    });
+    answer("watch", checkWatch, async ({ taskId, protocolVersion }) => {
+      const brief = await desk.watch(taskId, protocolVersion);
+      await socket.join(watchersOf(taskId));
+      return brief;
+    });
+    socket.use((packet, next) => {
+      if (KNOWN_EVENTS.has(String(packet[0]))) return next();
+      const error = malformed(`unknown event ${JSON.stringify(String(packet[0]).slice(0, 40))}`);
+      const ack: unknown = packet.at(-1);
+      if (typeof ack === "function") (ack as (reply: Ack<never>) => void)(refused(error));
+    });
+
+    /** Registers the handler of one event: message checked, result or error acknowledged. */
+    function answer<Message, Reply>(
+      event: keyof ClientEvents,
+      check: (message: unknown) => Message,
+      handle: (message: Message) => Promise<Reply>,
+    ): void {
+      // What arrives is typed by whoever sent it, so nothing is believed of it here.
+      const untyped = socket as unknown as {
+        on(event: string, listener: (...args: unknown[]) => void): void;
+      };
+      untyped.on(event, (...args) => {
+        const ack = args.at(-1);
+        const reply = typeof ack === "function" ? (ack as (reply: Ack<Reply>) => void) : () => {};
+        const run = async (): Promise<Ack<Reply>> => {
+          if (args.length > 2) throw malformed(`"${event}" takes one message and a callback`);
+          return { ok: true, value: await handle(check(args[0])) };
+        };
+        run()
+          .catch((error: unknown) => {
+            const known = toFederatedError(error);
+            if (known.code === "INTERNAL") logger.error({ event, error }, "a message failed");
+            return refused(known);
+          })
+          .then(reply)
+          .catch((error: unknown) => logger.error({ event, error }, "an answer failed"));
+      });
+    }
+  }
+
+  return {
+    gateway,
+    attach,
+    connections: () => io.of("/").sockets.size,
+    close: async () => {
+      await io.close();
+    },
+  };
+}
+
+const KNOWN_EVENTS: ReadonlySet<string> = new Set(["checkin", "decline", "leave", "watch"]);
+
+const checkAuth = checker("handshake", HandshakeAuthSchema);
+const checkCheckIn = checker("checkin", CheckInSchema);
+const checkDecline = checker("decline", DeclineSchema);
+const checkLeave = checker("leave", LeaveSchema);
+const checkWatch = checker("watch", WatchSchema);
+
+/** A function that gives the message its type, or throws MALFORMED_MESSAGE with every fault. */
+function checker<Schema extends TSchema>(event: string, schema: Schema) {
+  const compiled = Compile(schema);
+  return (message: unknown): Static<Schema> => {
+    if (compiled.Check(message)) return message;
+    const faults = [...compiled.Errors(message)]
+      .slice(0, 5)
+      .map((fault) => `${fault.instancePath || "/"} ${fault.message}`);
+    throw malformed(`"${event}" is not valid: ${faults.join("; ")}`);
+  };
+}
+
+const malformed = (message: string) => new FederatedError("MALFORMED_MESSAGE", message);
+
+const refused = (error: FederatedError): Ack<never> => ({ ok: false, error: error.toPayload() });
+
+/** socket.io carries `data` of a middleware's error to the client's `connect_error`. */
+function handshakeError(error: unknown): Error {
+  const known = toFederatedError(error);
+  return Object.assign(new Error(known.code), { data: known.toPayload() });
+}
