@@ -10,19 +10,15 @@ import type {
   CheckInReply,
   ClientId,
   ErrorCode,
-  EvaluationSums,
   Receipt,
   RoundResource,
   TaskBrief,
   TaskEndReason,
 } from "@tributary/protocol";
 import {
-  addEvaluationSums,
   decodeCheckpoint,
   FederatedError,
-  maxFrameBytes,
   roundIdOf,
-  routes,
   summarizeEvaluation,
 } from "@tributary/protocol";
 
@@ -43,11 +39,13 @@ import type {
   UniformSource,
 } from "../ports.ts";
 import { affordsNextRound, epsilonSpent } from "./budget.ts";
+import { assignmentFor } from "./assignment.ts";
 import { createMailbox } from "./mailbox.ts";
 import type { CommitFacts, RoundBook } from "./progress.ts";
 import { createRoundBook, roundResource } from "./progress.ts";
 import type { CurrentModel, ReleaseDeps } from "./release.ts";
 import { loadModel, makeVersion } from "./release.ts";
+import { Refusal, roundRefusal } from "./refusal.ts";
 import { selectCohort } from "./sampler.ts";
 import { endReason, nextMove, rulesOf } from "./schedule.ts";
 import type { RoundEffect, RoundEvent, RoundState, Tick } from "./state.ts";
@@ -98,9 +96,6 @@ interface OpenRound {
   state: RoundState;
   readonly book: RoundBook;
   readonly aggregator: Aggregator;
-  trainLossSum: number;
-  trainLossExamples: number;
-  evaluation: EvaluationSums | undefined;
   aggregation: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
   /** What `versionMade` announces and `commit` saves. */
   made: CurrentModel | undefined;
@@ -109,7 +104,6 @@ interface OpenRound {
 /** What a transition answers to the message that caused it. */
 type Answer = "counted" | "duplicate" | Extract<RoundEffect, { type: "refuse" }>["code"];
 
-const DAY_MS = 86_400_000;
 const PROGRESS_INTERVAL_MS = 200;
 
 /** Loads the task from the store, re-opens its open round, and starts. */
@@ -181,9 +175,6 @@ export async function startRoundEngine(
         weighting: spec.weighting,
         ...(spec.clippingNorm === undefined ? {} : { clippingNorm: spec.clippingNorm }),
       }),
-      trainLossSum: 0,
-      trainLossExamples: 0,
-      evaluation: undefined,
       aggregation: undefined,
       made: undefined,
     };
@@ -306,7 +297,10 @@ export async function startRoundEngine(
           await sendAssignments(effect.cohort);
           break;
         case "accumulate":
-          if (update !== undefined) accumulate(round, update);
+          if (update !== undefined) {
+            round.aggregator.add(update);
+            round.book.countReport(update);
+          }
           answer = "counted";
           break;
         case "acknowledgeDuplicate":
@@ -351,46 +345,16 @@ export async function startRoundEngine(
 
   async function sendAssignments(cohort: readonly ClientId[]): Promise<void> {
     for (const clientId of cohort) {
-      const assignment = await assignmentFor(clientId);
+      const assignment = await placeOf(clientId);
       if (assignment !== undefined) gateway.assign(clientId, assignment);
     }
   }
 
   /** The client's place in the open round, if it has one that is still worth something. */
-  async function assignmentFor(clientId: ClientId): Promise<Assignment | undefined> {
-    const round = open;
-    if (round === undefined) return undefined;
-    const status = participantsOf(round.state).get(clientId)?.kind;
-    const reported = status === "reported";
-    const mayReport =
-      round.state.phase === "reporting" && (status === "pending" || status === "disconnected");
-    const waitsForCommit = round.state.phase === "reporting" || round.state.phase === "aggregating";
-    if (!mayReport && !(reported && waitsForCommit)) return undefined;
-    const { roundId, roundNumber } = round.book.identity;
-    const timeLeftMs = Math.max(0, (deadlineOf(round.state) ?? 0) - clock.monotonicMs());
-    const now = clock.now();
-    const { seed, ...plan } = spec.plan;
-    return {
-      taskId,
-      roundId,
-      roundNumber,
-      plan: {
-        ...plan,
-        // Another order of the examples in every round, repeatable all the same.
-        ...(seed === undefined ? {} : { seed: mixSeed(seed, roundNumber) }),
-        ...(spec.clippingNorm === undefined ? {} : { clippingNorm: spec.clippingNorm }),
-        evaluate: spec.evaluation.kind === "federated",
-      },
-      checkpoint: checkpointRef(current.version),
-      update: {
-        url: routes.update.path({ roundId }),
-        token: await deps.tokens.sign({ roundId, clientId, expiresAt: now + timeLeftMs + DAY_MS }),
-        maxBytes: maxFrameBytes(layout),
-      },
-      deadlineAt: new Date(now + timeLeftMs).toISOString(),
-      timeLeftMs,
-      reported,
-    };
+  async function placeOf(clientId: ClientId): Promise<Assignment | undefined> {
+    if (open === undefined) return undefined;
+    const round = { identity: open.book.identity, state: open.state };
+    return assignmentFor(deps, task, round, checkpointRef(current.version), clientId);
   }
 
   const brief = (): TaskBrief => ({
@@ -401,22 +365,6 @@ export async function startRoundEngine(
   });
 
   // ------------------------------------------------------------------------ aggregation
-
-  function accumulate(round: OpenRound, update: ReceivedUpdate): void {
-    round.aggregator.add(update);
-    round.book.countBytes(update.bytes);
-    const { trainLoss, evaluation } = update.metrics;
-    if (trainLoss !== undefined) {
-      round.trainLossSum += trainLoss * update.numExamples;
-      round.trainLossExamples += update.numExamples;
-    }
-    if (evaluation !== undefined) {
-      round.evaluation =
-        round.evaluation === undefined
-          ? evaluation
-          : addEvaluationSums(round.evaluation, evaluation);
-    }
-  }
 
   function startAggregation(round: OpenRound): void {
     const abort = new AbortController();
@@ -448,10 +396,8 @@ export async function startRoundEngine(
     if (made === undefined) throw new Error("a round was committed without a version");
     const { identity } = book;
     const { version } = made;
-    const baseEvaluation =
-      round.evaluation === undefined
-        ? undefined
-        : summarizeEvaluation(round.evaluation, "federated");
+    const sums = book.evaluationSums();
+    const baseEvaluation = sums === undefined ? undefined : summarizeEvaluation(sums, "federated");
     const evaluation = version.evaluation ?? baseEvaluation;
     const evaluatedVersion =
       version.evaluation === undefined ? identity.baseModelVersion : version.modelVersion;
@@ -459,12 +405,12 @@ export async function startRoundEngine(
     // The ledger has this round's event as reserved, so the sum is what it will be once released.
     const ledger = spec.privacy.mechanism === "none" ? [] : await store.listLedger(taskId);
     const epsilon = epsilonSpent(spec, ledger);
-    const trainLoss = round.trainLossSum / round.trainLossExamples;
+    // A mean over clients that is not paid for is not released.
+    const trainLoss = spec.privacy.mechanism === "none" ? book.trainLoss() : undefined;
     const facts: CommitFacts = {
       modelVersion: version.modelVersion,
       endedAt: clock.now(),
-      // A mean over clients that is not paid for is not released.
-      ...(Number.isFinite(trainLoss) && spec.privacy.mechanism === "none" ? { trainLoss } : {}),
+      ...(trainLoss === undefined ? {} : { trainLoss }),
       ...(evaluation === undefined
         ? {}
         : { evaluation: { ...evaluation, modelVersion: evaluatedVersion } }),
@@ -596,7 +542,7 @@ export async function startRoundEngine(
     if (answer === "counted" || answer === "duplicate") {
       return { roundId, status: "accepted", duplicate: answer === "duplicate" };
     }
-    throw new Refusal(answer ?? "ROUND_CLOSED", REFUSALS[answer ?? "ROUND_CLOSED"](roundId));
+    throw roundRefusal(answer ?? "ROUND_CLOSED", roundId);
   }
 
   /** A retry after the commit learns that its update is in; everything else came too late. */
@@ -606,11 +552,10 @@ export async function startRoundEngine(
       const { modelVersion } = round;
       return { roundId, status: "committed", duplicate: true, modelVersion };
     }
-    throw new Refusal("ROUND_CLOSED", REFUSALS.ROUND_CLOSED(roundId));
+    throw roundRefusal("ROUND_CLOSED", roundId);
   }
 
-  const placeOf = (roundNumber: number) =>
-    open?.book.identity.roundNumber === roundNumber ? open : undefined;
+  const isOpen = (roundNumber: number) => open?.book.identity.roundNumber === roundNumber;
 
   await load();
   await mailbox.post(advance);
@@ -631,23 +576,23 @@ export async function startRoundEngine(
       post(async () => {
         requireNotEnded();
         await apply({ type: "returned", at: clock.monotonicMs(), clientId });
-        let assignment = await assignmentFor(clientId);
+        let assignment = await placeOf(clientId);
         if (assignment === undefined) {
           waiting.add(clientId);
           if (open === undefined) await advance();
           else await hintWaiting();
-          assignment = await assignmentFor(clientId);
+          assignment = await placeOf(clientId);
         }
         return { clientId, task: brief(), ...(assignment === undefined ? {} : { assignment }) };
       }),
     decline: (clientId, roundNumber) =>
       post(async () => {
-        if (placeOf(roundNumber) === undefined) {
-          throw new Refusal("ROUND_CLOSED", REFUSALS.ROUND_CLOSED(roundIdOf(taskId, roundNumber)));
+        if (!isOpen(roundNumber)) {
+          throw roundRefusal("ROUND_CLOSED", roundIdOf(taskId, roundNumber));
         }
         const answer = await apply({ type: "declined", at: clock.monotonicMs(), clientId });
         if (answer === "NOT_IN_COHORT" || answer === "ROUND_CLOSED") {
-          throw new Refusal(answer, REFUSALS[answer](roundIdOf(taskId, roundNumber)));
+          throw roundRefusal(answer, roundIdOf(taskId, roundNumber));
         }
       }),
     leave: (clientId) =>
@@ -690,8 +635,12 @@ export async function startRoundEngine(
     stop: async (graceMs) => {
       const aggregation = open?.aggregation;
       if (aggregation !== undefined) {
-        const patience = new Promise<void>((resolve) => void clock.after(graceMs, resolve));
-        await Promise.race([aggregation.done, patience]);
+        let patience: Timer | undefined;
+        const enough = new Promise<void>((resolve) => {
+          patience = clock.after(graceMs, resolve);
+        });
+        await Promise.race([aggregation.done, enough]);
+        patience?.cancel();
       }
       stopped = true;
       open?.aggregation?.abort.abort();
@@ -699,26 +648,4 @@ export async function startRoundEngine(
       for (const timer of [alarm, progressDue, ...graceTimers]) timer?.cancel();
     },
   };
-}
-
-/** An answer to one message, not a failure of the engine. */
-class Refusal extends Error {
-  readonly error: FederatedError;
-  constructor(code: ErrorCode, message: string) {
-    super(message);
-    this.error = new FederatedError(code, message);
-  }
-}
-
-const REFUSALS = {
-  ROUND_CLOSED: (roundId: string) =>
-    `round ${roundId} takes no more reports; check in for the next one`,
-  NOT_IN_COHORT: (roundId: string) => `this client was not selected for round ${roundId}`,
-  UPDATE_CONFLICT: (roundId: string) =>
-    `another update of this client is already counted in round ${roundId}`,
-} as const;
-
-/** A 32-bit seed of its own for each round. */
-export function mixSeed(seed: number, roundNumber: number): number {
-  return (Math.imul(seed, 0x9e3779b1) + Math.imul(roundNumber, 0x85ebca6b)) >>> 0;
 }

@@ -3,18 +3,21 @@
 import type {
   ErrorCode,
   Evaluation,
+  EvaluationSums,
   ParticipantCounts,
   PhaseTiming,
   RoundId,
   RoundResource,
   TaskId,
 } from "@tributary/protocol";
+import { addEvaluationSums } from "@tributary/protocol";
 
 import type {
   AbandonedRoundRecord,
   CommittedRoundRecord,
   Instant,
   OpenRoundRecord,
+  ReceivedUpdate,
   RoundRecord,
 } from "../ports.ts";
 import type { RoundState } from "./state.ts";
@@ -34,7 +37,12 @@ export interface RoundBook {
   /** Call whenever the phase has changed. */
   enterPhase(phase: RoundState["phase"], now: Instant, tick: number): void;
   countRejection(code: ErrorCode): void;
-  countBytes(bytes: number): void;
+  /** Notes what a counted update says besides its delta. */
+  countReport(update: Pick<ReceivedUpdate, "bytes" | "numExamples" | "metrics">): void;
+  /** Mean training loss of the reports, weighted by examples. */
+  trainLoss(): number | undefined;
+  /** Sum of the clients' evaluations of the base version. */
+  evaluationSums(): EvaluationSums | undefined;
   openRecord(state: RoundState): OpenRoundRecord;
   committedRecord(state: RoundState, facts: CommitFacts): CommittedRoundRecord;
   abandonedRecord(
@@ -57,6 +65,9 @@ export function createRoundBook(identity: RoundIdentity, earlier?: OpenRoundReco
   const rejections: Partial<Record<ErrorCode, number>> = { ...earlier?.rejections };
   // Bytes that were received before a restart count as traffic, though their sums are lost.
   let updateBytes = earlier?.updateBytes ?? 0;
+  let trainLossSum = 0;
+  let trainLossExamples = 0;
+  let evaluationSums: EvaluationSums | undefined;
   let current: { phase: RoundState["phase"]; startedAt: Instant; tick: number } | undefined;
 
   const base = (state: RoundState) => ({
@@ -82,9 +93,23 @@ export function createRoundBook(identity: RoundIdentity, earlier?: OpenRoundReco
     countRejection: (code) => {
       rejections[code] = (rejections[code] ?? 0) + 1;
     },
-    countBytes: (bytes) => {
+    countReport: ({ bytes, numExamples, metrics }) => {
       updateBytes += bytes;
+      const { trainLoss, evaluation } = metrics;
+      if (trainLoss !== undefined) {
+        trainLossSum += trainLoss * numExamples;
+        trainLossExamples += numExamples;
+      }
+      if (evaluation !== undefined) {
+        evaluationSums =
+          evaluationSums === undefined ? evaluation : addEvaluationSums(evaluationSums, evaluation);
+      }
     },
+    trainLoss: () => {
+      const mean = trainLossSum / trainLossExamples;
+      return Number.isFinite(mean) ? mean : undefined;
+    },
+    evaluationSums: () => evaluationSums,
     openRecord: (state) => ({
       ...base(state),
       phase:

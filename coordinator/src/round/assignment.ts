@@ -1,0 +1,61 @@
+/** A client's place in an open round, as the message that it is sent. */
+
+import type { Assignment, CheckpointRef, ClientId } from "@tributary/protocol";
+import { maxFrameBytes, routes } from "@tributary/protocol";
+
+import type { AssignmentTokens } from "../clients/assignment-token.ts";
+import type { Clock, TaskRecord } from "../ports.ts";
+import type { RoundIdentity } from "./progress.ts";
+import { mixSeed } from "./seed.ts";
+import type { RoundState } from "./state.ts";
+import { deadlineOf, participantsOf } from "./state.ts";
+
+export interface AssignmentDeps {
+  readonly tokens: AssignmentTokens;
+  readonly clock: Clock;
+}
+
+/** A receipt can be asked for so long after the deadline. */
+const TOKEN_GRACE_MS = 86_400_000;
+
+/** The client's assignment, or undefined when it has no place in the round that is worth anything now. */
+export async function assignmentFor(
+  { tokens, clock }: AssignmentDeps,
+  { spec, layout, taskId }: TaskRecord,
+  round: { readonly identity: RoundIdentity; readonly state: RoundState },
+  checkpoint: CheckpointRef,
+  clientId: ClientId,
+): Promise<Assignment | undefined> {
+  const { state, identity } = round;
+  const status = participantsOf(state).get(clientId)?.kind;
+  const reported = status === "reported";
+  const reporting = state.phase === "reporting";
+  const mayReport = reporting && (status === "pending" || status === "disconnected");
+  const waitsForCommit = reported && (reporting || state.phase === "aggregating");
+  if (!mayReport && !waitsForCommit) return undefined;
+  const { roundId, roundNumber } = identity;
+  const timeLeftMs = Math.max(0, (deadlineOf(state) ?? 0) - clock.monotonicMs());
+  const deadline = clock.now() + timeLeftMs;
+  const { seed, ...plan } = spec.plan;
+  return {
+    taskId,
+    roundId,
+    roundNumber,
+    plan: {
+      ...plan,
+      // Another order of the examples in every round, repeatable all the same.
+      ...(seed === undefined ? {} : { seed: mixSeed(seed, roundNumber) }),
+      ...(spec.clippingNorm === undefined ? {} : { clippingNorm: spec.clippingNorm }),
+      evaluate: spec.evaluation.kind === "federated",
+    },
+    checkpoint,
+    update: {
+      url: routes.update.path({ roundId }),
+      token: await tokens.sign({ roundId, clientId, expiresAt: deadline + TOKEN_GRACE_MS }),
+      maxBytes: maxFrameBytes(layout),
+    },
+    deadlineAt: new Date(deadline).toISOString(),
+    timeLeftMs,
+    reported,
+  };
+}
