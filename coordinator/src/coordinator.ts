@@ -1,0 +1,204 @@
+/** The composition root: the one place where the parts of the coordinator are put together. */
+
+import type { AddressInfo } from "node:net";
+
+import { createAssignmentTokens } from "./clients/assignment-token.ts";
+import { createAuthenticator } from "./clients/auth.ts";
+import { createClientDesk } from "./clients/desk.ts";
+import { systemClock } from "./clock.ts";
+import type { Config, ConfigInput } from "./config/schema.ts";
+import { resolveConfig } from "./config/schema.ts";
+import { createEventBus } from "./events/bus.ts";
+import { createHttpApp } from "./http/app.ts";
+import { createModelRegistry } from "./model/registry.ts";
+import { createLogger } from "./observability/logger.ts";
+import { createMetrics } from "./observability/metrics.ts";
+import type {
+  BlobStore,
+  EventFeed,
+  Evaluator,
+  Logger,
+  ModelRegistry,
+  Store,
+  TaskRecord,
+  TaskRegistry,
+} from "./ports.ts";
+import { createSecureRandom, uniformFrom } from "./privacy/random.ts";
+import { startRoundEngine } from "./round/engine.ts";
+import { createUpdateIntake } from "./round/intake.ts";
+import { createSeededUniform } from "./round/sampler.ts";
+import { mixSeed } from "./round/seed.ts";
+import { createFileBlobs } from "./storage/blobs.ts";
+import { createMemoryBlobs, createMemoryStore } from "./storage/memory.ts";
+import { createSqliteStore } from "./storage/sqlite.ts";
+import { createTaskRegistry } from "./task/registry.ts";
+import { createSocketServer } from "./transport/socket-server.ts";
+import { VERSION } from "./version.ts";
+
+export interface CoordinatorOptions {
+  /** Everything has a default; unknown keys and wrong values are refused, all at once. */
+  readonly config?: ConfigInput;
+  /** Central evaluators by the name that tasks use. */
+  readonly evaluators?: Readonly<Record<string, Evaluator>>;
+  /** Where log lines go; by default JSON lines on stderr at the configured level. */
+  readonly logger?: Logger;
+}
+
+export interface Coordinator extends AsyncDisposable {
+  readonly config: Config;
+  readonly tasks: TaskRegistry;
+  readonly models: ModelRegistry;
+  readonly events: EventFeed;
+  /** Begins to listen. @returns the address, with the port that was chosen where it was 0 */
+  listen(): Promise<{ readonly url: string }>;
+  /** Lets an aggregation under way finish, closes every connection and the store. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the store, goes on with every task in it, and is ready to `listen()`.
+ * @throws FederatedError CONFIG_INVALID, UNAVAILABLE (the store is in use), CHECKPOINT_CORRUPT
+ */
+export async function createCoordinator(options: CoordinatorOptions = {}): Promise<Coordinator> {
+  const config = resolveConfig(options.config ?? {});
+  const evaluators = options.evaluators ?? {};
+  const logger = options.logger ?? createLogger({ level: config.log.level });
+  const clock = systemClock;
+  const random = createSecureRandom();
+  const { store, blobs } = await openStorage(config);
+
+  const shelf = createModelRegistry(
+    { store, blobs },
+    { keepInMemory: config.checkpoints.keepInMemory },
+  );
+  // Ids grow over restarts, because time does.
+  const events = createEventBus({
+    now: clock.now,
+    firstId: clock.now() * 1000,
+    remember: config.events.remember,
+  });
+  const metrics = createMetrics();
+  const feeding = events.subscribe((event) => metrics.observe(event));
+  const authenticator = createAuthenticator(config.auth);
+  const tokens = await createAssignmentTokens(
+    await store.secret("assignment-token", () => random.bytes(32)),
+  );
+  const sockets = createSocketServer(
+    { logger },
+    { maxMessageBytes: config.limits.maxMessageBytes, maxClients: config.limits.maxClients },
+  );
+
+  const tasks = createTaskRegistry({
+    store,
+    shelf,
+    clock,
+    events,
+    evaluatorNames: Object.keys(evaluators),
+    startEngine: (task) => {
+      const evaluator = evaluatorOf(task);
+      return startRoundEngine(
+        {
+          store,
+          blobs,
+          shelf,
+          clock,
+          random,
+          logger,
+          events,
+          tokens,
+          gateway: sockets.gateway,
+          isConnected: (clientId) => desk.isConnected(clientId),
+          uniformFor: ({ spec: { sampler } }, roundNumber) =>
+            "seed" in sampler && sampler.seed !== undefined
+              ? createSeededUniform(mixSeed(sampler.seed, roundNumber))
+              : uniformFrom(random),
+          ...(evaluator === undefined ? {} : { evaluator }),
+        },
+        task,
+        config.timing,
+      );
+    },
+  });
+  const evaluatorOf = ({ spec: { evaluation } }: TaskRecord) =>
+    evaluation.kind === "central" ? evaluators[evaluation.evaluator] : undefined;
+  const desk = createClientDesk({
+    authenticator,
+    engineOf: tasks.engineOf,
+    engines: tasks.engines,
+  });
+  const intake = createUpdateIntake({ tokens, clock, engineOf: tasks.engineOf });
+
+  let phase: "starting" | "ready" | "closing" = "starting";
+  const app = await createHttpApp({
+    tasks,
+    models: shelf,
+    intake,
+    events,
+    authenticator,
+    metrics,
+    logger,
+    health: {
+      ready: async () => {
+        if (phase !== "ready") throw new Error(`the coordinator is ${phase}`);
+        await store.check();
+      },
+    },
+    limits: config.limits,
+    readsAreProtected: config.auth.clientToken !== undefined,
+    version: VERSION,
+  });
+  metrics.watchClients(() => ({
+    connected: desk.connectedClients(),
+    waiting: tasks.engines().map((engine) => {
+      const { task, clientsWaiting } = engine.snapshot();
+      return { taskId: task.taskId, clients: clientsWaiting };
+    }),
+  }));
+
+  try {
+    await tasks.start();
+  } catch (error) {
+    feeding.unsubscribe();
+    metrics.stop();
+    await app.close();
+    await store[Symbol.asyncDispose]();
+    throw error;
+  }
+
+  let closing: Promise<void> | undefined;
+  const close = async () => {
+    phase = "closing";
+    await tasks.stop(config.timing.shutdownGraceMs);
+    await sockets.close();
+    await app.close();
+    feeding.unsubscribe();
+    metrics.stop();
+    await store[Symbol.asyncDispose]();
+  };
+
+  return {
+    config,
+    tasks,
+    models: shelf,
+    events,
+    listen: async () => {
+      sockets.attach(app.server, desk);
+      await app.listen({ host: config.server.host, port: config.server.port });
+      phase = "ready";
+      const { port } = app.server.address() as AddressInfo;
+      const host = config.server.host.includes(":") ? `[${config.server.host}]` : config.server.host;
+      return { url: `http://${host}:${port}` };
+    },
+    close: () => (closing ??= close()),
+    [Symbol.asyncDispose]: () => (closing ??= close()),
+  };
+}
+
+async function openStorage(config: Config): Promise<{ store: Store; blobs: BlobStore }> {
+  if (config.storage.kind === "memory") {
+    return { store: createMemoryStore(), blobs: createMemoryBlobs() };
+  }
+  const { directory } = config.storage;
+  const store = await createSqliteStore({ file: `${directory}/tributary.sqlite` });
+  return { store, blobs: await createFileBlobs({ directory: `${directory}/checkpoints` }) };
+}

@@ -1,0 +1,14 @@
+/** The coordinator as a library: create it, give it tasks, listen. */
+
+export { createCoordinator } from "./coordinator.ts";
+export type { Coordinator, CoordinatorOptions } from "./coordinator.ts";
+export type { Config, ConfigInput } from "./config/schema.ts";
+export type {
+  EventFeed,
+  Evaluator,
+  Logger,
+  ModelRegistry,
+  PageRequest,
+  TaskRegistry,
+} from "./ports.ts";
+export { VERSION } from "./version.ts";
