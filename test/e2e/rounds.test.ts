@@ -119,9 +119,16 @@ describe("a round from check-in to published model", () => {
     await using second = await connectRaw(running.url);
     const [a] = await assigned([first, second]);
     await first.report(a!.assignment, a!.layout, update(1));
-    expect(await first.nextClosed()).toMatchObject({ outcome: "abandoned", reason: "tooFewReports" });
+    expect(await first.nextClosed()).toMatchObject({
+      outcome: "abandoned",
+      reason: "tooFewReports",
+    });
     const task = await running.coordinator.tasks.get(TASK);
-    expect(task).toMatchObject({ roundsCommitted: 0, roundsAbandoned: 1, checkpoint: { modelVersion: 0 } });
+    expect(task).toMatchObject({
+      roundsCommitted: 0,
+      roundsAbandoned: 1,
+      checkpoint: { modelVersion: 0 },
+    });
     // and the next round comes
     await Promise.all([first.checkIn(TASK), second.checkIn(TASK)]);
     expect((await first.nextAssignment()).roundNumber).toBe(2);
@@ -147,7 +154,8 @@ describe("a round from check-in to published model", () => {
     await using second = await connectRaw(running.url);
     const places = await assigned([first, second]);
     await tasks.pause(TASK);
-    for (const { client, assignment, layout } of places) await client.report(assignment, layout, update(1));
+    for (const { client, assignment, layout } of places)
+      await client.report(assignment, layout, update(1));
     expect(await running.roundEnded(1)).toMatchObject({ phase: "committed" });
     expect((await first.checkIn(TASK)).task.paused).toBe(true);
     await second.checkIn(TASK);
@@ -163,7 +171,10 @@ describe("a round from check-in to published model", () => {
   test("[RD27] several tasks run at once and do not meet", async () => {
     await using running = await startCoordinator();
     await running.coordinator.tasks.create(smallTask());
-    await running.coordinator.tasks.create(smallTask({ taskId: "other" }), new Float32Array(7).fill(9));
+    await running.coordinator.tasks.create(
+      smallTask({ taskId: "other" }),
+      new Float32Array(7).fill(9),
+    );
     await using first = await connectRaw(running.url);
     await using second = await connectRaw(running.url);
     await Promise.all([first, second].map((client) => client.checkIn("other")));

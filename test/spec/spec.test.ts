@@ -14,10 +14,14 @@ function rulesInSpec(): string[] {
 
 /** Ids at the start of test titles: `test("[RD1] …`. */
 function rulesInTests(): Map<string, string> {
-  const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "--", "*.test.ts", "test/conformance/*.ts"], {
-    cwd: root,
-    encoding: "utf8",
-  });
+  const files = execFileSync(
+    "git",
+    ["ls-files", "-co", "--exclude-standard", "--", "*.test.ts", "test/conformance/*.ts"],
+    {
+      cwd: root,
+      encoding: "utf8",
+    },
+  );
   const found = new Map<string, string>();
   for (const file of new Set(files.split("\n").filter(Boolean))) {
     const source = readFileSync(root + file, "utf8");
@@ -48,7 +52,9 @@ test("[SP3] every test begins with the rule it holds", () => {
   const nameless: string[] = [];
   for (const file of new Set(files.split("\n").filter(Boolean))) {
     const source = readFileSync(root + file, "utf8");
-    for (const match of source.matchAll(/^\s*(?:test|it)(?:\.each\([^)]*\)|\.skipIf\([^)]*\)|\.runIf\([^)]*\))?\(\s*(["'`])(?!\[[A-Z]+\d+\])(.*)$/gm)) {
+    for (const match of source.matchAll(
+      /^\s*(?:test|it)(?:\.each\([^)]*\)|\.skipIf\([^)]*\)|\.runIf\([^)]*\))?\(\s*(["'`])(?!\[[A-Z]+\d+\])(.*)$/gm,
+    )) {
       nameless.push(`${file}: ${match[2]!}`);
     }
   }

@@ -2,7 +2,15 @@
 
 import { randomBytes } from "node:crypto";
 
-import type { Ack, Assignment, CheckInReply, Layout, Receipt, RoundClosed, Update } from "@tributary/protocol";
+import type {
+  Ack,
+  Assignment,
+  CheckInReply,
+  Layout,
+  Receipt,
+  RoundClosed,
+  Update,
+} from "@tributary/protocol";
 import { encodeUpdate, fromErrorPayload, PROTOCOL_VERSION, SOCKET_PATH } from "@tributary/protocol";
 import type { Socket } from "socket.io-client";
 import { io } from "socket.io-client";
@@ -71,7 +79,10 @@ export async function connectRaw(
       const early = inbox.get(event);
       if (early !== undefined && early.length > 0) return Promise.resolve(early.shift() as Message);
       return new Promise<Message>((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`no "${event}" in ${timeoutMs} ms`)), timeoutMs);
+        const timer = setTimeout(
+          () => reject(new Error(`no "${event}" in ${timeoutMs} ms`)),
+          timeoutMs,
+        );
         waiters.set(event, [
           ...(waiters.get(event) ?? []),
           (message) => {
