@@ -39,6 +39,10 @@ export default tseslint.config(
         { selector: "ExportDefaultDeclaration", message: "Named exports only." },
         { selector: "TSEnumDeclaration", message: "String literals, never enums." },
       ],
+      // Index loops over vectors are the fast ones, and a deliberate no-op is a fine callback.
+      "@typescript-eslint/prefer-for-of": "off",
+      "@typescript-eslint/no-empty-function": "off",
+      "@typescript-eslint/consistent-indexed-object-style": "off",
       eqeqeq: "error",
       "no-console": "error",
     },

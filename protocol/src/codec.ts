@@ -248,7 +248,7 @@ function decodeEvaluationSums(value: unknown): EvaluationSums {
     if (!Array.isArray(counts) || !counts.every(isCount)) {
       throw malformed(`metrics.evaluation.${name} must be an array of counts`);
     }
-    return counts as number[];
+    return counts;
   }) as [number[], number[], number[]];
   if (
     falsePositives.length !== truePositives.length ||

@@ -55,7 +55,10 @@ export async function connectRaw(
   const waiters = new Map<string, ((message: unknown) => void)[]>();
   socket.onAny((event: string, message: unknown) => {
     const waiter = waiters.get(event)?.shift();
-    if (waiter !== undefined) return waiter(message);
+    if (waiter !== undefined) {
+      waiter(message);
+      return;
+    }
     inbox.set(event, [...(inbox.get(event) ?? []), message]);
   });
   await new Promise<void>((resolve, reject) => {

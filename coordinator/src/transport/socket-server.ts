@@ -76,7 +76,7 @@ export function createSocketServer(
 
   function attach(server: HttpServer, desk: ClientDesk): void {
     io.use((socket, next) => {
-      void admit(socket as Socket, desk)
+      admit(socket, desk)
         .then(() => next())
         .catch((error: unknown) => next(handshakeError(error)));
     });
@@ -132,9 +132,13 @@ export function createSocketServer(
       await socket.join(watchersOf(taskId));
       return brief;
     });
-    socket.use((packet, next) => {
-      if (KNOWN_EVENTS.has(String(packet[0]))) return next();
-      const error = malformed(`unknown event ${JSON.stringify(String(packet[0]).slice(0, 40))}`);
+    socket.use((packet: readonly unknown[], next) => {
+      const name = String(packet[0]);
+      if (KNOWN_EVENTS.has(name)) {
+        next();
+        return;
+      }
+      const error = malformed(`unknown event ${JSON.stringify(name.slice(0, 40))}`);
       const ack: unknown = packet.at(-1);
       if (typeof ack === "function") (ack as (reply: Ack<never>) => void)(refused(error));
     });
