@@ -1,0 +1,55 @@
+import type { Evaluation } from "@tributary/protocol";
+import { describe, expect, test } from "vitest";
+
+import { endReason, nextMove } from "./schedule.ts";
+
+const situation = {
+  taskState: "running" as const,
+  clientsWaiting: 1,
+  now: 100,
+  restUntil: 0,
+  affordable: true,
+};
+const evaluation = (loss: number, accuracy?: number): Evaluation => ({
+  source: "central",
+  numExamples: 10,
+  loss,
+  ...(accuracy === undefined
+    ? {}
+    : { accuracy, macro: { precision: accuracy, recall: accuracy, f1: accuracy / 2 } }),
+});
+
+describe("schedule", () => {
+  test("[SC1] a round opens when somebody waits, the rest is over and the budget covers it", () => {
+    expect(nextMove(situation)).toEqual({ kind: "open" });
+    expect(nextMove({ ...situation, clientsWaiting: 0 })).toEqual({ kind: "idle" });
+    expect(nextMove({ ...situation, restUntil: 101 })).toEqual({ kind: "rest", until: 101 });
+    expect(nextMove({ ...situation, taskState: "paused" })).toEqual({ kind: "idle" });
+    expect(nextMove({ ...situation, taskState: "ended" })).toEqual({ kind: "idle" });
+  });
+
+  test("[SC2] a task that cannot afford another round ends before it, with or without clients", () => {
+    const end = { kind: "end", reason: "privacyBudgetExhausted" };
+    expect(nextMove({ ...situation, affordable: false })).toEqual(end);
+    expect(nextMove({ ...situation, affordable: false, clientsWaiting: 0 })).toEqual(end);
+  });
+
+  test("[SC3] a task ends after maxRounds, or once the target metric is reached", () => {
+    expect(endReason({ maxRounds: 3 }, 2, undefined)).toBeUndefined();
+    expect(endReason({ maxRounds: 3 }, 3, undefined)).toBe("maxRoundsReached");
+    const accuracy = { target: { metric: "accuracy", value: 0.9 } } as const;
+    expect(endReason(accuracy, 1, evaluation(1, 0.89))).toBeUndefined();
+    expect(endReason(accuracy, 1, evaluation(1, 0.9))).toBe("targetReached");
+    expect(endReason(accuracy, 1, evaluation(1))).toBeUndefined();
+    expect(endReason({ target: { metric: "macroF1", value: 0.4 } }, 1, evaluation(1, 0.9))).toBe(
+      "targetReached",
+    );
+    expect(endReason({ target: { metric: "loss", value: 0.5 } }, 1, evaluation(0.5))).toBe(
+      "targetReached",
+    );
+    expect(
+      endReason({ target: { metric: "loss", value: 0.5 } }, 1, evaluation(0.6)),
+    ).toBeUndefined();
+    expect(endReason({}, 1e9, evaluation(0, 1))).toBeUndefined();
+  });
+});
