@@ -70,8 +70,8 @@ export class FederatedError extends Error {
   readonly brand = BRAND;
   readonly code: ErrorCode;
   readonly retryable: boolean;
-  readonly retryAfterMs?: number;
-  readonly details?: Readonly<Record<string, unknown>>;
+  declare readonly retryAfterMs?: number;
+  declare readonly details?: Readonly<Record<string, unknown>>;
 
   constructor(code: ErrorCode, message: string, options: FederatedErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);

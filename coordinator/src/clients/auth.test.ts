@@ -56,16 +56,15 @@ describe("steering", () => {
       clientToken: "enter-please-sesame",
       adminToken: "rule-them",
     });
-    for (const attempt of [
-      auth.admin("my-guess"),
-      auth.reader("my-guess"),
-      auth.client({ clientKey, token: "my-guess" }),
-    ]) {
-      const message = await attempt.then(
-        String,
-        (error: unknown) => JSON.stringify(error) + String(error),
-      );
-      expect(message).not.toMatch(/my-guess|sesame|rule-them/);
+    const attempts = [
+      () => auth.admin("my-guess"),
+      () => auth.reader("my-guess"),
+      () => auth.client({ clientKey, token: "my-guess" }),
+    ];
+    for (const attempt of attempts) {
+      const refusal: unknown = await attempt().catch((error: unknown) => error);
+      expect(refusal).toMatchObject({ brand: "tributary.FederatedError" });
+      expect(JSON.stringify(refusal) + String(refusal)).not.toMatch(/my-guess|sesame|rule-them/);
     }
   });
 });

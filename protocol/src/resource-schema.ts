@@ -1,0 +1,262 @@
+/**
+ * Run-time schemas of what the coordinator answers. Open to further fields, as readers must be; the
+ * coordinator writes exactly what is named here, so that nothing unforeseen leaves it.
+ */
+
+import type { Static, TSchema } from "typebox";
+import Type from "typebox";
+
+import type { ErrorCode } from "./errors.ts";
+import { ERROR_CODES } from "./errors.ts";
+import {
+  CountSchema,
+  DigestSchema,
+  ErrorCodeSchema,
+  InstantSchema,
+  NonNegativeSchema,
+  PositiveIntegerSchema,
+  RateSchema,
+  RoundIdSchema,
+  TaskIdSchema,
+} from "./id-schema.ts";
+import { TaskSpecSchema } from "./task-schema.ts";
+
+const optional = Type.Optional;
+
+export const TaskStateSchema = Type.Enum(["running", "paused", "ended"]);
+export const TaskEndReasonSchema = Type.Enum([
+  "maxRoundsReached",
+  "targetReached",
+  "privacyBudgetExhausted",
+  "cancelled",
+]);
+export const RoundPhaseSchema = Type.Enum([
+  "selecting",
+  "reporting",
+  "aggregating",
+  "committed",
+  "abandoned",
+]);
+export const AbandonReasonSchema = Type.Enum([
+  "tooFewClients",
+  "tooFewReports",
+  "aggregationFailed",
+  "aggregationTimedOut",
+  "cancelled",
+  "paused",
+]);
+
+// ---------------------------------------------------------------------------- errors
+
+const payload = {
+  code: ErrorCodeSchema,
+  message: Type.String(),
+  retryable: Type.Boolean(),
+  retryAfterMs: optional(NonNegativeSchema),
+  details: optional(Type.Record(Type.String(), Type.Unknown())),
+};
+
+export const ErrorPayloadSchema = Type.Object(payload);
+
+export const ProblemSchema = Type.Object(
+  { ...payload, type: Type.String(), title: Type.String(), status: Type.Integer() },
+  { title: "Problem" },
+);
+
+// ------------------------------------------------------------------------ evaluation
+
+const scores = { precision: RateSchema, recall: RateSchema, f1: RateSchema };
+
+const evaluation = {
+  source: Type.Enum(["central", "federated"]),
+  numExamples: PositiveIntegerSchema,
+  loss: Type.Number(),
+  accuracy: optional(RateSchema),
+  macro: optional(Type.Object(scores)),
+  perClass: optional(Type.Array(Type.Object({ ...scores, support: CountSchema }))),
+};
+
+export const EvaluationSchema = Type.Object(evaluation, { title: "Evaluation" });
+
+/** An evaluation with the version that it is of. */
+const VersionEvaluationSchema = Type.Object(
+  { ...evaluation, modelVersion: CountSchema },
+  { title: "VersionEvaluation" },
+);
+
+// ----------------------------------------------------------------------------- model
+
+export const LayoutSchema = Type.Object(
+  {
+    tensors: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        shape: Type.Array(PositiveIntegerSchema),
+        offset: CountSchema,
+        size: PositiveIntegerSchema,
+      }),
+    ),
+    parameterCount: PositiveIntegerSchema,
+    digest: DigestSchema,
+  },
+  { title: "Layout" },
+);
+
+const checkpointRef = {
+  modelVersion: CountSchema,
+  digest: DigestSchema,
+  bytes: PositiveIntegerSchema,
+  url: Type.String(),
+};
+
+export const CheckpointRefSchema = Type.Object(checkpointRef, { title: "CheckpointRef" });
+
+export const ModelResourceSchema = Type.Object(
+  {
+    ...checkpointRef,
+    taskId: TaskIdSchema,
+    roundNumber: optional(PositiveIntegerSchema),
+    createdAt: InstantSchema,
+    layoutDigest: DigestSchema,
+    evaluation: optional(EvaluationSchema),
+  },
+  { title: "Model" },
+);
+
+// ----------------------------------------------------------------------------- round
+
+export const ParticipantCountsSchema = Type.Object({
+  selected: CountSchema,
+  reported: CountSchema,
+  pending: CountSchema,
+  declined: CountSchema,
+  left: CountSchema,
+  disconnected: CountSchema,
+  rejected: CountSchema,
+  timedOut: CountSchema,
+});
+
+const PhaseTimingSchema = Type.Object({
+  phase: RoundPhaseSchema,
+  startedAt: InstantSchema,
+  durationMs: NonNegativeSchema,
+});
+
+const RejectionsSchema = Type.Unsafe<Partial<Record<ErrorCode, number>>>(
+  Type.Object(Object.fromEntries(ERROR_CODES.map((code) => [code, optional(CountSchema)]))),
+);
+
+export const RoundResourceSchema = Type.Object(
+  {
+    roundId: RoundIdSchema,
+    taskId: TaskIdSchema,
+    roundNumber: PositiveIntegerSchema,
+    phase: RoundPhaseSchema,
+    reason: optional(AbandonReasonSchema),
+    baseModelVersion: CountSchema,
+    modelVersion: optional(PositiveIntegerSchema),
+    openedAt: InstantSchema,
+    endedAt: optional(InstantSchema),
+    deadlineAt: optional(InstantSchema),
+    phases: Type.Array(PhaseTimingSchema),
+    participants: ParticipantCountsSchema,
+    rejections: RejectionsSchema,
+    updateBytes: CountSchema,
+    trainLoss: optional(Type.Number()),
+    evaluation: optional(VersionEvaluationSchema),
+    epsilon: optional(NonNegativeSchema),
+  },
+  { title: "Round" },
+);
+
+export const ReceiptSchema = Type.Object(
+  {
+    roundId: RoundIdSchema,
+    status: Type.Enum(["accepted", "committed"]),
+    duplicate: Type.Boolean(),
+    modelVersion: optional(PositiveIntegerSchema),
+  },
+  { title: "Receipt" },
+);
+
+// ------------------------------------------------------------------------------ task
+
+export const TaskResourceSchema = Type.Object(
+  {
+    taskId: TaskIdSchema,
+    state: TaskStateSchema,
+    endReason: optional(TaskEndReasonSchema),
+    createdAt: InstantSchema,
+    spec: TaskSpecSchema,
+    layout: LayoutSchema,
+    checkpoint: CheckpointRefSchema,
+    roundsCommitted: CountSchema,
+    roundsAbandoned: CountSchema,
+    clientsWaiting: CountSchema,
+    currentRound: optional(RoundResourceSchema),
+    evaluation: optional(VersionEvaluationSchema),
+    nextRoundAt: optional(InstantSchema),
+  },
+  { title: "Task" },
+);
+
+export const PrivacyResourceSchema = Type.Union(
+  [
+    Type.Object({ taskId: TaskIdSchema, mechanism: Type.Literal("none") }),
+    Type.Object({
+      taskId: TaskIdSchema,
+      mechanism: Type.Literal("central"),
+      unit: Type.Literal("client"),
+      adjacency: Type.Literal("add-or-remove-one"),
+      noiseMultiplier: NonNegativeSchema,
+      clippingNorm: NonNegativeSchema,
+      samplingRate: RateSchema,
+      accountant: Type.Literal("rdp"),
+      delta: RateSchema,
+      maxEpsilon: NonNegativeSchema,
+      epsilon: NonNegativeSchema,
+      rounds: CountSchema,
+      roundsLeft: CountSchema,
+      statement: Type.String(),
+    }),
+  ],
+  { title: "Privacy" },
+);
+
+/** One page of `items`; its title, in the API's description, is the items' and "Page". */
+export function pageSchema<Item extends TSchema>(items: Item, title: string) {
+  return Type.Object({ items: Type.Array(items), next: optional(CountSchema) }, { title });
+}
+
+export const RoundPageSchema = pageSchema(RoundResourceSchema, "RoundPage");
+export const ModelPageSchema = pageSchema(ModelResourceSchema, "ModelPage");
+
+// ---------------------------------------------------------------------------- events
+
+const event = <Name extends string, Data extends TSchema>(type: Name, data: Data) =>
+  Type.Object({
+    id: Type.String({ pattern: "^[0-9]{1,16}$" }),
+    type: Type.Literal(type),
+    at: InstantSchema,
+    taskId: TaskIdSchema,
+    data,
+  });
+
+export const MonitoringEventSchema = Type.Union(
+  [
+    event("task:created", Type.Object({ state: TaskStateSchema })),
+    event(
+      "task:stateChanged",
+      Type.Object({ state: TaskStateSchema, reason: optional(TaskEndReasonSchema) }),
+    ),
+    event("round:phaseChanged", RoundResourceSchema),
+    event("round:progress", RoundResourceSchema),
+    event("model:published", ModelResourceSchema),
+  ],
+  { title: "MonitoringEvent" },
+);
+
+/** Every `type` of a monitoring event. */
+export const MONITORING_EVENT_TYPES = MonitoringEventSchema.anyOf.map(
+  (member) => member.properties.type.const,
+) as readonly Static<typeof MonitoringEventSchema>["type"][];
