@@ -1,0 +1,121 @@
+/**
+ * Content-addressed files: `<directory>/<first two digits>/<digest>`, whole or not there at all.
+ *
+ * A file gets its name only after its bytes are on disk (write aside, fsync, rename, fsync of the directory),
+ * so a crash can leave a stray temporary file, never half a checkpoint under a good name.
+ */
+
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+
+import type { Digest } from "@tributary/protocol";
+import { FederatedError, isDigest, isFederatedError, sha256 } from "@tributary/protocol";
+
+import type { BlobStore } from "../ports.ts";
+import { makeDirectory, syncDirectory } from "./directory.ts";
+
+const TEMPORARY = /^[0-9a-f]{64}\.[0-9a-f-]{36}\.tmp$/;
+const FOLDER = /^[0-9a-f]{2}$/;
+
+/**
+ * Opens the directory, makes it where there is none, and removes what a crash left behind. One process at a
+ * time; the store's lock sees to that. Bytes given to `put` must not change until it resolves.
+ * @throws FederatedError UNAVAILABLE when the directory cannot be used
+ */
+export async function createFileBlobs({
+  directory,
+}: {
+  readonly directory: string;
+}): Promise<BlobStore> {
+  try {
+    await makeDirectory(directory);
+    await removeTemporaries(directory);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : "unknown";
+    const message = `the checkpoint directory ${directory} cannot be used: ${reason}`;
+    throw new FederatedError("UNAVAILABLE", message, { cause: error });
+  }
+
+  const folderOf = (digest: Digest) => join(directory, digest.slice(0, 2));
+  const fileOf = (digest: Digest) => join(folderOf(digest), digest);
+
+  return {
+    put: async (bytes) => {
+      const digest = await sha256(bytes);
+      return onDisk(`checkpoint ${digest} cannot be written`, async () => {
+        const folder = folderOf(digest);
+        await mkdir(folder, { recursive: true });
+        const existing = await readIfThere(fileOf(digest));
+        if (existing === undefined || Buffer.compare(existing, bytes) !== 0) {
+          await writeAside(join(folder, `${digest}.${randomUUID()}.tmp`), bytes, fileOf(digest));
+        }
+        // The file may be of a put that has not come this far, or never did.
+        await syncDirectory(folder);
+        await syncDirectory(directory);
+        return digest;
+      });
+    },
+    get: async (digest) => {
+      // A digest is a file's name here: nothing else may become a path.
+      if (!isDigest(digest)) return undefined;
+      return onDisk(`checkpoint ${digest} cannot be read`, async () => {
+        const bytes = await readIfThere(fileOf(digest));
+        if (bytes === undefined) return undefined;
+        const found = await sha256(bytes);
+        if (found !== digest) {
+          throw new FederatedError(
+            "CHECKPOINT_CORRUPT",
+            `the file of checkpoint ${digest} holds bytes of digest ${found}; restore it from a backup`,
+          );
+        }
+        return bytes;
+      });
+    },
+  };
+}
+
+async function writeAside(temporary: string, bytes: Uint8Array, file: string): Promise<void> {
+  try {
+    const handle = await open(temporary, "wx");
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+async function readIfThere(file: string): Promise<Uint8Array | undefined> {
+  try {
+    const { buffer, byteOffset, byteLength } = await readFile(file);
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function removeTemporaries(directory: string): Promise<void> {
+  for (const folder of (await readdir(directory)).filter((name) => FOLDER.test(name))) {
+    for (const name of await readdir(join(directory, folder))) {
+      if (TEMPORARY.test(name)) await rm(join(directory, folder, name), { force: true });
+    }
+  }
+}
+
+/** Paths stay in the cause: the message may reach a client. */
+async function onDisk<T>(failure: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (isFederatedError(error)) throw error;
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
+    throw new FederatedError("UNAVAILABLE", `${failure}: ${code}`, { cause: error });
+  }
+}

@@ -1,0 +1,28 @@
+/** Directories whose entries survive a power cut: a new name is durable once its directory is synced. */
+
+import { mkdir, open } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+
+/** Makes the directory with its parents; every name that is new is on disk when this resolves. */
+export async function makeDirectory(directory: string): Promise<void> {
+  const firstMade = await mkdir(directory, { recursive: true });
+  if (firstMade === undefined) return;
+  const top = dirname(resolve(firstMade));
+  let made = resolve(directory);
+  while (made !== top && made !== dirname(made)) {
+    made = dirname(made);
+    await syncDirectory(made);
+  }
+}
+
+/** Brings the names in the directory to disk. */
+export async function syncDirectory(directory: string): Promise<void> {
+  // Windows cannot open a directory, and its file system journals names by itself.
+  if (process.platform === "win32") return;
+  const handle = await open(directory, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,131 @@
+/** Store and blobs that live and die with the process: for tests, examples and first steps. */
+
+import type { ClientId, Digest, RoundId, TaskId } from "@tributary/protocol";
+import { sha256 } from "@tributary/protocol";
+
+import type {
+  BlobStore,
+  LedgerEvent,
+  ModelVersionRecord,
+  OpenRoundRecord,
+  RoundRecord,
+  Store,
+  TaskRecord,
+} from "../ports.ts";
+import { decodeRecord, encodeRecord } from "./record-json.ts";
+import type { NumberedPage, Rows } from "./store.ts";
+import { createStore } from "./store.ts";
+
+/** Keeps every promise of the port but one: nothing survives the process. */
+export function createMemoryStore(): Store {
+  return createStore(createMemoryRows());
+}
+
+interface RoundRow {
+  round: RoundRecord;
+  cohort: readonly ClientId[];
+}
+
+/** Goes through the very codec of the durable store, so that a test here sees what it would give. */
+const copy = <T>(record: T) => decodeRecord(encodeRecord(record)) as T;
+
+const isOpen = (round: RoundRecord): round is OpenRoundRecord =>
+  round.phase !== "committed" && round.phase !== "abandoned";
+
+function createMemoryRows(): Rows {
+  const tasks = new Map<TaskId, TaskRecord>();
+  const versions = new Map<TaskId, ModelVersionRecord[]>();
+  const rounds = new Map<RoundId, RoundRow>();
+  const reports = new Map<RoundId, Set<ClientId>>();
+  const ledger = new Map<RoundId, LedgerEvent>();
+  const secrets = new Map<string, Uint8Array>();
+
+  const versionsOf = (taskId: TaskId) => versions.get(taskId) ?? [];
+  const roundsOf = (taskId: TaskId) =>
+    [...rounds.values()].filter(({ round }) => round.taskId === taskId);
+  const found = <T>(record: T | undefined) => (record === undefined ? undefined : copy(record));
+
+  return {
+    // Rules come before the first write, and writing to a Map cannot fail: nothing needs rolling back.
+    transaction: (write) => write(),
+
+    task: (taskId) => found(tasks.get(taskId)),
+    tasks: () => copy([...tasks.values()]),
+    putTask: (task) => void tasks.set(task.taskId, copy(task)),
+
+    version: (taskId, modelVersion) => found(versionsOf(taskId)[modelVersion]),
+    latestVersion: (taskId) => found(versionsOf(taskId).at(-1)),
+    latestEvaluatedVersion: (taskId) =>
+      found(versionsOf(taskId).findLast(({ evaluation }) => evaluation !== undefined)),
+    versions: (taskId, page) =>
+      copy(newestFirst(versionsOf(taskId), ({ modelVersion }) => modelVersion, page)),
+    putVersion: (version) => {
+      const { taskId, modelVersion } = version;
+      const list = versionsOf(taskId);
+      list[modelVersion] = copy(version);
+      versions.set(taskId, list);
+    },
+
+    round: (roundId) => found(rounds.get(roundId)?.round),
+    openRound: (taskId) => {
+      for (const { round, cohort } of roundsOf(taskId)) {
+        if (isOpen(round)) return { round: copy(round), cohort: [...cohort] };
+      }
+      return undefined;
+    },
+    rounds: (taskId, page) => {
+      const all = roundsOf(taskId).map(({ round }) => round);
+      return copy(newestFirst(all, ({ roundNumber }) => roundNumber, page));
+    },
+    countRounds: (taskId) => {
+      const counts = { committed: 0, abandoned: 0, last: 0 };
+      for (const { round } of roundsOf(taskId)) {
+        if (round.phase === "committed") counts.committed += 1;
+        if (round.phase === "abandoned") counts.abandoned += 1;
+        counts.last = Math.max(counts.last, round.roundNumber);
+      }
+      return counts;
+    },
+    putRound: (round, cohort) => {
+      const known = isOpen(round) ? rounds.get(round.roundId)?.cohort : undefined;
+      rounds.set(round.roundId, { round: copy(round), cohort: [...(cohort ?? known ?? [])] });
+    },
+    addReports: (roundId, clientIds) => void reports.set(roundId, new Set(clientIds)),
+    hasReport: (roundId, clientId) => reports.get(roundId)?.has(clientId) ?? false,
+
+    ledgerEvent: (roundId) => found(ledger.get(roundId)),
+    ledgerEvents: (taskId) => copy([...ledger.values()].filter((event) => event.taskId === taskId)),
+    putLedgerEvent: (event) => void ledger.set(event.roundId, copy(event)),
+
+    secret: (name) => secrets.get(name)?.slice(),
+    putSecret: (name, value) => void secrets.set(name, value.slice()),
+
+    probe: () => undefined,
+    close: () => undefined,
+  };
+}
+
+function newestFirst<T>(
+  records: readonly T[],
+  numberOf: (record: T) => number,
+  { before = Infinity, limit }: NumberedPage,
+): T[] {
+  return records
+    .filter((record) => numberOf(record) < before)
+    .sort((a, b) => numberOf(b) - numberOf(a))
+    .slice(0, limit);
+}
+
+/** Content-addressed bytes in memory; what goes in and what comes out are copies. */
+export function createMemoryBlobs(): BlobStore {
+  const blobs = new Map<Digest, Uint8Array>();
+  return {
+    put: async (bytes) => {
+      const kept = bytes.slice();
+      const digest = await sha256(kept);
+      blobs.set(digest, kept);
+      return digest;
+    },
+    get: async (digest) => blobs.get(digest)?.slice(),
+  };
+}

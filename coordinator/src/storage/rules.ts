@@ -1,0 +1,166 @@
+/** What a store refuses, whatever it is built on: each rule looks at records and throws, or does nothing. */
+
+import type { RoundId, TaskId } from "@tributary/protocol";
+import { FederatedError, roundIdOf } from "@tributary/protocol";
+
+import type {
+  LedgerEvent,
+  ModelVersionRecord,
+  OpenRoundRecord,
+  RoundCommit,
+  RoundRecord,
+  TaskRecord,
+} from "../ports.ts";
+
+const malformed = (message: string) => new FederatedError("MALFORMED_MESSAGE", message);
+
+/** @throws FederatedError TASK_NOT_FOUND */
+export function requireTask(taskId: TaskId, task: TaskRecord | undefined): TaskRecord {
+  if (task !== undefined) return task;
+  throw new FederatedError("TASK_NOT_FOUND", `the store has no task "${taskId}"`);
+}
+
+/** @throws FederatedError ROUND_NOT_FOUND, ROUND_CLOSED */
+export function requireOpenRound(
+  roundId: RoundId,
+  round: RoundRecord | undefined,
+): OpenRoundRecord {
+  if (round === undefined) {
+    throw new FederatedError("ROUND_NOT_FOUND", `the store has no round ${roundId}`);
+  }
+  if (round.phase === "committed" || round.phase === "abandoned") {
+    throw new FederatedError("ROUND_CLOSED", `round ${roundId} was ${round.phase} already`);
+  }
+  return round;
+}
+
+/** @throws FederatedError TASK_EXISTS, MALFORMED_MESSAGE */
+export function assertNewTask(
+  task: TaskRecord,
+  initial: ModelVersionRecord,
+  existing: TaskRecord | undefined,
+): void {
+  if (existing !== undefined) {
+    throw new FederatedError(
+      "TASK_EXISTS",
+      `there is a task "${task.taskId}" already; choose another id`,
+    );
+  }
+  if (initial.taskId !== task.taskId || initial.modelVersion !== 0) {
+    throw malformed(
+      `task "${task.taskId}" must begin with its own version 0, got version ${initial.modelVersion} of "${initial.taskId}"`,
+    );
+  }
+}
+
+/**
+ * A round that is new or open already, the only open one of its task, on a version that exists.
+ * @throws FederatedError ROUND_CLOSED, MALFORMED_MESSAGE
+ */
+export function assertCanBeOpen(
+  round: OpenRoundRecord,
+  saved: RoundRecord | undefined,
+  open: OpenRoundRecord | undefined,
+  latest: ModelVersionRecord | undefined,
+): void {
+  const { roundId, taskId, roundNumber } = round;
+  if (saved !== undefined) {
+    requireOpenRound(roundId, saved);
+    assertSameRound(saved, round);
+    return;
+  }
+  if (roundId !== roundIdOf(taskId, roundNumber)) {
+    throw malformed(`round ${roundNumber} of task "${taskId}" cannot have the id ${roundId}`);
+  }
+  if (open !== undefined) {
+    throw malformed(
+      `round ${roundId} cannot open while ${open.roundId} is open; commit or abandon that one first`,
+    );
+  }
+  const latestVersion = latest?.modelVersion ?? -1;
+  if (!(round.baseModelVersion >= 0 && round.baseModelVersion <= latestVersion)) {
+    throw malformed(
+      `round ${roundId} starts from version ${round.baseModelVersion}, the latest is ${latestVersion}`,
+    );
+  }
+}
+
+/** What identifies a round does not change while it is open, nor when it ends. */
+export function assertSameRound(saved: RoundRecord, next: RoundRecord): void {
+  for (const key of ["taskId", "roundNumber", "baseModelVersion"] as const) {
+    if (saved[key] !== next[key]) {
+      throw malformed(
+        `round ${saved.roundId} has ${key} ${saved[key]} in the store, got ${next[key]}`,
+      );
+    }
+  }
+}
+
+/**
+ * The commit makes the next version out of the open round, and is paid for where it must be.
+ * @throws FederatedError MALFORMED_MESSAGE
+ */
+export function assertCanCommit(
+  { round, version, releaseLedger }: RoundCommit,
+  saved: OpenRoundRecord,
+  task: TaskRecord,
+  latest: ModelVersionRecord | undefined,
+  event: LedgerEvent | undefined,
+): void {
+  assertSameRound(saved, round);
+  const { roundId } = round;
+  const next = (latest?.modelVersion ?? -1) + 1;
+  if (version.modelVersion !== next) {
+    throw malformed(
+      `round ${roundId} must make version ${next} of task "${round.taskId}", got ${version.modelVersion}`,
+    );
+  }
+  if (version.taskId !== round.taskId || version.roundNumber !== round.roundNumber) {
+    throw malformed(
+      `round ${roundId} made a version of round ${version.roundNumber ?? "none"} of task "${version.taskId}"`,
+    );
+  }
+  if (round.modelVersion !== version.modelVersion) {
+    throw malformed(
+      `round ${roundId} says it made version ${round.modelVersion}, its version is ${version.modelVersion}`,
+    );
+  }
+  if (releaseLedger && event?.status !== "reserved") {
+    throw malformed(
+      `round ${roundId} cannot be released: its charge is ${event?.status ?? "absent"} in the ledger, not reserved`,
+    );
+  }
+  if (!releaseLedger && (event !== undefined || task.spec.privacy.mechanism !== "none")) {
+    throw malformed(
+      `round ${roundId} is under differential privacy and must release its charge with the version`,
+    );
+  }
+}
+
+/**
+ * A charge may be reserved for an open round only, and is never rewritten.
+ * @throws FederatedError ROUND_NOT_FOUND, ROUND_CLOSED, MALFORMED_MESSAGE
+ */
+export function assertCanReserve(
+  event: LedgerEvent,
+  round: RoundRecord | undefined,
+  reserved: LedgerEvent | undefined,
+): void {
+  const { roundId, taskId } = requireOpenRound(event.roundId, round);
+  if (event.status !== "reserved" || event.taskId !== taskId) {
+    throw malformed(
+      `the charge of round ${roundId} must be reserved, for task "${taskId}"; got ${event.status}, for "${event.taskId}"`,
+    );
+  }
+  if (reserved !== undefined && !isSameCharge(reserved, event)) {
+    throw malformed(
+      `round ${roundId} has another charge reserved: ${describe(reserved)}, got ${describe(event)}`,
+    );
+  }
+}
+
+const isSameCharge = ({ charge: a }: LedgerEvent, { charge: b }: LedgerEvent) =>
+  a.noiseMultiplier === b.noiseMultiplier && a.samplingRate === b.samplingRate;
+
+const describe = ({ charge }: LedgerEvent) =>
+  `${charge.mechanism} z=${charge.noiseMultiplier} q=${charge.samplingRate}`;

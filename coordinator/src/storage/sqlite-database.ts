@@ -1,0 +1,195 @@
+/** One SQLite file, owned by this process alone: opened, locked, migrated, and written in transactions. */
+
+import { open } from "node:fs/promises";
+import { dirname } from "node:path";
+
+import { FederatedError, isFederatedError } from "@tributary/protocol";
+
+import { makeDirectory, syncDirectory } from "./directory.ts";
+import type { SqliteConnection, SqliteStatement } from "./sqlite-driver.ts";
+import { loadSqliteDriver } from "./sqlite-driver.ts";
+import { migrate, readSchemaVersion } from "./sqlite-schema.ts";
+
+export interface SqliteDatabase {
+  /** Runs `write` in a transaction that is on disk when this returns; when it throws, nothing happened. */
+  transaction<T>(write: () => T): T;
+  prepare(sql: string): SqliteStatement;
+  close(): void;
+}
+
+/** Covers a predecessor that is just closing; once the file is ours nobody else can hold a lock on it. */
+const BUSY_TIMEOUT_MS = 1000;
+
+/**
+ * Opens the file for this process alone, makes it where there is none, and brings its tables up to date.
+ *
+ * Ownership is SQLite's exclusive lock on the file itself. The kernel drops it with the process, however
+ * that ends, so no lock is ever stale. (Such a lock also falls when the same process opens and closes the
+ * file by other means: nothing in the coordinator may read it but SQLite.)
+ * @throws FederatedError UNAVAILABLE (in use by another process, cannot be opened or written),
+ * CONFIG_INVALID (another application's file, or a newer version's), INTERNAL (damaged)
+ */
+export async function openSqliteDatabase(file: string): Promise<SqliteDatabase> {
+  const driver = await loadSqliteDriver();
+  let connection: SqliteConnection | undefined;
+  try {
+    await makePrivateFile(file);
+    connection = driver.connect(file);
+    own(connection, file);
+    return onConnection(connection);
+  } catch (error) {
+    if (connection !== undefined) abandon(connection);
+    throw openingError(error, file);
+  }
+}
+
+/** The file holds the key of the assignment tokens: it is nobody else's to read. */
+async function makePrivateFile(file: string): Promise<void> {
+  const directory = dirname(file);
+  await makeDirectory(directory);
+  try {
+    await (await open(file, "wx", 0o600)).close();
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return;
+    throw error;
+  }
+  await syncDirectory(directory);
+}
+
+function own(connection: SqliteConnection, file: string): void {
+  connection.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+  connection.exec("PRAGMA locking_mode = EXCLUSIVE");
+  // Takes the lock without a write: whether the file is ours to write is known only after a look.
+  const version = transact(connection, () => readSchemaVersion(connection, file), "EXCLUSIVE");
+  connection.exec("PRAGMA journal_mode = WAL");
+  // A commit is an fsync of the log; `fullfsync` makes it one on macOS too.
+  connection.exec("PRAGMA synchronous = FULL");
+  connection.exec("PRAGMA fullfsync = ON");
+  connection.exec("PRAGMA foreign_keys = ON");
+  transact(connection, () => migrate(connection, version));
+}
+
+/**
+ * Gives the lock back, then closes. Closing alone is not enough: with `@photostructure/sqlite` a connection
+ * lives on, lock and all, until the last of its statements is garbage-collected.
+ */
+function giveBack(connection: SqliteConnection): void {
+  // Out of WAL, as a lock that was taken before it stays until then; the log moves into the file.
+  connection.exec("PRAGMA journal_mode = DELETE");
+  releaseLock(connection);
+  connection.close();
+}
+
+/** Closes a file that may be somebody else's: its journal mode stays as it is. */
+function abandon(connection: SqliteConnection): void {
+  try {
+    releaseLock(connection);
+    connection.close();
+  } catch {
+    // The error that brought us here is the one to report.
+  }
+}
+
+function releaseLock(connection: SqliteConnection): void {
+  connection.exec("PRAGMA locking_mode = NORMAL");
+  // The mode changes with the next access.
+  connection.exec("SELECT 1 FROM sqlite_schema");
+}
+
+function transact<T>(
+  connection: SqliteConnection,
+  write: () => T,
+  mode: "IMMEDIATE" | "EXCLUSIVE" = "IMMEDIATE",
+): T {
+  connection.exec(`BEGIN ${mode}`);
+  try {
+    const result = write();
+    connection.exec("COMMIT");
+    return result;
+  } catch (error) {
+    try {
+      connection.exec("ROLLBACK");
+    } catch {
+      // After a grave error, a full disk for one, SQLite has rolled back by itself.
+    }
+    throw error;
+  }
+}
+
+/** @param connection open and owned */
+export function onConnection(connection: SqliteConnection): SqliteDatabase {
+  return {
+    transaction: (write) => guarded(() => transact(connection, write)),
+    prepare: (sql) => {
+      const statement = guarded(() => connection.prepare(sql));
+      return {
+        run: (...values) => guarded(() => statement.run(...values)),
+        get: (...values) => guarded(() => statement.get(...values)),
+        all: (...values) => guarded(() => statement.all(...values)),
+      };
+    },
+    close: () => guarded(() => giveBack(connection)),
+  };
+}
+
+// ------------------------------------------------------------------------------ errors
+
+const PRIMARY_CODE = 0xff;
+const SQLITE_BUSY = 5;
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
+/** Read-only, I/O error, disk full, cannot open, busy: the world may mend while the process lives on. */
+const PASSING = new Map([
+  [SQLITE_BUSY, "it is locked by another process"],
+  [8, "it is read-only"],
+  [10, "a read or write failed"],
+  [13, "the disk is full"],
+  [14, "it cannot be opened"],
+]);
+
+function guarded<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw runningError(error);
+  }
+}
+
+/** SQLite's result code without its extension; undefined for an error that is not SQLite's. */
+function resultCode(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !("errcode" in error)) return undefined;
+  return typeof error.errcode === "number" ? error.errcode & PRIMARY_CODE : undefined;
+}
+
+/** What is not the driver's passes through as it is. */
+function runningError(error: unknown): unknown {
+  const code = resultCode(error);
+  if (code === undefined) return error;
+  const cause = { cause: error };
+  const passing = PASSING.get(code);
+  if (passing !== undefined) {
+    return new FederatedError("UNAVAILABLE", `the store cannot be used: ${passing}`, cause);
+  }
+  return new FederatedError("INTERNAL", `the store failed: ${faultOf(code)}`, cause);
+}
+
+function openingError(error: unknown, file: string): FederatedError {
+  if (isFederatedError(error)) return error;
+  const cause = { cause: error };
+  const code = resultCode(error);
+  if (code === SQLITE_BUSY) {
+    const advice = "stop it, or give each coordinator a directory of its own";
+    const message = `${file} is in use by another process; ${advice}`;
+    return new FederatedError("UNAVAILABLE", message, cause);
+  }
+  if (code === undefined || PASSING.has(code)) {
+    const fault = PASSING.get(code ?? 0) ?? (error instanceof Error ? error.message : "unknown");
+    return new FederatedError("UNAVAILABLE", `${file} cannot be opened: ${fault}`, cause);
+  }
+  return new FederatedError("INTERNAL", `${file} cannot be opened: ${faultOf(code)}`, cause);
+}
+
+const faultOf = (code: number) =>
+  code === SQLITE_CORRUPT || code === SQLITE_NOTADB
+    ? "the file is damaged; restore it from a backup"
+    : `SQLite's error ${code}`;

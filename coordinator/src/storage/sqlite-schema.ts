@@ -1,0 +1,109 @@
+/** Tables of the SQLite store, and how a file of an older version becomes one of this. */
+
+import { FederatedError } from "@tributary/protocol";
+
+import type { SqliteConnection } from "./sqlite-driver.ts";
+
+/** "TRIB": marks the file as a coordinator's, see `PRAGMA application_id`. */
+const APPLICATION_ID = 0x54524942;
+
+/**
+ * Each step brings a file from version i to i + 1 (`PRAGMA user_version`). Steps that have been released
+ * are never edited; a change is a new step at the end.
+ *
+ * A row is its keys and its record as JSON; what is looked up or counted is generated from the record, so
+ * the two cannot disagree.
+ */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY,
+    task_id TEXT NOT NULL UNIQUE,
+    record TEXT NOT NULL,
+    state TEXT AS (record ->> 'state')
+  ) STRICT;
+
+  CREATE TABLE model_versions (
+    id INTEGER PRIMARY KEY,
+    task_id TEXT NOT NULL REFERENCES tasks (task_id),
+    model_version INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    evaluated INTEGER AS (record -> 'evaluation' IS NOT NULL),
+    UNIQUE (task_id, model_version)
+  ) STRICT;
+  CREATE INDEX evaluated_versions ON model_versions (task_id, model_version) WHERE evaluated;
+
+  CREATE TABLE rounds (
+    id INTEGER PRIMARY KEY,
+    round_id TEXT NOT NULL UNIQUE,
+    task_id TEXT NOT NULL,
+    round_number INTEGER NOT NULL,
+    base_model_version INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    phase TEXT AS (record ->> 'phase'),
+    is_open INTEGER AS (record ->> 'phase' NOT IN ('committed', 'abandoned')),
+    cohort TEXT,
+    UNIQUE (task_id, round_number),
+    FOREIGN KEY (task_id, base_model_version) REFERENCES model_versions (task_id, model_version)
+  ) STRICT;
+  CREATE INDEX rounds_by_phase ON rounds (task_id, phase);
+  CREATE UNIQUE INDEX one_open_round ON rounds (task_id) WHERE is_open;
+
+  CREATE TABLE reports (
+    round INTEGER NOT NULL REFERENCES rounds (id),
+    client_id TEXT NOT NULL,
+    PRIMARY KEY (round, client_id)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE ledger (
+    id INTEGER PRIMARY KEY,
+    round_id TEXT NOT NULL UNIQUE REFERENCES rounds (round_id),
+    task_id TEXT NOT NULL REFERENCES tasks (task_id),
+    record TEXT NOT NULL,
+    status TEXT AS (record ->> 'status')
+  ) STRICT;
+  CREATE INDEX ledger_by_task ON ledger (task_id, id);
+  -- The budget is the one thing that no mistake here may lose: the file itself refuses.
+  CREATE TRIGGER ledger_settles_once BEFORE UPDATE ON ledger WHEN OLD.status <> 'reserved'
+    BEGIN SELECT RAISE(ABORT, 'a released or void ledger event never changes'); END;
+  CREATE TRIGGER ledger_forgets_nothing BEFORE DELETE ON ledger
+    BEGIN SELECT RAISE(ABORT, 'a ledger event is never deleted'); END;
+
+  CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+  CREATE TABLE probe (id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+  `,
+];
+
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/**
+ * The version of the file, before anything is written to it.
+ * @throws FederatedError CONFIG_INVALID for another application's file, or one of a newer Tributary
+ */
+export function readSchemaVersion(connection: SqliteConnection, file: string): number {
+  const number = (sql: string) => Number(Object.values(connection.prepare(sql).get() ?? {})[0]);
+  const version = number("PRAGMA user_version");
+  const application = number("PRAGMA application_id");
+  const isEmpty = version === 0 && number("SELECT count(*) FROM sqlite_schema") === 0;
+  if (application !== APPLICATION_ID && !isEmpty) {
+    throw new FederatedError(
+      "CONFIG_INVALID",
+      `${file} is an SQLite file, but not a coordinator's; name another file`,
+    );
+  }
+  if (version > SCHEMA_VERSION) {
+    throw new FederatedError(
+      "CONFIG_INVALID",
+      `${file} has schema version ${version}, this coordinator knows up to ${SCHEMA_VERSION}; start a newer one`,
+    );
+  }
+  return version;
+}
+
+/** Takes the file from `version` to {@link SCHEMA_VERSION}. Call it inside a transaction. */
+export function migrate(connection: SqliteConnection, version: number): void {
+  if (version === SCHEMA_VERSION) return;
+  for (const step of MIGRATIONS.slice(version)) connection.exec(step);
+  connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+  connection.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+}

@@ -1,0 +1,164 @@
+/** The durable store: one SQLite file, WAL, `synchronous = FULL`. Calls block for as long as the disk does. */
+
+import type { ClientId } from "@tributary/protocol";
+import { FederatedError } from "@tributary/protocol";
+
+import type {
+  LedgerEvent,
+  ModelVersionRecord,
+  OpenRoundRecord,
+  RoundRecord,
+  Store,
+  TaskRecord,
+} from "../ports.ts";
+import { decodeRecord, encodeRecord } from "./record-json.ts";
+import type { SqliteDatabase } from "./sqlite-database.ts";
+import { openSqliteDatabase } from "./sqlite-database.ts";
+import type { SqliteRow } from "./sqlite-driver.ts";
+import type { Rows } from "./store.ts";
+import { createStore } from "./store.ts";
+
+/**
+ * Opens the store in `file`, alone: a second coordinator on the same file is refused until this one has
+ * closed or died.
+ * @throws FederatedError UNAVAILABLE (in use, cannot be opened), CONFIG_INVALID (another application's
+ * file, or a newer version's), INTERNAL (damaged)
+ */
+export async function createSqliteStore({ file }: { readonly file: string }): Promise<Store> {
+  return createStore(createSqliteRows(await openSqliteDatabase(file)));
+}
+
+/** Above every number that a round or version can have. */
+const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+
+export function createSqliteRows(database: SqliteDatabase): Rows {
+  const sql = {
+    task: database.prepare("SELECT record FROM tasks WHERE task_id = ?"),
+    tasks: database.prepare("SELECT record FROM tasks ORDER BY id"),
+    putTask: database.prepare(`
+      INSERT INTO tasks (task_id, record) VALUES (?, ?)
+      ON CONFLICT (task_id) DO UPDATE SET record = excluded.record`),
+
+    version: database.prepare(
+      "SELECT record FROM model_versions WHERE task_id = ? AND model_version = ?",
+    ),
+    versions: database.prepare(`
+      SELECT record FROM model_versions WHERE task_id = ? AND model_version < ?
+      ORDER BY model_version DESC LIMIT ?`),
+    latestEvaluatedVersion: database.prepare(`
+      SELECT record FROM model_versions WHERE task_id = ? AND evaluated
+      ORDER BY model_version DESC LIMIT 1`),
+    putVersion: database.prepare(`
+      INSERT INTO model_versions (task_id, model_version, record) VALUES (?, ?, ?)
+      ON CONFLICT (task_id, model_version) DO UPDATE SET record = excluded.record`),
+
+    round: database.prepare("SELECT record FROM rounds WHERE round_id = ?"),
+    openRound: database.prepare("SELECT record, cohort FROM rounds WHERE task_id = ? AND is_open"),
+    rounds: database.prepare(`
+      SELECT record FROM rounds WHERE task_id = ? AND round_number < ?
+      ORDER BY round_number DESC LIMIT ?`),
+    countRounds: database.prepare(`
+      SELECT count(*) FILTER (WHERE phase = 'committed') AS committed,
+             count(*) FILTER (WHERE phase = 'abandoned') AS abandoned
+      FROM rounds WHERE task_id = ?`),
+    lastRound: database.prepare("SELECT max(round_number) AS last FROM rounds WHERE task_id = ?"),
+    putRound: database.prepare(`
+      INSERT INTO rounds (round_id, task_id, round_number, base_model_version, record, cohort)
+      VALUES (?, ?, ?, ?, ?, ?)
+      ON CONFLICT (round_id) DO UPDATE SET record = excluded.record,
+        cohort = CASE WHEN excluded.is_open THEN coalesce(excluded.cohort, cohort) END`),
+    addReports: database.prepare(`
+      INSERT INTO reports (round, client_id)
+      SELECT DISTINCT rounds.id, value FROM rounds, json_each(?) WHERE round_id = ?`),
+    hasReport: database.prepare(`
+      SELECT 1 AS found FROM reports JOIN rounds ON rounds.id = round
+      WHERE round_id = ? AND client_id = ?`),
+
+    ledgerEvent: database.prepare("SELECT record FROM ledger WHERE round_id = ?"),
+    ledgerEvents: database.prepare("SELECT record FROM ledger WHERE task_id = ? ORDER BY id"),
+    putLedgerEvent: database.prepare(`
+      INSERT INTO ledger (round_id, task_id, record) VALUES (?, ?, ?)
+      ON CONFLICT (round_id) DO UPDATE SET record = excluded.record`),
+
+    secret: database.prepare("SELECT value FROM secrets WHERE name = ?"),
+    putSecret: database.prepare("INSERT INTO secrets (name, value) VALUES (?, ?)"),
+
+    probe: database.prepare(`
+      INSERT INTO probe (id, count) VALUES (1, 1)
+      ON CONFLICT (id) DO UPDATE SET count = count + 1`),
+  };
+
+  return {
+    transaction: database.transaction,
+
+    task: (taskId) => record(sql.task.get(taskId)) as TaskRecord | undefined,
+    tasks: () => sql.tasks.all().map(record) as TaskRecord[],
+    putTask: (task) => void sql.putTask.run(task.taskId, encodeRecord(task)),
+
+    version: (taskId, modelVersion) =>
+      record(sql.version.get(taskId, modelVersion)) as ModelVersionRecord | undefined,
+    latestVersion: (taskId) =>
+      record(sql.versions.get(taskId, NO_LIMIT, 1)) as ModelVersionRecord | undefined,
+    latestEvaluatedVersion: (taskId) =>
+      record(sql.latestEvaluatedVersion.get(taskId)) as ModelVersionRecord | undefined,
+    versions: (taskId, { before = NO_LIMIT, limit }) =>
+      sql.versions.all(taskId, before, limit).map(record) as ModelVersionRecord[],
+    putVersion: (version) =>
+      void sql.putVersion.run(version.taskId, version.modelVersion, encodeRecord(version)),
+
+    round: (roundId) => record(sql.round.get(roundId)) as RoundRecord | undefined,
+    openRound: (taskId) => {
+      const row = sql.openRound.get(taskId);
+      if (row === undefined) return undefined;
+      const cohort = typeof row.cohort === "string" ? decodeRecord(row.cohort) : [];
+      return { round: record(row) as OpenRoundRecord, cohort: cohort as ClientId[] };
+    },
+    rounds: (taskId, { before = NO_LIMIT, limit }) =>
+      sql.rounds.all(taskId, before, limit).map(record) as RoundRecord[],
+    countRounds: (taskId) => {
+      const row = sql.countRounds.get(taskId);
+      const { last } = sql.lastRound.get(taskId) ?? {};
+      return {
+        committed: Number(row?.committed),
+        abandoned: Number(row?.abandoned),
+        last: Number(last),
+      };
+    },
+    putRound: (round, cohort) =>
+      void sql.putRound.run(
+        round.roundId,
+        round.taskId,
+        round.roundNumber,
+        round.baseModelVersion,
+        encodeRecord(round),
+        cohort === undefined ? null : JSON.stringify(cohort),
+      ),
+    addReports: (roundId, clientIds) => void sql.addReports.run(JSON.stringify(clientIds), roundId),
+    hasReport: (roundId, clientId) => sql.hasReport.get(roundId, clientId) !== undefined,
+
+    ledgerEvent: (roundId) => record(sql.ledgerEvent.get(roundId)) as LedgerEvent | undefined,
+    ledgerEvents: (taskId) => sql.ledgerEvents.all(taskId).map(record) as LedgerEvent[],
+    putLedgerEvent: (event) =>
+      void sql.putLedgerEvent.run(event.roundId, event.taskId, encodeRecord(event)),
+
+    secret: (name) => {
+      const value = sql.secret.get(name)?.value;
+      return value instanceof Uint8Array ? new Uint8Array(value) : undefined;
+    },
+    putSecret: (name, value) => void sql.putSecret.run(name, value),
+
+    probe: () => void sql.probe.run(),
+    close: database.close,
+  };
+}
+
+/** The record of a row; undefined where there is no row. */
+function record(row: SqliteRow | undefined): unknown {
+  if (row === undefined) return undefined;
+  try {
+    return decodeRecord(String(row.record));
+  } catch (error) {
+    const message = "a record in the store is damaged; restore the file from a backup";
+    throw new FederatedError("INTERNAL", message, { cause: error });
+  }
+}

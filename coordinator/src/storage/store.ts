@@ -1,0 +1,192 @@
+/**
+ * What every store does, written once over plain rows: `memory.ts` and `sqlite.ts` are two kinds of rows.
+ *
+ * A mutation reads what its rules need, asks the rules (`rules.ts`), then writes: all in one transaction.
+ */
+
+import type { ClientId, RoundId, TaskEndReason, TaskId, TaskState } from "@tributary/protocol";
+import { FederatedError } from "@tributary/protocol";
+
+import type {
+  LedgerEvent,
+  ModelVersionRecord,
+  OpenRoundRecord,
+  RoundRecord,
+  Store,
+  TaskRecord,
+} from "../ports.ts";
+import {
+  assertCanBeOpen,
+  assertCanCommit,
+  assertCanReserve,
+  assertNewTask,
+  assertSameRound,
+  requireOpenRound,
+  requireTask,
+} from "./rules.ts";
+
+export interface NumberedPage {
+  readonly before?: number;
+  readonly limit: number;
+}
+
+/** Rows by key. Records that go in or come out are never shared with the caller. */
+export interface Rows {
+  /** Runs `write` entirely or, when it throws, not at all. Durable when it returns. */
+  transaction<T>(write: () => T): T;
+
+  task(taskId: TaskId): TaskRecord | undefined;
+  /** In order of creation. */
+  tasks(): TaskRecord[];
+  /** Adds the task or replaces it in its place. */
+  putTask(task: TaskRecord): void;
+
+  version(taskId: TaskId, modelVersion: number): ModelVersionRecord | undefined;
+  latestVersion(taskId: TaskId): ModelVersionRecord | undefined;
+  latestEvaluatedVersion(taskId: TaskId): ModelVersionRecord | undefined;
+  /** Newest first. */
+  versions(taskId: TaskId, page: NumberedPage): ModelVersionRecord[];
+  putVersion(version: ModelVersionRecord): void;
+
+  round(roundId: RoundId): RoundRecord | undefined;
+  openRound(taskId: TaskId): { round: OpenRoundRecord; cohort: ClientId[] } | undefined;
+  /** Newest first. */
+  rounds(taskId: TaskId, page: NumberedPage): RoundRecord[];
+  countRounds(taskId: TaskId): { committed: number; abandoned: number; last: number };
+  /** Adds or replaces the round. `cohort` undefined keeps what there is; an ended round has none. */
+  putRound(round: RoundRecord, cohort?: readonly ClientId[]): void;
+  addReports(roundId: RoundId, clientIds: readonly ClientId[]): void;
+  hasReport(roundId: RoundId, clientId: ClientId): boolean;
+
+  ledgerEvent(roundId: RoundId): LedgerEvent | undefined;
+  /** In order of reservation. */
+  ledgerEvents(taskId: TaskId): LedgerEvent[];
+  putLedgerEvent(event: LedgerEvent): void;
+
+  secret(name: string): Uint8Array | undefined;
+  putSecret(name: string, value: Uint8Array): void;
+
+  /** Writes something that means nothing, to see whether writing works. */
+  probe(): void;
+  close(): void;
+}
+
+/** A store on these rows. Calls after its disposal are refused with UNAVAILABLE. */
+export function createStore(rows: Rows): Store {
+  let closed = false;
+
+  const read = async <T>(run: () => T): Promise<T> => {
+    if (closed) throw new FederatedError("UNAVAILABLE", "the store is closed");
+    return run();
+  };
+  const write = <T>(run: () => T): Promise<T> => read(() => rows.transaction(run));
+
+  const setState = (
+    { taskId, spec, layout, createdAt }: TaskRecord,
+    state: TaskState,
+    endReason: TaskEndReason | undefined,
+  ) =>
+    rows.putTask({
+      taskId,
+      spec,
+      layout,
+      state,
+      ...(endReason === undefined ? {} : { endReason }),
+      createdAt,
+    });
+
+  const addEvaluation = (
+    taskId: TaskId,
+    modelVersion: number,
+    evaluation: ModelVersionRecord["evaluation"],
+  ) => {
+    const version = rows.version(taskId, modelVersion);
+    // Rules have it that a round's base version exists.
+    if (version === undefined || evaluation === undefined) return;
+    rows.putVersion({ ...version, evaluation });
+  };
+
+  return {
+    createTask: (task, initial) =>
+      write(() => {
+        assertNewTask(task, initial, rows.task(task.taskId));
+        rows.putTask(task);
+        rows.putVersion(initial);
+      }),
+    getTask: (taskId) => read(() => rows.task(taskId)),
+    listTasks: () => read(() => rows.tasks()),
+    setTaskState: (taskId, state, endReason) =>
+      write(() => setState(requireTask(taskId, rows.task(taskId)), state, endReason)),
+
+    saveOpenRound: (round, cohort) =>
+      write(() => {
+        const { taskId, roundId } = round;
+        requireTask(taskId, rows.task(taskId));
+        assertCanBeOpen(
+          round,
+          rows.round(roundId),
+          rows.openRound(taskId)?.round,
+          rows.latestVersion(taskId),
+        );
+        rows.putRound(round, cohort);
+      }),
+    getOpenRound: (taskId) => read(() => rows.openRound(taskId)),
+    commitRound: (commit) =>
+      write(() => {
+        const { round, version, reported, releaseLedger, baseEvaluation, end } = commit;
+        const { taskId, roundId } = round;
+        const saved = requireOpenRound(roundId, rows.round(roundId));
+        const task = requireTask(saved.taskId, rows.task(saved.taskId));
+        const event = rows.ledgerEvent(roundId);
+        assertCanCommit(commit, saved, task, rows.latestVersion(saved.taskId), event);
+        rows.putVersion(version);
+        rows.putRound(round);
+        rows.addReports(roundId, reported);
+        if (releaseLedger && event !== undefined) {
+          rows.putLedgerEvent({ ...event, status: "released" });
+        }
+        addEvaluation(taskId, round.baseModelVersion, baseEvaluation);
+        if (end !== undefined) setState(task, "ended", end);
+      }),
+    abandonRound: ({ round }) =>
+      write(() => {
+        const saved = requireOpenRound(round.roundId, rows.round(round.roundId));
+        assertSameRound(saved, round);
+        rows.putRound(round);
+        const event = rows.ledgerEvent(round.roundId);
+        if (event !== undefined) rows.putLedgerEvent({ ...event, status: "void" });
+      }),
+    getRound: (roundId) => read(() => rows.round(roundId)),
+    listRounds: (taskId, page) => read(() => rows.rounds(taskId, page)),
+    countRounds: (taskId) => read(() => rows.countRounds(taskId)),
+    wasReported: (roundId, clientId) => read(() => rows.hasReport(roundId, clientId)),
+
+    getModelVersion: (taskId, modelVersion) => read(() => rows.version(taskId, modelVersion)),
+    latestModelVersion: (taskId) => read(() => rows.latestVersion(taskId)),
+    latestEvaluatedVersion: (taskId) => read(() => rows.latestEvaluatedVersion(taskId)),
+    listModelVersions: (taskId, page) => read(() => rows.versions(taskId, page)),
+
+    reserveLedger: (event) =>
+      write(() => {
+        const reserved = rows.ledgerEvent(event.roundId);
+        assertCanReserve(event, rows.round(event.roundId), reserved);
+        if (reserved === undefined) rows.putLedgerEvent(event);
+      }),
+    listLedger: (taskId) => read(() => rows.ledgerEvents(taskId)),
+
+    secret: (name, create) =>
+      write(() => {
+        const known = rows.secret(name);
+        if (known !== undefined) return known;
+        const made = create().slice();
+        rows.putSecret(name, made);
+        return made;
+      }),
+    check: () => write(() => rows.probe()),
+    [Symbol.asyncDispose]: async () => {
+      if (closed) return;
+      closed = true;
+      rows.close();
+    },
+  };
+}

@@ -1,0 +1,30 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { createMemoryStore } from "../../coordinator/src/storage/memory.ts";
+import { createSqliteStore } from "../../coordinator/src/storage/sqlite.ts";
+import { storeConformance } from "./store.ts";
+
+storeConformance("memory", async () => {
+  const store = createMemoryStore();
+  return { store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+});
+
+storeConformance("sqlite", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "tributary-store-"));
+  const file = join(directory, "store.sqlite");
+  const store = await createSqliteStore({ file });
+  let current = store;
+  return {
+    store,
+    reopen: async () => {
+      await current[Symbol.asyncDispose]();
+      return (current = await createSqliteStore({ file }));
+    },
+    [Symbol.asyncDispose]: async () => {
+      await current[Symbol.asyncDispose]();
+      await rm(directory, { recursive: true });
+    },
+  };
+});
