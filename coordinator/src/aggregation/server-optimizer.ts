@@ -1,0 +1,154 @@
+/**
+ * How the coordinator applies the mean delta: SGD (FedAvg), momentum (FedAvgM), and the adaptive
+ * optimizers of Reddi et al. 2020, "Adaptive Federated Optimization", Algorithm 2:
+ *
+ *     m <- beta1 m + (1 - beta1) d
+ *     v <- v + d^2                              Adagrad
+ *     v <- v - (1 - beta2) d^2 sign(v - d^2)    Yogi
+ *     v <- beta2 v + (1 - beta2) d^2            Adam
+ *     w <- w + learningRate m / (sqrt(v) + tau)
+ *
+ * d is the mean of (trained - received), so the step is added. v starts at tau^2; no bias correction.
+ */
+
+import type { ServerOptimizerSpec } from "@tributary/protocol";
+import { FederatedError } from "@tributary/protocol";
+
+export interface ServerOptimizer {
+  /** One step from `weights` along `meanDelta`; a new vector, rounded to float32. */
+  step(weights: Float32Array, meanDelta: Float64Array): Float32Array;
+  /** The vectors to go on from: none, [m] or [m, v]. */
+  state(): readonly Float64Array[];
+}
+
+const vectorsOf = (kind: ServerOptimizerSpec["kind"]): number =>
+  kind === "sgd" ? 0 : kind === "momentum" ? 1 : 2;
+
+/** @param state what `state()` gave before; used and changed in place. Absent: a fresh start */
+export function createServerOptimizer(
+  spec: ServerOptimizerSpec,
+  parameterCount: number,
+  state?: readonly Float64Array[],
+): ServerOptimizer {
+  const vectors = state ?? freshState(spec, parameterCount);
+  assertState(vectors, vectorsOf(spec.kind), parameterCount);
+  const [m, v] = vectors;
+  const stepOf = stepFunction(spec, m, v);
+  return {
+    step: (weights, meanDelta) => {
+      const next = new Float32Array(weights.length);
+      for (let i = 0; i < next.length; i++) {
+        next[i] = (weights[i] as number) + stepOf(i, meanDelta[i] as number);
+      }
+      return next;
+    },
+    state: () => vectors,
+  };
+}
+
+function freshState(spec: ServerOptimizerSpec, parameterCount: number): Float64Array[] {
+  if (spec.kind === "sgd") return [];
+  const m = new Float64Array(parameterCount);
+  if (spec.kind === "momentum") return [m];
+  return [m, new Float64Array(parameterCount).fill(spec.tau * spec.tau)];
+}
+
+function assertState(vectors: readonly Float64Array[], count: number, length: number): void {
+  if (vectors.length === count && vectors.every((vector) => vector.length === length)) return;
+  throw new RangeError(
+    `the optimizer needs ${count} state vectors of ${length} elements, ` +
+      `got lengths [${vectors.map((vector) => vector.length).join(", ")}]`,
+  );
+}
+
+/** The step of element `i` along `d`; updates the element's moments. */
+function stepFunction(
+  spec: ServerOptimizerSpec,
+  m: Float64Array = new Float64Array(0),
+  v: Float64Array = new Float64Array(0),
+): (i: number, d: number) => number {
+  const { learningRate } = spec;
+  switch (spec.kind) {
+    case "sgd":
+      return (_, d) => learningRate * d;
+    case "momentum":
+      return (i, d) => learningRate * (m[i] = spec.momentum * (m[i] as number) + d);
+    case "adagrad":
+    case "adam":
+    case "yogi": {
+      const { beta1, tau } = spec;
+      const nextV = secondMoment(spec);
+      return (i, d) => {
+        const first = (m[i] = beta1 * (m[i] as number) + (1 - beta1) * d);
+        const second = (v[i] = nextV(v[i] as number, d * d));
+        return (learningRate * first) / (Math.sqrt(second) + tau);
+      };
+    }
+  }
+}
+
+function secondMoment(
+  spec: Extract<ServerOptimizerSpec, { tau: number }>,
+): (v: number, squared: number) => number {
+  switch (spec.kind) {
+    case "adagrad":
+      return (v, squared) => v + squared;
+    case "adam":
+      return (v, squared) => spec.beta2 * v + (1 - spec.beta2) * squared;
+    case "yogi":
+      return (v, squared) => v - (1 - spec.beta2) * squared * Math.sign(v - squared);
+  }
+}
+
+// ---------------------------------------------------------------------- state as bytes
+
+const MAGIC = 0x4f435254; // "TRCO"
+const HEADER_BYTES = 16;
+const KINDS = ["sgd", "momentum", "adagrad", "adam", "yogi"] as const;
+
+/** magic u32, kind u8, vectors u8, 0 u16, elements u32, 0 u32, then the vectors as little-endian float64. */
+export function encodeOptimizerState(
+  kind: ServerOptimizerSpec["kind"],
+  state: readonly Float64Array[],
+): Uint8Array {
+  const elements = state[0]?.length ?? 0;
+  const bytes = new Uint8Array(HEADER_BYTES + 8 * elements * state.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, MAGIC, true);
+  view.setUint8(4, KINDS.indexOf(kind));
+  view.setUint8(5, state.length);
+  view.setUint32(8, elements, true);
+  state.forEach((vector, k) => {
+    const start = HEADER_BYTES + 8 * elements * k;
+    vector.forEach((value, i) => view.setFloat64(start + 8 * i, value, true));
+  });
+  return bytes;
+}
+
+/** @throws FederatedError CHECKPOINT_CORRUPT when the bytes are not the state of this optimizer and model */
+export function decodeOptimizerState(
+  bytes: Uint8Array,
+  kind: ServerOptimizerSpec["kind"],
+  parameterCount: number,
+): Float64Array[] {
+  const count = vectorsOf(kind);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const fits =
+    bytes.length === HEADER_BYTES + 8 * parameterCount * count &&
+    view.getUint32(0, true) === MAGIC &&
+    view.getUint8(4) === KINDS.indexOf(kind) &&
+    view.getUint8(5) === count &&
+    view.getUint32(8, true) === parameterCount;
+  if (!fits) {
+    throw new FederatedError(
+      "CHECKPOINT_CORRUPT",
+      `the stored optimizer state is not of "${kind}" with ${parameterCount} parameters`,
+    );
+  }
+  return Array.from({ length: count }, (_, k) => {
+    const start = HEADER_BYTES + 8 * parameterCount * k;
+    return Float64Array.from({ length: parameterCount }, (_, i) =>
+      view.getFloat64(start + 8 * i, true),
+    );
+  });
+}

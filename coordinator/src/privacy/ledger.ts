@@ -1,0 +1,40 @@
+/** What counts of a ledger, and the promise in words that follows from it. Pure. */
+
+interface LedgerEntry<C> {
+  readonly status: "reserved" | "released" | "void";
+  readonly charge: C;
+}
+
+/** Everything that was or may have been released; void means provably nothing was. */
+export function chargesThatCount<C>(events: readonly LedgerEntry<C>[]): C[] {
+  return events.filter(({ status }) => status !== "void").map(({ charge }) => charge);
+}
+
+export interface PrivacyFacts {
+  readonly epsilon: number;
+  readonly delta: number;
+  readonly maxEpsilon: number;
+  readonly rounds: number;
+  readonly noiseMultiplier: number;
+  readonly clippingNorm: number;
+  readonly samplingRate: number;
+}
+
+/** The privacy statement of a task. */
+export function privacyStatement(facts: PrivacyFacts): string {
+  const sampling =
+    facts.samplingRate < 1
+      ? `each waiting client is in a round by an independent secret coin of probability ${facts.samplingRate}`
+      : "the choice of clients is not counted on for privacy";
+  return [
+    `Each client's whole contribution is protected: whether or not one client takes part in this task changes`,
+    `the probability of any set of released models by at most a factor e^epsilon, up to delta, with`,
+    `epsilon = ${facts.epsilon.toPrecision(4)} and delta = ${facts.delta} after ${facts.rounds} rounds`,
+    `(neighbours: add or remove one client; accountant: Renyi DP; budget: epsilon <= ${facts.maxEpsilon}).`,
+    `Mechanism: every delta is clipped to L2 norm ${facts.clippingNorm}, Gaussian noise of`,
+    `${facts.noiseMultiplier} times that norm is added to the sum, the denominator is fixed, and ${sampling}.`,
+    `This holds against anyone who sees only released models. It does not hold against the coordinator,`,
+    `which sees each update, nor does it hide who took part, nor protect a person who runs several clients`,
+    `as one. The noise is sampled in double precision and is not hardened against floating-point attacks.`,
+  ].join(" ");
+}
