@@ -184,8 +184,8 @@ describe("answers", () => {
       const error = new FederatedError(code, "m", { retryAfterMs: 5, details: { a: [1] } });
       expect(compiled.Check(error.toProblem()), code).toBe(true);
     }
-    const { status: _, ...rest } = new FederatedError("INTERNAL", "m").toProblem();
-    expect(compiled.Check(rest)).toBe(false);
+    const problem = new FederatedError("INTERNAL", "m").toProblem();
+    expect(compiled.Check({ ...problem, status: undefined })).toBe(false);
   });
 
   it("[PR4] a reader's schema lets fields of a newer coordinator pass", () => {
