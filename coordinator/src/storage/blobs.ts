@@ -46,7 +46,8 @@ export async function createFileBlobs({
       return onDisk(`checkpoint ${digest} cannot be written`, async () => {
         const folder = folderOf(digest);
         await mkdir(folder, { recursive: true });
-        const existing = await readIfThere(fileOf(digest));
+        // What cannot be read is as good as damaged: either way the bytes at hand replace it.
+        const existing = await readIfThere(fileOf(digest)).catch(() => undefined);
         if (existing === undefined || Buffer.compare(existing, bytes) !== 0) {
           await writeAside(join(folder, `${digest}.${randomUUID()}.tmp`), bytes, fileOf(digest));
         }

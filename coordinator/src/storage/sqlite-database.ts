@@ -18,7 +18,7 @@ export interface SqliteDatabase {
 }
 
 /** Covers a predecessor that is just closing; once the file is ours nobody else can hold a lock on it. */
-const BUSY_TIMEOUT_MS = 1000;
+const BUSY_TIMEOUT_MS = 250;
 
 /**
  * Opens the file for this process alone, makes it where there is none, and brings its tables up to date.
@@ -83,11 +83,12 @@ function giveBack(connection: SqliteConnection): void {
 /** Closes a file that may be somebody else's: its journal mode stays as it is. */
 function abandon(connection: SqliteConnection): void {
   try {
+    connection.exec("PRAGMA busy_timeout = 0");
     releaseLock(connection);
-    connection.close();
   } catch {
-    // The error that brought us here is the one to report.
+    // Then there was no lock, or the file is past reading: the error that brought us here says so.
   }
+  connection.close();
 }
 
 function releaseLock(connection: SqliteConnection): void {

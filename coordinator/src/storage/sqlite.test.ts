@@ -1,0 +1,299 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import type { ClientId, TaskId } from "@tributary/protocol";
+import { createLayout, roundIdOf } from "@tributary/protocol";
+import { expect, test } from "vitest";
+
+import type {
+  CommittedRoundRecord,
+  ModelVersionRecord,
+  OpenRoundRecord,
+  TaskRecord,
+} from "../ports.ts";
+import { onConnection, openSqliteDatabase } from "./sqlite-database.ts";
+import { loadSqliteDriver } from "./sqlite-driver.ts";
+import { migrate, SCHEMA_VERSION } from "./sqlite-schema.ts";
+import { createSqliteRows, createSqliteStore } from "./sqlite.ts";
+import { createStore } from "./store.ts";
+
+const driver = await loadSqliteDriver();
+const taskId = "digits" as TaskId;
+const tensors = [{ name: "w", shape: [2] }];
+
+const task: TaskRecord = {
+  taskId,
+  layout: await createLayout(tensors),
+  state: "running",
+  createdAt: 1,
+  spec: {
+    taskId,
+    description: "",
+    model: { tensors },
+    plan: {
+      epochs: 1,
+      batchSize: 1,
+      learningRate: 0.1,
+      optimizer: { kind: "sgd" },
+      proximalMu: 0,
+      encoding: "float32",
+    },
+    sampler: { kind: "all" },
+    weighting: { kind: "uniform" },
+    clippingNorm: 1,
+    serverOptimizer: { kind: "sgd", learningRate: 1 },
+    privacy: { mechanism: "central", noiseMultiplier: 1, delta: 1e-5, maxEpsilon: 8 },
+    schedule: {
+      minClients: 1,
+      minReports: 1,
+      selectionDeadlineMs: 1,
+      reportWindowMs: 1,
+      aggregationDeadlineMs: 1,
+      pauseBetweenRoundsMs: 0,
+    },
+    stop: {},
+    evaluation: { kind: "none" },
+  },
+};
+
+const versionRecord = (modelVersion: number): ModelVersionRecord => ({
+  taskId,
+  modelVersion,
+  digest: "0".repeat(64) as ModelVersionRecord["digest"],
+  bytes: 8,
+  createdAt: 1,
+  ...(modelVersion === 0 ? {} : { roundNumber: modelVersion }),
+});
+
+const round: OpenRoundRecord = {
+  roundId: roundIdOf(taskId, 1),
+  taskId,
+  roundNumber: 1,
+  baseModelVersion: 0,
+  openedAt: 1,
+  phase: "aggregating",
+  phases: [],
+  participants: {
+    selected: 1,
+    reported: 1,
+    pending: 0,
+    declined: 0,
+    left: 0,
+    disconnected: 0,
+    rejected: 0,
+    timedOut: 0,
+  },
+  rejections: {},
+  updateBytes: 0,
+};
+const committed: CommittedRoundRecord = {
+  ...round,
+  phase: "committed",
+  modelVersion: 1,
+  endedAt: 2,
+};
+const charge = { mechanism: "gaussian", noiseMultiplier: 1, samplingRate: 1 } as const;
+const reserved = {
+  roundId: round.roundId,
+  taskId,
+  charge,
+  status: "reserved",
+  reservedAt: 1,
+} as const;
+
+async function makeFile() {
+  const directory = await mkdtemp(join(tmpdir(), "tributary-sqlite-"));
+  return {
+    directory,
+    file: join(directory, "deep", "store.sqlite"),
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true }),
+  };
+}
+
+test("[ST24] a second coordinator is refused, by name of the file, until the first has closed", async () => {
+  await using under = await makeFile();
+  const { file } = under;
+  const first = await createSqliteStore({ file });
+  await first.createTask(task, versionRecord(0));
+  // Twice: the refused attempt must not loosen the lock.
+  for (let attempt = 0; attempt < 2; attempt++) {
+    await expect(createSqliteStore({ file })).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      message: expect.stringContaining(`${file} is in use by another process`),
+    });
+  }
+  await first.setTaskState(taskId, "paused");
+  await first[Symbol.asyncDispose]();
+  await using second = await createSqliteStore({ file });
+  expect((await second.getTask(taskId))?.state).toBe("paused");
+});
+
+test("[ST24] of two coordinators that start at the same moment, one gets the file", async () => {
+  await using under = await makeFile();
+  const { file } = under;
+  const outcomes = await Promise.allSettled([1, 2, 3].map(() => createSqliteStore({ file })));
+  const winners = outcomes.filter((outcome) => outcome.status === "fulfilled");
+  expect(winners).toHaveLength(1);
+  await winners[0]!.value[Symbol.asyncDispose]();
+});
+
+test("[ST25] the file, which holds a key, is readable by its owner alone", async () => {
+  await using under = await makeFile();
+  await using store = await createSqliteStore(under);
+  await store.check();
+  for (const name of [under.file, `${under.file}-wal`]) {
+    expect((await stat(name)).mode & 0o777).toBe(0o600);
+  }
+});
+
+test("[ST26] every commit is synced to disk before its call resolves, and references hold", async () => {
+  await using under = await makeFile();
+  const database = await openSqliteDatabase(under.file);
+  const pragma = (name: string) => Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+  expect(pragma("journal_mode")).toBe("wal");
+  expect(pragma("synchronous")).toBe(2);
+  expect(pragma("foreign_keys")).toBe(1);
+  expect(pragma("locking_mode")).toBe("exclusive");
+  database.close();
+});
+
+test("[ST27] a file of a newer version, or of another application, is refused and left as it is", async () => {
+  await using under = await makeFile();
+  const { file } = under;
+  await (await createSqliteStore({ file }))[Symbol.asyncDispose]();
+  const newer = driver.connect(file);
+  newer.exec(`PRAGMA user_version = ${SCHEMA_VERSION + 1}`);
+  newer.close();
+  const foreign = join(under.directory, "foreign.sqlite");
+  const connection = driver.connect(foreign);
+  connection.exec("CREATE TABLE photos (name TEXT)");
+  connection.close();
+
+  for (const [name, reason] of [
+    [file, `schema version ${SCHEMA_VERSION + 1}`],
+    [foreign, "not a coordinator's"],
+  ] as const) {
+    const before = await readFile(name);
+    // Twice: the refusal is the same, and not that the file is in use by who was refused.
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await expect(createSqliteStore({ file: name })).rejects.toMatchObject({
+        code: "CONFIG_INVALID",
+        message: expect.stringMatching(new RegExp(`${name}.*${reason}`)),
+      });
+    }
+    expect(await readFile(name)).toEqual(before);
+  }
+});
+
+test("[ST28] a file that is damaged, or cannot be opened, is a coded error that names it", async () => {
+  await using under = await makeFile();
+  const garbage = join(under.directory, "garbage.sqlite");
+  await writeFile(garbage, "this is no database, ".repeat(1000));
+  await expect(createSqliteStore({ file: garbage })).rejects.toMatchObject({
+    code: "INTERNAL",
+    message: expect.stringContaining(garbage),
+    cause: expect.any(Error),
+  });
+  for (const file of [under.directory, join(garbage, "store.sqlite")]) {
+    await expect(createSqliteStore({ file })).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      message: expect.stringContaining(file),
+    });
+  }
+});
+
+test("[ST28] a record that was damaged by other hands is INTERNAL, and the rest stays readable", async () => {
+  await using under = await makeFile();
+  const { file } = under;
+  {
+    await using store = await createSqliteStore({ file });
+    await store.createTask(task, versionRecord(0));
+  }
+  const connection = driver.connect(file);
+  // JSON5: good enough for the columns that SQLite derives, but not what a record is.
+  connection.exec(`UPDATE tasks SET record = '{state: "running"}'`);
+  connection.close();
+  await using store = await createSqliteStore({ file });
+  await expect(store.getTask(taskId)).rejects.toMatchObject({ code: "INTERNAL" });
+  expect(await store.latestModelVersion(taskId)).toStrictEqual(versionRecord(0));
+});
+
+test("[ST29] a full disk in the middle of a commit undoes all of it, and the store goes on when there is room", async () => {
+  await using under = await makeFile();
+  const connection = driver.connect(join(under.directory, "full.sqlite"));
+  migrate(connection, 0);
+  const store = createStore(createSqliteRows(onConnection(connection)));
+  await store.createTask(task, versionRecord(0));
+  await store.saveOpenRound(round);
+  await store.reserveLedger(reserved);
+  const reported = Array.from({ length: 5000 }, (_, i) => `client-${i}` as ClientId);
+  const commit = { round: committed, version: versionRecord(1), reported, releaseLedger: true };
+  const { page_count: pages } = connection.prepare("PRAGMA page_count").get()!;
+
+  connection.exec(`PRAGMA max_page_count = ${Number(pages) + 5}`);
+  await expect(store.commitRound(commit)).rejects.toMatchObject({
+    code: "UNAVAILABLE",
+    message: expect.stringContaining("the disk is full"),
+  });
+  expect((await store.getOpenRound(taskId))?.round).toStrictEqual(round);
+  expect((await store.latestModelVersion(taskId))?.modelVersion).toBe(0);
+  expect(await store.listLedger(taskId)).toStrictEqual([reserved]);
+  expect(await store.wasReported(round.roundId, reported[0]!)).toBe(false);
+
+  connection.exec("PRAGMA max_page_count = 100000");
+  await store.commitRound(commit);
+  expect(await store.listLedger(taskId)).toStrictEqual([{ ...reserved, status: "released" }]);
+  expect(await store.wasReported(round.roundId, reported[4999]!)).toBe(true);
+  await store[Symbol.asyncDispose]();
+});
+
+test("[ST29] a store that cannot be written says so when it is checked, and can still be read", async () => {
+  await using under = await makeFile();
+  const connection = driver.connect(join(under.directory, "readonly.sqlite"));
+  migrate(connection, 0);
+  const store = createStore(createSqliteRows(onConnection(connection)));
+  await store.createTask(task, versionRecord(0));
+  connection.exec("PRAGMA query_only = ON");
+  const refusal = { code: "UNAVAILABLE", message: expect.stringContaining("read-only") };
+  await expect(store.check()).rejects.toMatchObject(refusal);
+  await expect(store.setTaskState(taskId, "paused")).rejects.toMatchObject(refusal);
+  expect(await store.getTask(taskId)).toStrictEqual(task);
+  connection.exec("PRAGMA query_only = OFF");
+  await store.check();
+  await store[Symbol.asyncDispose]();
+});
+
+test("[ST30] the file itself refuses to change or forget a settled charge, whoever asks", async () => {
+  await using under = await makeFile();
+  {
+    await using store = await createSqliteStore(under);
+    await store.createTask(task, versionRecord(0));
+    await store.saveOpenRound(round);
+    await store.reserveLedger(reserved);
+    await store.commitRound({
+      round: committed,
+      version: versionRecord(1),
+      reported: [],
+      releaseLedger: true,
+    });
+  }
+  const connection = driver.connect(under.file);
+  expect(() => {
+    connection.exec("UPDATE ledger SET record = json_set(record, '$.status', 'void')");
+  }).toThrow("never changes");
+  expect(() => {
+    connection.exec("DELETE FROM ledger");
+  }).toThrow("never deleted");
+  connection.close();
+  await using store = await createSqliteStore(under);
+  expect(await store.listLedger(taskId)).toStrictEqual([{ ...reserved, status: "released" }]);
+});
+
+test("[ST42] Node's own SQLite is used where this Node has one, the package where it has none", () => {
+  const builtin = process.getBuiltinModule("node:sqlite");
+  expect(driver.name).toBe(builtin === undefined ? "@photostructure/sqlite" : "node:sqlite");
+  const connection = driver.connect(":memory:");
+  expect(connection.prepare("SELECT json('[1]') ->> 0 AS one").get()?.one).toBe(1);
+  connection.close();
+});
