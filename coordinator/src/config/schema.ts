@@ -1,0 +1,303 @@
+/** The coordinator's settings: one schema with every default and its reason, and the rules across fields. */
+
+import type { TaskSpecInput } from "@tributary/protocol";
+import { FederatedError } from "@tributary/protocol";
+import * as Type from "typebox";
+import * as Value from "typebox/value";
+
+/** Longest span that may be configured: seven days, well below the 2^31 ms where timers overflow. */
+export const MAX_SPAN_MS = 7 * 24 * 3_600_000;
+
+/** One thing that is wrong with a setting. */
+export interface Fault {
+  /** Where: `server.port`, `tasks.0.spec`; empty for the whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+const group = <P extends Type.TProperties>(properties: P) =>
+  Type.Object(properties, { additionalProperties: false, default: {} });
+const spanMs = (defaultMs: number, minimum = 0) =>
+  Type.Integer({ minimum, maximum: MAX_SPAN_MS, default: defaultMs });
+const count = (defaultCount: number, minimum = 1) =>
+  Type.Integer({ minimum, maximum: 2 ** 31 - 1, default: defaultCount });
+/** `writeOnly`: never shown, never printed. It travels in a header, hence the alphabet. */
+const secret = () =>
+  Type.Optional(
+    Type.String({
+      pattern: "^[\\x21-\\x7e]{16,}$",
+      rule: "must be 16 or more visible ASCII characters without spaces",
+      writeOnly: true,
+    }),
+  );
+
+export const ConfigSchema = group({
+  server: group({
+    // Loopback: nothing is reachable from outside until somebody decides that it is.
+    host: Type.String({ minLength: 1, default: "127.0.0.1" }),
+    // 8080: the customary unprivileged HTTP port. 0 lets the system choose.
+    port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080 }),
+    // False: the coordinator speaks plain HTTP, so only its operator can say that a proxy adds TLS.
+    trustedProxy: Type.Boolean({ default: false }),
+  }),
+  storage: Type.Union(
+    [
+      Type.Object({ kind: Type.Literal("memory") }, { additionalProperties: false }),
+      Type.Object(
+        {
+          kind: Type.Literal("sqlite"),
+          // Beside the program, where it is found again; a hidden name, as it is not the user's data.
+          directory: Type.String({ minLength: 1, default: "./.tributary" }),
+        },
+        { additionalProperties: false },
+      ),
+    ],
+    // SQLite: a coordinator that forgets its model and its privacy ledger must be asked for.
+    { default: { kind: "sqlite" } },
+  ),
+  // No default tokens: a secret that everybody knows is none.
+  auth: group({
+    /** Asked of clients and readers. */
+    clientToken: secret(),
+    /** Asked of whoever steers tasks. */
+    adminToken: secret(),
+  }),
+  limits: group({
+    // An idle connection costs about 17 KB, so these are 170 MB at most.
+    maxClients: count(10_000),
+    // The largest client message is below 1 KB; 16 KiB leaves room and bounds what a peer can buffer.
+    maxMessageBytes: count(16_384, 1024),
+    // A task with a thousand tensors takes about 100 KB of JSON.
+    maxBodyBytes: count(1_048_576, 1024),
+    // Absent: the size of the task's own model is the limit, which is tighter than any constant.
+    maxUpdateBytes: Type.Optional(Type.Integer({ minimum: 64, maximum: 2 ** 32 })),
+    // Each upload holds one model in memory: 32 of a 1 M-parameter model are 128 MB. One at a time
+    // saturates a core from a fast client; the rest is for slow ones.
+    concurrentUploads: count(32),
+    // A waiting request costs a few KB; beyond a thousand, "try again later" is the better answer.
+    queuedUploads: count(1024, 0),
+    // 4 MB over a 1 Mbit/s uplink take 34 s; three times that, so that the slow are not lost.
+    uploadTimeoutMs: spanMs(120_000, 1000),
+    // Each stream is a socket and a queue; dashboards and terminals are few.
+    sseStreams: count(100, 0),
+    // Below the 30 to 60 s after which common proxies cut a silent connection.
+    sseHeartbeatMs: spanMs(15_000, 100),
+  }),
+  timing: group({
+    // A client that changes networks is back within seconds; longer would only hold the round up.
+    disconnectGraceMs: spanMs(10_000),
+    // Below the 30 s after which process supervisors usually kill.
+    shutdownGraceMs: spanMs(10_000),
+    // First rest after an abandoned round; doubles with each in a row, up to 32 times as long, so that
+    // a lack of clients does not become a stream of empty rounds.
+    abandonedRetryMs: spanMs(1000, 1),
+  }),
+  events: group({
+    // About 1 KB each: a viewer may be away for hundreds of rounds and miss nothing.
+    remember: count(10_000, 0),
+  }),
+  checkpoints: group({
+    // The newest is asked for by all, the few before it by clients that are still in a round.
+    keepInMemory: count(4),
+  }),
+  log: group({
+    // Info: one line for each change of phase. Debug adds one for each client message.
+    level: Type.Union(
+      ["debug", "info", "warn", "error", "silent"].map((level) =>
+        Type.Literal(level as "debug" | "info" | "warn" | "error" | "silent"),
+      ),
+      { default: "info" },
+    ),
+  }),
+  // Created at start when the store has no task of that id; never changed once they exist.
+  tasks: Type.Array(
+    Type.Object(
+      {
+        // Checked in full by `task/spec.ts`, which knows its rules.
+        spec: Type.Unsafe<TaskSpecInput>(Type.Object({})),
+        /** Raw little-endian float32 in layout order; relative to the file that names it. */
+        initialWeightsFile: Type.Optional(Type.String({ minLength: 1 })),
+      },
+      { additionalProperties: false },
+    ),
+    { default: [] },
+  ),
+});
+
+type DeepReadonly<T> = T extends readonly (infer E)[]
+  ? readonly DeepReadonly<E>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
+type Settings = DeepReadonly<Type.Static<typeof ConfigSchema>>;
+/** Every setting, filled in. */
+export interface Config extends Omit<Settings, "tasks"> {
+  readonly tasks: readonly ConfiguredTask[];
+}
+
+/** A task of the configuration, with the file of its first weights (absent: zeros). */
+export interface ConfiguredTask {
+  readonly spec: TaskSpecInput;
+  readonly initialWeightsFile?: string;
+}
+
+type Loose<T> = { readonly [K in keyof T]?: T[K] | undefined };
+/** Settings as they may be written: everything has a default. */
+export type ConfigInput = {
+  readonly [K in Exclude<keyof Config, "storage">]?: Config[K] extends readonly unknown[]
+    ? Config[K]
+    : Loose<Config[K]>;
+} & {
+  readonly storage?:
+    { readonly kind: "memory" } | { readonly kind?: "sqlite"; readonly directory?: string };
+};
+
+/**
+ * Fills in every default and checks every value. Resolving a resolved config changes nothing.
+ * @returns a frozen object
+ * @throws FederatedError CONFIG_INVALID, with all faults in `details.faults`
+ */
+export function resolveConfig(input: unknown): Config {
+  const faults: Fault[] = [];
+  const config = fillIn(ConfigSchema, input, faults) as Config;
+  faults.push(...crossFaults(config));
+  assertNoFaults("the configuration", faults);
+  return config;
+}
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+
+/** Rules across fields. Parts that are wrong in themselves may be missing, and are passed over. */
+function crossFaults({ server, auth, tasks }: Partial<Config>): Fault[] {
+  const faults: Fault[] = [];
+  if (typeof server?.host === "string" && !isLoopback(server.host)) {
+    const open = `server.host is "${server.host}", which others can reach`;
+    for (const name of ["clientToken", "adminToken"] as const) {
+      if (auth?.[name] !== undefined) continue;
+      const message = `is not set, while ${open}: set it, or keep server.host at 127.0.0.1`;
+      faults.push({ path: `auth.${name}`, message });
+    }
+    if (!server.trustedProxy) {
+      const message = `is false, while ${open} without TLS: put a proxy that terminates TLS in front and set it to true, or keep server.host at 127.0.0.1`;
+      faults.push({ path: "server.trustedProxy", message });
+    }
+  }
+  if (auth?.clientToken !== undefined && auth.clientToken === auth.adminToken) {
+    const message = "equals auth.clientToken, so every client could steer tasks: use two secrets";
+    faults.push({ path: "auth.adminToken", message });
+  }
+  const first = new Map<unknown, number>();
+  for (const [index, task] of (Array.isArray(tasks) ? tasks : []).entries()) {
+    const spec = isRecord(task) ? task.spec : undefined;
+    if (!isRecord(spec) || spec.taskId === undefined) continue;
+    const earlier = first.get(spec.taskId);
+    if (earlier === undefined) first.set(spec.taskId, index);
+    else {
+      const message = `is ${show(spec.taskId)}, as tasks.${earlier}.spec.taskId is: ids are unique`;
+      faults.push({ path: `tasks.${index}.spec.taskId`, message });
+    }
+  }
+  return faults;
+}
+
+/** @throws FederatedError CONFIG_INVALID unless `faults` is empty */
+export function assertNoFaults(what: string, faults: readonly Fault[]): void {
+  if (faults.length === 0) return;
+  const all = faults.map(({ path, message }) => (path === "" ? message : `${path} ${message}`));
+  throw new FederatedError("CONFIG_INVALID", `${what} is not valid: ${all.join("; ")}`, {
+    details: { faults: [...faults] },
+  });
+}
+
+/**
+ * `input` with the schema's defaults, made of new frozen objects; adds what is wrong to `faults`.
+ * Of a union of objects, the member with the same literal (`kind`, `mechanism`) is meant, so that
+ * its own faults are told and not those of its neighbours. The result is good only without faults.
+ */
+export function fillIn(schema: Type.TSchema, input: unknown, faults: Fault[], path = ""): unknown {
+  const value = input === undefined && "default" in schema ? schema.default : input;
+  const fault = (message: string, at = path): unknown => {
+    faults.push({ path: at, message });
+    return undefined;
+  };
+  if (value === undefined) return fault("is required");
+  if (Type.IsUnion(schema) && schema.anyOf.every(Type.IsObject)) {
+    if (!isRecord(value)) return fault(`must be an object, got ${show(value)}`);
+    const member = chooseMember(schema, value, faults, path);
+    return member && fillIn(member.schema, member.value, faults, path);
+  }
+  if (Type.IsObject(schema) && "additionalProperties" in schema) {
+    if (!isRecord(value)) return fault(`must be an object, got ${show(value)}`);
+    const { properties } = schema as Type.TObject<Record<string, Type.TSchema>>;
+    for (const key of Object.keys(value)) {
+      if (Object.hasOwn(properties, key)) continue;
+      const known = Object.keys(properties).join(", ");
+      fault(`is unknown; known here: ${known}`, join(path, key.slice(0, 60)));
+    }
+    const filled: Record<string, unknown> = {};
+    for (const [key, property] of Object.entries(properties)) {
+      const given = Object.hasOwn(value, key) ? value[key] : undefined;
+      if (given === undefined && Type.IsOptional(property)) continue;
+      filled[key] = fillIn(property, given, faults, join(path, key));
+    }
+    return Object.freeze(filled);
+  }
+  if (Type.IsArray(schema) && Array.isArray(value)) {
+    const least = "minItems" in schema ? Number(schema.minItems) : 0;
+    if (value.length < least) fault(`must have at least ${least} entries, got ${value.length}`);
+    return Object.freeze(value.map((e, i) => fillIn(schema.items, e, faults, join(path, `${i}`))));
+  }
+  const [error] = Value.Errors(schema, value);
+  if (error !== undefined) {
+    const rule = "rule" in schema ? String(schema.rule) : ruleOf(schema, error.message);
+    fault("writeOnly" in schema ? rule : `${rule}, got ${show(value)}`);
+  }
+  return value;
+}
+
+function chooseMember(
+  schema: Type.TUnion,
+  value: Record<string, unknown>,
+  faults: Fault[],
+  path: string,
+): { schema: Type.TSchema; value: unknown } | undefined {
+  const members = schema.anyOf as Type.TObject<Record<string, Type.TSchema>>[];
+  const literal = (member: (typeof members)[number], name: string) => {
+    const property = member.properties[name];
+    return property !== undefined && Type.IsLiteral(property) ? property.const : undefined;
+  };
+  const names = Object.keys(members[0]?.properties ?? {});
+  const name = names.find((key) => members.every((member) => literal(member, key) !== undefined));
+  if (name === undefined)
+    throw new Error("a union of objects needs a literal that tells them apart");
+  const preset = "default" in schema && isRecord(schema.default) ? schema.default[name] : undefined;
+  const wanted = (Object.hasOwn(value, name) ? value[name] : undefined) ?? preset;
+  const member = members.find((candidate) => literal(candidate, name) === wanted);
+  if (member !== undefined) return { schema: member, value: { ...value, [name]: wanted } };
+  const allowed = members.map((candidate) => JSON.stringify(literal(candidate, name))).join(", ");
+  const got = wanted === undefined ? "is required:" : `is ${show(wanted)}, must be`;
+  faults.push({ path: join(path, name), message: `${got} one of ${allowed}` });
+  return undefined;
+}
+
+function ruleOf(schema: Type.TSchema, message: string): string {
+  if (!Type.IsUnion(schema)) {
+    return message
+      .replace(/^must be (?=[aio])/, "must be an ")
+      .replace(/^must be (?=[a-z]+$)/, "must be a ");
+  }
+  const literals = schema.anyOf.filter(Type.IsLiteral);
+  return `must be one of ${literals.map((literal) => JSON.stringify(literal.const)).join(", ")}`;
+}
+
+const join = (path: string, key: string): string => (path === "" ? key : `${path}.${key}`);
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** A value as a message may show it: short, and never what is inside an object. */
+function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 60));
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}
