@@ -138,7 +138,7 @@ export function decodeOptimizerState(
     view.getUint32(0, true) === MAGIC &&
     view.getUint8(4) === KINDS.indexOf(kind) &&
     view.getUint8(5) === count &&
-    view.getUint32(8, true) === parameterCount;
+    view.getUint32(8, true) === (count === 0 ? 0 : parameterCount);
   if (!fits) {
     throw new FederatedError(
       "CHECKPOINT_CORRUPT",
