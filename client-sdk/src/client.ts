@@ -1,0 +1,127 @@
+/** The SDK's front door: one client, the tasks it trains for and the models it serves. */
+
+import { FederatedError, parseTaskId } from "@tributary/protocol";
+
+import type { ModelCache } from "./cache.ts";
+import { createMemoryCache } from "./cache.ts";
+import { checkClientKey, createClientKey } from "./client-key.ts";
+import type { BackoffOptions } from "./delay.ts";
+import { DEFAULT_BACKOFF } from "./delay.ts";
+import type { Fetch } from "./http.ts";
+import { createHttp } from "./http.ts";
+import type { ClosableParticipant, JoinOptions, Participant } from "./participant.ts";
+import { startParticipant } from "./participant.ts";
+import type { ServedModel } from "./serving.ts";
+import { serveModel } from "./serving.ts";
+import { createSession } from "./session.ts";
+import { createSlot } from "./slot.ts";
+import type { Predictor } from "./trainer.ts";
+
+export interface ClientOptions {
+  /** Where the coordinator is: `https://coordinator.example`. */
+  readonly url: string;
+  /** The token that admits clients, where the coordinator asks for one. */
+  readonly token?: string;
+  /**
+   * This client's own secret, and so its identity: 43 characters from `createClientKey()`. Keep it, in
+   * Node with `loadClientKey`; a fresh one for every start makes a new participant of every start.
+   */
+  readonly clientKey?: string;
+  /** Default: in memory, of its own. */
+  readonly cache?: ModelCache;
+  readonly fetch?: Fetch;
+  readonly backoff?: Partial<BackoffOptions>;
+  /** Longest wait for the answer to a control message. Default 10 s. */
+  readonly ackTimeoutMs?: number;
+  /** Longest single try of a download or upload. Default 2 minutes. */
+  readonly requestTimeoutMs?: number;
+}
+
+export interface Client extends AsyncDisposable {
+  /**
+   * Takes part in a task's rounds until it ends, `leave()` or `close()`.
+   * @throws FederatedError MALFORMED_MESSAGE for an impossible task id, ABORTED after `close()`,
+   * CONFIG_INVALID when this client has joined the task already
+   */
+  join(taskId: string, options: JoinOptions): Participant;
+  /** Serves a task's published model until it is closed. @throws FederatedError as `join` */
+  model<Input, Output>(
+    taskId: string,
+    options: { readonly predictor: Predictor<Input, Output> },
+  ): ServedModel<Input, Output>;
+  /** Takes leave everywhere, waits until work has stopped, and disconnects. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** @throws FederatedError CONFIG_INVALID for a url or key that cannot be */
+export function createClient(options: ClientOptions): Client {
+  const origin = originOf(options.url);
+  const clientKey = checkClientKey(options.clientKey ?? createClientKey());
+  const token = options.token === undefined ? {} : { token: options.token };
+  const backoff = { ...DEFAULT_BACKOFF, ...options.backoff };
+  const session = createSession({
+    origin,
+    auth: { ...token, clientKey },
+    backoff,
+    ackTimeoutMs: options.ackTimeoutMs ?? 10_000,
+  });
+  const http = createHttp({
+    origin,
+    ...token,
+    fetch: options.fetch ?? globalThis.fetch,
+    backoff,
+    requestTimeoutMs: options.requestTimeoutMs ?? 120_000,
+  });
+  const deps = {
+    session,
+    http,
+    cache: options.cache ?? createMemoryCache(),
+    slot: createSlot(),
+    backoff,
+  };
+  const participants = new Map<string, ClosableParticipant>();
+  const models = new Set<ServedModel<never, unknown>>();
+  let closing: Promise<void> | undefined;
+
+  const requireOpen = () => {
+    if (closing !== undefined) throw new FederatedError("ABORTED", "the client is closed");
+  };
+
+  const close = async () => {
+    await Promise.all([
+      ...[...participants.values()].map((participant) => participant.close()),
+      ...[...models].map((model) => model.close()),
+    ]);
+    session.close();
+  };
+
+  return {
+    join: (taskId, joinOptions) => {
+      requireOpen();
+      if (participants.has(taskId)) {
+        throw new FederatedError("CONFIG_INVALID", `this client has joined "${taskId}" already`);
+      }
+      const participant = startParticipant(deps, parseTaskId(taskId), joinOptions);
+      participants.set(taskId, participant);
+      void participant.done.then(() => participants.delete(taskId));
+      return participant;
+    },
+    model: (taskId, { predictor }) => {
+      requireOpen();
+      const model = serveModel(deps, parseTaskId(taskId), predictor);
+      models.add(model);
+      return model;
+    },
+    close: () => (closing ??= close()),
+    [Symbol.asyncDispose]: () => (closing ??= close()),
+  };
+}
+
+function originOf(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed !== undefined && /^https?:$/.test(parsed.protocol)) return parsed.origin;
+  throw new FederatedError(
+    "CONFIG_INVALID",
+    `the coordinator's url must begin with http:// or https://, got ${JSON.stringify(url)}`,
+  );
+}

@@ -1,0 +1,21 @@
+/** Federated learning for JavaScript, the client's side. Runs in Node and in browsers. */
+
+export { createMemoryCache } from "./cache.ts";
+export type { CachedModel, ModelCache } from "./cache.ts";
+export { createClientKey } from "./client-key.ts";
+export { createClient } from "./client.ts";
+export type { Client, ClientOptions } from "./client.ts";
+export type { BackoffOptions } from "./delay.ts";
+export type { JoinOptions, Offer, Participant, ParticipantEvents } from "./participant.ts";
+export type { ParticipationEnd, ParticipationState } from "./participation.ts";
+export type { ServedModel, ServedModelEvents, ServedVersion } from "./serving.ts";
+export type {
+  EvaluationRequest,
+  LoadedModel,
+  Predictor,
+  Trainer,
+  TrainingProgress,
+  TrainingRequest,
+  TrainingResult,
+} from "./trainer.ts";
+export { FederatedError, isFederatedError } from "@tributary/protocol";

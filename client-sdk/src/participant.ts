@@ -1,0 +1,311 @@
+/** Carries one participation: messages and results become events, effects become messages and work. */
+
+import type {
+  Assignment,
+  FederatedError,
+  Layout,
+  Receipt,
+  RoundClosed,
+  RoundId,
+  TaskId,
+} from "@tributary/protocol";
+import { toFederatedError } from "@tributary/protocol";
+
+import type { BackoffOptions } from "./delay.ts";
+import { createDeferred } from "./deferred.ts";
+import { backoffDelay, orAborted } from "./delay.ts";
+import type { Subscribable } from "./emitter.ts";
+import { createEmitter } from "./emitter.ts";
+import type { Http } from "./http.ts";
+import type { ModelFetchDeps } from "./model-fetch.ts";
+import { checkLayout } from "./model-fetch.ts";
+import { transition } from "./participation-machine.ts";
+import type {
+  ParticipationEffect,
+  ParticipationEnd,
+  ParticipationEvent,
+  ParticipationState,
+} from "./participation.ts";
+import { startParticipation } from "./participation.ts";
+import { runAssignment } from "./run-assignment.ts";
+import type { Session } from "./session.ts";
+import type { Slot } from "./slot.ts";
+import type { Trainer, TrainingProgress } from "./trainer.ts";
+
+/** What an app may know of an assignment: all but the address and token of its upload. */
+export type Offer = Omit<Assignment, "update" | "reported">;
+
+export interface JoinOptions {
+  readonly trainer: Trainer;
+  /** Asked before each assignment; false declines it, and the client waits for the next round. */
+  readonly accept?: (offer: Offer) => boolean | Promise<boolean>;
+  /** Leaves when it aborts. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ParticipantEvents {
+  state: ParticipationState;
+  /** Accepted, and its turn has come: the work begins. */
+  assigned: Offer;
+  progress: TrainingProgress & { readonly roundId: RoundId };
+  /** The update is counted. */
+  reported: Receipt;
+  /** A round that this client was in has ended. */
+  closed: RoundClosed;
+  /** For the log: what can be done about it is being done. */
+  error: FederatedError;
+  /** The last event. */
+  ended: ParticipationEnd;
+}
+
+/** This client's part in one task. */
+export interface Participant extends Subscribable<ParticipantEvents> {
+  readonly taskId: TaskId;
+  readonly state: ParticipationState;
+  /** Resolves when the participation is over and its work has stopped; never rejected. */
+  readonly done: Promise<ParticipationEnd>;
+  /** Gives up the work under way and takes no more until `resume()`. */
+  pause(): void;
+  resume(): void;
+  /** Gives up the work under way, takes leave and ends. */
+  leave(): Promise<void>;
+}
+
+export interface ParticipantDeps extends Omit<ModelFetchDeps, "onCacheError"> {
+  readonly session: Session;
+  readonly http: Http;
+  readonly slot: Slot;
+  readonly backoff: BackoffOptions;
+}
+
+/** A participant that its client can close; `leave` there is a word to the coordinator, `close` is none. */
+export interface ClosableParticipant extends Participant {
+  close(): Promise<void>;
+}
+
+export function startParticipant(
+  deps: ParticipantDeps,
+  taskId: TaskId,
+  { trainer, accept, signal }: JoinOptions,
+): ClosableParticipant {
+  const { session, http, slot } = deps;
+  const events = createEmitter<ParticipantEvents>((error, name) => {
+    // A listener of errors that throws has nobody left to be told.
+    if (name !== "error") events.emit("error", toFederatedError(error));
+  });
+  const tellError = (error: unknown) => events.emit("error", toFederatedError(error));
+  const fetchDeps: ModelFetchDeps = { ...deps, onCacheError: tellError };
+  const layout = createDeferred<Layout>();
+  const done = createDeferred<ParticipationEnd>();
+
+  const queue: ParticipationEvent[] = [];
+  let state = startParticipation();
+  let checkIns = 0;
+  let alarm: ReturnType<typeof setTimeout> | undefined;
+  let work: AbortController | undefined;
+  /** Work that was called off and has not stopped yet is in here too. */
+  const running = new Set<Promise<void>>();
+
+  /** A listener may cause the next event: it waits until the effects of this one are carried out. */
+  function dispatch(event: ParticipationEvent): void {
+    queue.push(event);
+    if (queue.length > 1) return;
+    for (let due = queue[0]; due !== undefined; due = queue[0]) {
+      apply(due);
+      queue.shift();
+    }
+  }
+
+  function apply(event: ParticipationEvent): void {
+    const before = state;
+    const step = transition(before, event);
+    state = step.state;
+    for (const effect of step.effects) carryOut(effect);
+    if (state.kind !== before.kind) events.emit("state", state.kind);
+    if (state.kind === "ended" && before.kind !== "ended") finish(state.end);
+  }
+
+  function carryOut(effect: ParticipationEffect): void {
+    switch (effect.type) {
+      case "checkIn":
+        void checkIn();
+        break;
+      case "decline":
+        // The round may be over, or the connection gone: then there is nothing to decline.
+        session.decline(effect.roundId).catch(() => undefined);
+        break;
+      case "leave":
+        track(session.leave(taskId).catch(() => undefined));
+        break;
+      case "work":
+        begin((within) => make(effect.assignment, within));
+        break;
+      case "send":
+        begin(async (within) => {
+          const { update } = effect.assignment;
+          const receipt = await http.putUpdate(update, effect.frame, { signal: within });
+          return { type: "reported", receipt };
+        });
+        break;
+      case "stopWork":
+        work?.abort();
+        work = undefined;
+        break;
+      case "setAlarm":
+        setAlarm(effect.delayMs);
+        break;
+      case "backOff":
+        setAlarm(backoffDelay(effect.failures, deps.backoff, effect.retryAfterMs));
+        break;
+      case "tellReported":
+        events.emit("reported", effect.receipt);
+        break;
+      case "tellClosed":
+        events.emit("closed", effect.message);
+        break;
+      case "tellError":
+        events.emit("error", effect.error);
+        break;
+    }
+  }
+
+  async function checkIn(): Promise<void> {
+    checkIns += 1;
+    const own = checkIns;
+    let event: ParticipationEvent;
+    try {
+      const { task, assignment } = await session.checkIn(taskId);
+      layout.resolve(await checkLayout(task.layout));
+      event = { type: "checkedIn", assignment, taskPaused: task.paused };
+    } catch (error) {
+      event = { type: "checkInFailed", error: toFederatedError(error) };
+    }
+    // The answer to a check-in that a newer one, or the loss of the connection, has overtaken is stale.
+    if (own === checkIns) dispatch(event);
+  }
+
+  /** Runs work whose result is an event, unless it is called off before. */
+  function begin(run: (within: AbortSignal) => Promise<ParticipationEvent>): void {
+    const controller = new AbortController();
+    work = controller;
+    const settle = async () => {
+      let event: ParticipationEvent;
+      try {
+        event = await run(controller.signal);
+      } catch (error) {
+        event = { type: "workFailed", error: toFederatedError(error) };
+      }
+      if (controller.signal.aborted) return;
+      work = undefined;
+      dispatch(event);
+    };
+    track(settle());
+  }
+
+  function track(promise: Promise<void>): void {
+    const tracked: Promise<void> = promise.finally(() => running.delete(tracked));
+    running.add(tracked);
+  }
+
+  async function make(assignment: Assignment, within: AbortSignal): Promise<ParticipationEvent> {
+    const offer = offerOf(assignment);
+    const accepted = accept === undefined || (await orAborted(ask(accept, offer), within));
+    if (!accepted) return { type: "declined" };
+    const frame = await slot.run(within, async () => {
+      events.emit("assigned", offer);
+      return runAssignment(fetchDeps, {
+        assignment,
+        layout: await orAborted(layout.promise, within),
+        trainer,
+        signal: within,
+        onProgress: (progress) => {
+          if (within.aborted) return;
+          events.emit("progress", { ...progress, roundId: assignment.roundId });
+        },
+      });
+    });
+    return { type: "trained", frame };
+  }
+
+  const ask = async (question: NonNullable<typeof accept>, offer: Offer) => question(offer);
+
+  function setAlarm(delayMs: number): void {
+    clearTimeout(alarm);
+    // Beyond 2^31 - 1 ms a timer fires at once.
+    alarm = setTimeout(() => dispatch({ type: "alarm" }), Math.min(delayMs, 2 ** 31 - 1));
+  }
+
+  function finish(end: ParticipationEnd): void {
+    checkIns += 1;
+    clearTimeout(alarm);
+    for (const unsubscribe of subscriptions) unsubscribe();
+    signal?.removeEventListener("abort", onAbort);
+    const settle = async () => {
+      await Promise.all(running);
+      events.emit("ended", end);
+      events.clear();
+      done.resolve(end);
+    };
+    void settle();
+  }
+
+  const leave = async (reason: "left" | "closed"): Promise<void> => {
+    dispatch({ type: "leave", reason });
+    await done.promise;
+  };
+  const onAbort = () => void leave("left");
+
+  const mine =
+    <Message extends { readonly taskId: TaskId }>(
+      toEvent: (message: Message) => ParticipationEvent,
+    ) =>
+    (message: Message) => {
+      if (message.taskId === taskId) dispatch(toEvent(message));
+    };
+  const subscriptions = [
+    session.on("connected", () => dispatch({ type: "connected" })),
+    session.on("disconnected", () => {
+      checkIns += 1;
+      dispatch({ type: "disconnected" });
+    }),
+    session.on("refused", (error) => dispatch({ type: "checkInFailed", error })),
+    session.on(
+      "assigned",
+      mine((assignment) => ({ type: "assigned", assignment })),
+    ),
+    session.on(
+      "roundClosed",
+      mine((message) => ({ type: "roundClosed", message })),
+    ),
+    session.on(
+      "taskPaused",
+      mine(({ paused }) => ({ type: "taskPaused", paused })),
+    ),
+    session.on(
+      "taskEnded",
+      mine(({ reason }) => ({ type: "taskEnded", endReason: reason })),
+    ),
+  ];
+  signal?.addEventListener("abort", onAbort);
+  if (signal?.aborted === true) onAbort();
+  else if (session.connected) dispatch({ type: "connected" });
+  else session.open();
+
+  return {
+    taskId,
+    get state() {
+      return state.kind;
+    },
+    on: events.on,
+    done: done.promise,
+    pause: () => dispatch({ type: "pause" }),
+    resume: () => dispatch({ type: "resume" }),
+    leave: () => leave("left"),
+    close: () => leave("closed"),
+  };
+}
+
+function offerOf(assignment: Assignment): Offer {
+  const { taskId, roundId, roundNumber, plan, checkpoint, deadlineAt, timeLeftMs } = assignment;
+  return { taskId, roundId, roundNumber, plan, checkpoint, deadlineAt, timeLeftMs };
+}

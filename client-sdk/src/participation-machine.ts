@@ -1,0 +1,437 @@
+/**
+ * A client's part in one task as a pure state machine: `transition(state, event) -> { state, effects }`.
+ *
+ *     idle -> checkingIn -> waiting -> training -> reporting -> awaitingClose -> checkingIn …
+ *     any but ended -> backingOff, paused, ended
+ *
+ * Messages are hints, check-ins are truth: whatever is lost, the next check-in's answer says where the
+ * client stands, and every state that waits for a message checks in again after a while.
+ */
+
+import type { Assignment, ErrorCode } from "@tributary/protocol";
+import { FederatedError } from "@tributary/protocol";
+
+import type {
+  AwaitingClose,
+  EventOf,
+  Participation,
+  ParticipationEffect,
+  ParticipationEnd,
+  ParticipationEventType,
+  ParticipationEvent,
+  ParticipationState,
+  Reporting,
+  StateOf,
+  Step,
+  Training,
+} from "./participation.ts";
+
+/** Given to the coordinator's own message after a report deadline, before the client gives up by itself. */
+export const DEADLINE_GRACE_MS = 2_000;
+/** A client that waits for a message asks again after so long. */
+export const SWEEP_MS = 120_000;
+
+type Cell<K extends ParticipationState, E extends ParticipationEventType> =
+  "ignored" | ((state: StateOf<K>, event: EventOf<E>) => Step);
+
+/** Every state meets every event; a missing cell does not compile. */
+type Table = {
+  readonly [K in ParticipationState]: {
+    readonly [E in ParticipationEventType]: Cell<K, E>;
+  };
+};
+
+const TABLE: Table = {
+  idle: {
+    connected: (state) => checkIn(state.failures),
+    disconnected: "ignored",
+    checkedIn: "ignored",
+    // The session keeps trying to connect, and honours the coordinator's pauses, by itself.
+    checkInFailed: (state, { error }) => endOr(error, [], () => stay(state, tell(error))),
+    assigned: "ignored",
+    declined: "ignored",
+    trained: "ignored",
+    reported: "ignored",
+    workFailed: "ignored",
+    roundClosed: "ignored",
+    taskPaused: "ignored",
+    taskEnded: (_, event) => taskEnded(event),
+    alarm: "ignored",
+    pause: (state) => pause(state.failures, false),
+    resume: "ignored",
+    leave: (_, { reason }) => end({ reason }),
+  },
+  checkingIn: {
+    connected: "ignored",
+    disconnected: (state) => ({ state: { kind: "idle", failures: state.failures }, effects: [] }),
+    checkedIn: (state, event) => beginWait(state.failures, event),
+    checkInFailed: (state, { error }) => fail(state.failures, error, true),
+    // A place that is given at once is announced before the check-in is answered.
+    assigned: (state, { assignment }) => take(state.failures, assignment),
+    declined: "ignored",
+    trained: "ignored",
+    reported: "ignored",
+    workFailed: "ignored",
+    roundClosed: "ignored",
+    taskPaused: "ignored",
+    taskEnded: (_, event) => taskEnded(event),
+    alarm: "ignored",
+    pause: (state) => pause(state.failures, true),
+    resume: "ignored",
+    leave: (_, { reason }) => end({ reason }, [LEAVE]),
+  },
+  waiting: {
+    connected: "ignored",
+    disconnected: (state) => ({ state: { kind: "idle", failures: state.failures }, effects: [] }),
+    checkedIn: (state, event) => beginWait(state.failures, event),
+    checkInFailed: (state, { error }) => fail(state.failures, error, true),
+    assigned: (state, { assignment }) => take(state.failures, assignment),
+    declined: "ignored",
+    trained: "ignored",
+    reported: "ignored",
+    workFailed: "ignored",
+    roundClosed: "ignored",
+    taskPaused: (state, { paused }) => stay({ ...state, taskPaused: paused }),
+    taskEnded: (_, event) => taskEnded(event),
+    alarm: (state) => stay(state, CHECK_IN, SWEEP),
+    pause: (state) => pause(state.failures, true),
+    resume: "ignored",
+    leave: (_, { reason }) => end({ reason }, [LEAVE]),
+  },
+  training: {
+    connected: (state) => stay({ ...state, link: "unconfirmed" }, CHECK_IN),
+    disconnected: (state) => stay({ ...state, link: "offline" }),
+    checkedIn: (state, event) => {
+      if (event.assignment !== undefined) return goOnTraining(state, event.assignment);
+      // An answer that was overtaken by the assignment says nothing about it.
+      return state.link === "confirmed"
+        ? stay(state)
+        : prepend([STOP], beginWait(state.failures, event));
+    },
+    checkInFailed: (state, { error }) => endOr(error, [STOP], () => stay(state, tell(error))),
+    assigned: (state, { assignment }) => goOnTraining(state, assignment),
+    declined: (state) => next(state, [decline(state.assignment)]),
+    trained: (state, { frame }) =>
+      send({ failures: state.failures, assignment: state.assignment, link: state.link }, frame),
+    reported: "ignored",
+    workFailed: (state, { error }) =>
+      prepend([decline(state.assignment)], fail(state.failures, error, state.link !== "offline")),
+    roundClosed: (state, { message }) =>
+      message.roundId === state.assignment.roundId
+        ? next(state, [STOP, { type: "tellClosed", message }])
+        : stay(state),
+    taskPaused: "ignored",
+    taskEnded: (_, event) => taskEnded(event, [STOP]),
+    alarm: (state) => next(state, [STOP, tell(missedDeadline(state.assignment))]),
+    pause: (state) => prepend([STOP], pause(state.failures, state.link !== "offline")),
+    resume: "ignored",
+    leave: (_, { reason }) => end({ reason }, [STOP, LEAVE]),
+  },
+  reporting: {
+    connected: (state) => stay({ ...state, link: "unconfirmed" }, CHECK_IN),
+    disconnected: (state) => stay({ ...state, link: "offline" }),
+    checkedIn: (state, { assignment }) => {
+      if (assignment !== undefined) return goOnReporting(state, assignment);
+      // The round is over; whether the update is in it, the answer to the PUT will say.
+      return state.link === "confirmed"
+        ? stay(state)
+        : stay({ ...state, link: "confirmed", roundOver: true });
+    },
+    checkInFailed: (state, { error }) => endOr(error, [STOP], () => stay(state, tell(error))),
+    assigned: (state, { assignment }) => goOnReporting(state, assignment),
+    declined: "ignored",
+    trained: "ignored",
+    reported: (state, { receipt }) => {
+      const told: ParticipationEffect = { type: "tellReported", receipt };
+      if (state.roundOver || receipt.status === "committed") {
+        return next({ ...state, failures: 0 }, [told]);
+      }
+      const { assignment, frame, link } = state;
+      return prepend([told], awaitClose({ failures: 0, assignment, link }, frame));
+    },
+    workFailed: (state, { error }) =>
+      ROUND_IS_OVER.has(error.code)
+        ? next(state, [tell(error)])
+        : prepend(
+            [decline(state.assignment)],
+            fail(state.failures, error, state.link !== "offline"),
+          ),
+    roundClosed: (state, { message }) => {
+      if (message.roundId !== state.assignment.roundId) return stay(state);
+      const told: ParticipationEffect = { type: "tellClosed", message };
+      // The last report closes its round: then this message may overtake the answer to the PUT.
+      return message.outcome === "committed"
+        ? stay({ ...state, roundOver: true }, told)
+        : next(state, [STOP, told]);
+    },
+    taskPaused: "ignored",
+    taskEnded: (_, event) => taskEnded(event, [STOP]),
+    alarm: (state) => next(state, [STOP, tell(missedDeadline(state.assignment))]),
+    pause: (state) => prepend([STOP], pause(state.failures, state.link !== "offline")),
+    resume: "ignored",
+    leave: (_, { reason }) => end({ reason }, [STOP, LEAVE]),
+  },
+  awaitingClose: {
+    connected: (state) => stay({ ...state, link: "unconfirmed" }, CHECK_IN),
+    disconnected: (state) => stay({ ...state, link: "offline" }),
+    checkedIn: (state, event) =>
+      event.assignment === undefined
+        ? beginWait(state.failures, event)
+        : goOnAwaiting(state, event.assignment),
+    checkInFailed: (state, { error }) => endOr(error, [], () => stay(state, tell(error), SWEEP)),
+    assigned: (state, { assignment }) => goOnAwaiting(state, assignment),
+    declined: "ignored",
+    trained: "ignored",
+    reported: "ignored",
+    workFailed: "ignored",
+    roundClosed: (state, { message }) =>
+      message.roundId === state.assignment.roundId
+        ? next(state, [{ type: "tellClosed", message }])
+        : stay(state),
+    taskPaused: "ignored",
+    taskEnded: (_, event) => taskEnded(event),
+    alarm: (state) =>
+      state.link === "offline" ? stay(state, SWEEP) : stay(state, CHECK_IN, SWEEP),
+    pause: (state) => pause(state.failures, state.link !== "offline"),
+    resume: "ignored",
+    leave: (_, { reason }) => end({ reason }, [LEAVE]),
+  },
+  backingOff: {
+    connected: (state) => stay({ ...state, connected: true }),
+    disconnected: (state) => stay({ ...state, connected: false }),
+    checkedIn: "ignored",
+    checkInFailed: (state, { error }) => endOr(error, [], () => stay(state)),
+    assigned: (state, { assignment }) => stay(state, decline(assignment)),
+    declined: "ignored",
+    trained: "ignored",
+    reported: "ignored",
+    workFailed: "ignored",
+    roundClosed: "ignored",
+    taskPaused: "ignored",
+    taskEnded: (_, event) => taskEnded(event),
+    alarm: (state) => comeBack(state),
+    pause: (state) => pause(state.failures, state.connected),
+    resume: "ignored",
+    leave: (_, { reason }) => end({ reason }, [LEAVE]),
+  },
+  paused: {
+    connected: (state) => stay({ ...state, connected: true }),
+    disconnected: (state) => stay({ ...state, connected: false }),
+    checkedIn: "ignored",
+    checkInFailed: (state, { error }) => endOr(error, [], () => stay(state)),
+    assigned: (state, { assignment }) => stay(state, decline(assignment)),
+    declined: "ignored",
+    trained: "ignored",
+    reported: "ignored",
+    workFailed: "ignored",
+    roundClosed: "ignored",
+    taskPaused: "ignored",
+    taskEnded: (_, event) => taskEnded(event),
+    alarm: "ignored",
+    pause: "ignored",
+    resume: (state) => comeBack(state),
+    leave: (_, { reason }) => end({ reason }),
+  },
+  ended: {
+    connected: "ignored",
+    disconnected: "ignored",
+    checkedIn: "ignored",
+    checkInFailed: "ignored",
+    assigned: "ignored",
+    declined: "ignored",
+    trained: "ignored",
+    reported: "ignored",
+    workFailed: "ignored",
+    roundClosed: "ignored",
+    taskPaused: "ignored",
+    taskEnded: "ignored",
+    alarm: "ignored",
+    pause: "ignored",
+    resume: "ignored",
+    leave: "ignored",
+  },
+};
+
+/** The next state and what must be done. Never throws, never changes its arguments. */
+export function transition(state: Participation, event: ParticipationEvent): Step {
+  // The table's type relates each cell to its row and column; TypeScript cannot follow the look-up.
+  const cell = TABLE[state.kind][event.type] as
+    "ignored" | ((state: Participation, event: ParticipationEvent) => Step);
+  return cell === "ignored" ? stay(state) : cell(state, event);
+}
+
+const CHECK_IN: ParticipationEffect = { type: "checkIn" };
+const LEAVE: ParticipationEffect = { type: "leave" };
+const STOP: ParticipationEffect = { type: "stopWork" };
+const SWEEP: ParticipationEffect = { type: "setAlarm", delayMs: SWEEP_MS };
+
+/**
+ * After these the next round is the answer. UNAUTHENTICATED is said of the assignment's token, which a
+ * coordinator that was set up anew does not know; of the client's own token the check-in will tell.
+ */
+const ROUND_IS_OVER: ReadonlySet<ErrorCode> = new Set([
+  "ROUND_CLOSED",
+  "ROUND_NOT_FOUND",
+  "NOT_IN_COHORT",
+  "UPDATE_CONFLICT",
+  "UNAUTHENTICATED",
+]);
+
+/** No later try can go better with the same client, token and trainer. */
+const HOPELESS: ReadonlySet<ErrorCode> = new Set([
+  "MALFORMED_MESSAGE",
+  "PROTOCOL_VERSION_UNSUPPORTED",
+  "UNAUTHENTICATED",
+  "FORBIDDEN",
+  "TASK_NOT_FOUND",
+  "TASK_ENDED",
+  "CONFIG_INVALID",
+  "UPDATE_LAYOUT_MISMATCH",
+]);
+
+const stay = (state: Participation, ...effects: ParticipationEffect[]): Step => ({
+  state,
+  effects,
+});
+
+const prepend = (first: readonly ParticipationEffect[], step: Step): Step => ({
+  state: step.state,
+  effects: [...first, ...step.effects],
+});
+
+const tell = (error: FederatedError): ParticipationEffect => ({ type: "tellError", error });
+
+const decline = ({ roundId }: Assignment): ParticipationEffect => ({ type: "decline", roundId });
+
+const checkIn = (failures: number): Step => ({
+  state: { kind: "checkingIn", failures },
+  effects: [CHECK_IN],
+});
+
+const end = (ended: ParticipationEnd, effects: readonly ParticipationEffect[] = []): Step => ({
+  state: { kind: "ended", end: ended },
+  effects,
+});
+
+const taskEnded = (
+  { endReason }: EventOf<"taskEnded">,
+  effects: readonly ParticipationEffect[] = [],
+): Step => end({ reason: "taskEnded", endReason }, effects);
+
+const pause = (failures: number, connected: boolean): Step => ({
+  state: { kind: "paused", failures, connected },
+  effects: connected ? [LEAVE] : [],
+});
+
+/** Offers the client for the next round, at once or as soon as there is a connection. */
+const comeBack = (state: StateOf<"backingOff" | "paused">): Step =>
+  state.connected
+    ? checkIn(state.failures)
+    : { state: { kind: "idle", failures: state.failures }, effects: [] };
+
+const next = (
+  { failures, link }: Training | Reporting | AwaitingClose,
+  effects: readonly ParticipationEffect[],
+): Step =>
+  link === "offline"
+    ? { state: { kind: "idle", failures }, effects }
+    : prepend(effects, checkIn(failures));
+
+/** Ends the participation when the error is hopeless, goes on as `otherwise` says when it is not. */
+function endOr(
+  error: FederatedError,
+  effects: readonly ParticipationEffect[],
+  otherwise: () => Step,
+): Step {
+  if (!HOPELESS.has(error.code)) return otherwise();
+  if (error.code === "TASK_ENDED") return end({ reason: "taskEnded" }, effects);
+  return end({ reason: "failed", error }, [...effects, tell(error)]);
+}
+
+function fail(failuresBefore: number, error: FederatedError, connected: boolean): Step {
+  return endOr(error, [], () => {
+    const failures = failuresBefore + 1;
+    return {
+      state: { kind: "backingOff", failures, connected },
+      effects: [tell(error), { type: "backOff", failures, retryAfterMs: error.retryAfterMs }],
+    };
+  });
+}
+
+function beginWait(failures: number, { assignment, taskPaused }: EventOf<"checkedIn">): Step {
+  return assignment === undefined
+    ? { state: { kind: "waiting", failures, taskPaused }, effects: [SWEEP] }
+    : take(failures, assignment);
+}
+
+/** A place in a round that this process has done nothing for. */
+function take(failures: number, assignment: Assignment): Step {
+  const place = { failures, assignment, link: "confirmed" } as const;
+  // Another process of this client, or this one before a restart, has reported.
+  if (assignment.reported) return awaitClose(place, undefined);
+  return {
+    state: { kind: "training", ...place },
+    effects: [{ type: "work", assignment }, deadlineAlarm(assignment)],
+  };
+}
+
+const send = (place: Omit<Training, "kind">, frame: Uint8Array): Step => ({
+  state: { kind: "reporting", ...place, frame, roundOver: false },
+  effects: [{ type: "send", assignment: place.assignment, frame }],
+});
+
+const awaitClose = (place: Omit<Training, "kind">, frame: Uint8Array | undefined): Step => ({
+  state: { kind: "awaitingClose", ...place, frame },
+  effects: [SWEEP],
+});
+
+/** How an assignment relates to the round that the client is busy with. */
+const isSameRound = (own: Assignment, other: Assignment) => own.roundId === other.roundId;
+const isStale = (own: Assignment, other: Assignment) => other.roundNumber < own.roundNumber;
+
+function goOnTraining(state: Training, assignment: Assignment): Step {
+  if (isStale(state.assignment, assignment)) return stay(state);
+  if (!isSameRound(state.assignment, assignment)) {
+    return prepend([STOP], take(state.failures, assignment));
+  }
+  const place = { failures: state.failures, assignment, link: "confirmed" } as const;
+  return assignment.reported
+    ? prepend([STOP], awaitClose(place, undefined))
+    : stay({ kind: "training", ...place }, deadlineAlarm(assignment));
+}
+
+function goOnReporting(state: Reporting, assignment: Assignment): Step {
+  if (isStale(state.assignment, assignment)) return stay(state);
+  if (!isSameRound(state.assignment, assignment)) {
+    return prepend([STOP], take(state.failures, assignment));
+  }
+  const { failures, frame } = state;
+  const place = { failures, assignment, link: "confirmed" } as const;
+  // Counted, so the PUT under way will be answered with its receipt.
+  if (assignment.reported) return stay({ ...state, ...place });
+  // The coordinator has nothing: what it may have had before a restart is lost. The same bytes again.
+  return prepend([STOP, deadlineAlarm(assignment)], send(place, frame));
+}
+
+function goOnAwaiting(state: AwaitingClose, assignment: Assignment): Step {
+  if (isStale(state.assignment, assignment)) return stay(state);
+  if (!isSameRound(state.assignment, assignment)) return take(state.failures, assignment);
+  const { failures, frame } = state;
+  const place = { failures, assignment, link: "confirmed" } as const;
+  if (assignment.reported) return stay({ ...state, ...place });
+  return frame === undefined
+    ? take(failures, assignment)
+    : prepend([deadlineAlarm(assignment)], send(place, frame));
+}
+
+const deadlineAlarm = ({ timeLeftMs }: Assignment): ParticipationEffect => ({
+  type: "setAlarm",
+  delayMs: timeLeftMs + DEADLINE_GRACE_MS,
+});
+
+const missedDeadline = ({ roundId, deadlineAt }: Assignment) =>
+  new FederatedError(
+    "ROUND_CLOSED",
+    `the update for round ${roundId} was not ready and sent by its deadline ${deadlineAt}; ` +
+      "train less (plan.maxExamples, epochs) or ask for a longer reportWindowMs",
+  );

@@ -1,0 +1,94 @@
+/** One assignment's work: received weights -> trained weights -> delta -> update frame. */
+
+import type { Assignment, Layout, UpdateMetrics } from "@tributary/protocol";
+import { clipToNorm, encodeUpdate, FederatedError, l2Norm, subtract } from "@tributary/protocol";
+
+import { abortedError, throwIfAborted } from "./delay.ts";
+import type { ModelFetchDeps } from "./model-fetch.ts";
+import { fetchWeights } from "./model-fetch.ts";
+import type { Trainer, TrainingProgress, TrainingResult } from "./trainer.ts";
+
+export interface AssignmentWork {
+  readonly assignment: Assignment;
+  readonly layout: Layout;
+  readonly trainer: Trainer;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: TrainingProgress) => void;
+}
+
+/**
+ * Fetches, trains, checks, clips and encodes. Nothing that is not finite leaves the client.
+ * @returns the update frame: delta = trained - received, of norm <= `plan.clippingNorm` up to rounding
+ * @throws FederatedError ABORTED, UPDATE_NOT_FINITE, UPDATE_LAYOUT_MISMATCH, UPDATE_TOO_LARGE,
+ * MALFORMED_MESSAGE (a number of examples that cannot be), what fetching threw; or what the trainer threw
+ */
+export async function runAssignment(
+  deps: ModelFetchDeps,
+  { assignment, layout, trainer, signal, onProgress }: AssignmentWork,
+): Promise<Uint8Array> {
+  const { taskId, plan, checkpoint, update } = assignment;
+  const received = await fetchWeights(deps, { taskId, layout, checkpoint }, { signal });
+  throwIfAborted(signal);
+  // The trainer may work in place: the delta is taken from a copy of our own.
+  const weights = received.slice();
+  let result: TrainingResult;
+  try {
+    result = await trainer.train({ weights, layout, plan, signal, onProgress });
+  } catch (error) {
+    throw signal.aborted ? abortedError(error) : error;
+  }
+  throwIfAborted(signal);
+  const frame = encodeUpdate(layout, {
+    delta: deltaOf(result.weights, received, plan.clippingNorm),
+    numExamples: checkExamples(result.numExamples),
+    metrics: metricsFor(plan.evaluate, result.metrics),
+  });
+  if (frame.length > update.maxBytes) {
+    throw new FederatedError(
+      "UPDATE_TOO_LARGE",
+      `the update has ${frame.length} bytes, the coordinator takes ${update.maxBytes}`,
+    );
+  }
+  return frame;
+}
+
+function deltaOf(
+  trained: Float32Array,
+  received: Float32Array,
+  clippingNorm: number | undefined,
+): Float32Array {
+  if (trained.length !== received.length) {
+    throw new FederatedError(
+      "UPDATE_LAYOUT_MISMATCH",
+      `the trainer returned ${trained.length} weights for a model of ${received.length}`,
+    );
+  }
+  const delta = subtract(trained, received);
+  if (!Number.isFinite(l2Norm(delta))) {
+    throw new FederatedError(
+      "UPDATE_NOT_FINITE",
+      "training ended in weights that are not finite; a lower learning rate may help",
+    );
+  }
+  if (clippingNorm !== undefined) clipToNorm(delta, clippingNorm);
+  return delta;
+}
+
+function checkExamples(numExamples: number): number {
+  if (Number.isInteger(numExamples) && numExamples >= 1 && numExamples <= 0xffffffff) {
+    return numExamples;
+  }
+  throw new FederatedError(
+    "MALFORMED_MESSAGE",
+    `an update needs at least one example, the trainer reports ${numExamples}`,
+  );
+}
+
+/** What the plan asks for and JSON can say. */
+function metricsFor(evaluate: boolean, metrics: UpdateMetrics): UpdateMetrics {
+  const { trainLoss, evaluation } = metrics;
+  return {
+    ...(trainLoss !== undefined && Number.isFinite(trainLoss) ? { trainLoss } : {}),
+    ...(evaluate && evaluation !== undefined ? { evaluation } : {}),
+  };
+}

@@ -1,0 +1,240 @@
+/** A task's published model, served: the newest version, verified, swapped while predictions run. */
+
+import type { CheckpointRef, Digest, Layout, TaskId } from "@tributary/protocol";
+import { FederatedError, toFederatedError } from "@tributary/protocol";
+
+import { createDeferred } from "./deferred.ts";
+import { abortedError, throwIfAborted } from "./delay.ts";
+import type { Subscribable } from "./emitter.ts";
+import { createEmitter } from "./emitter.ts";
+import type { ModelFetchDeps } from "./model-fetch.ts";
+import { checkLayout, decodeVersion, fetchWeights } from "./model-fetch.ts";
+import type { Session } from "./session.ts";
+import type { LoadedModel, Predictor } from "./trainer.ts";
+
+export interface ServedVersion {
+  readonly modelVersion: number;
+  readonly digest: Digest;
+}
+
+export interface ServedModelEvents {
+  /** Predictions that begin now are made by this version. */
+  update: ServedVersion;
+  /** A version could not be served, or not be learnt of; the one before goes on. */
+  error: FederatedError;
+}
+
+/** Holds the newest version of a task's model that could be verified and loaded; never an older one again. */
+export interface ServedModel<Input, Output>
+  extends Subscribable<ServedModelEvents>, AsyncDisposable {
+  readonly taskId: TaskId;
+  /**
+   * Resolves as soon as any version serves: the cached one at once, also without a connection, else the
+   * newest. Rejected when there can be none, or `close()` came first.
+   */
+  readonly ready: Promise<void>;
+  /** Version that predictions begin with now; undefined before `ready`. */
+  readonly version: number | undefined;
+  /** SHA-256 of its checkpoint frame. */
+  readonly digest: Digest | undefined;
+  /** @throws FederatedError UNAVAILABLE before `ready`, ABORTED after `close()`; or what the predictor threw */
+  predict(input: Input): Promise<Output>;
+  /** Asks for the newest version and resolves when it serves. @throws FederatedError */
+  refresh(): Promise<void>;
+  /** Stops, and frees the model once predictions that run have ended. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface ServedModelDeps extends Omit<ModelFetchDeps, "onCacheError"> {
+  readonly session: Session;
+}
+
+interface Serving<Input, Output> extends ServedVersion {
+  readonly model: LoadedModel<Input, Output>;
+  predictions: number;
+  retired: boolean;
+}
+
+/** Later tries come with the next publication, reconnection or `refresh()`. */
+const FETCH_ATTEMPTS = 5;
+
+export function serveModel<Input, Output>(
+  deps: ServedModelDeps,
+  taskId: TaskId,
+  predictor: Predictor<Input, Output>,
+): ServedModel<Input, Output> {
+  const { session, cache } = deps;
+  const events = createEmitter<ServedModelEvents>((error, name) => {
+    if (name !== "error") tellError(error);
+  });
+  const tellError = (error: unknown) => events.emit("error", toFederatedError(error));
+  const fetchDeps: ModelFetchDeps = { ...deps, onCacheError: tellError };
+  const ready = createDeferred<undefined>();
+  const closing = new AbortController();
+  const idle = createDeferred<undefined>();
+  let current: Serving<Input, Output> | undefined;
+  /** Loaded models that are not freed yet: the current one, and those whose last predictions run. */
+  const alive = new Set<Serving<Input, Output>>();
+  let layout: Layout | undefined;
+  /** Loads run one after the other, each only if it is still newer than what serves. */
+  let loads: Promise<unknown> = Promise.resolve();
+
+  const release = (serving: Serving<Input, Output>) => {
+    if (!serving.retired || serving.predictions > 0) return;
+    if (alive.delete(serving)) serving.model.dispose();
+    if (closing.signal.aborted && alive.size === 0) idle.resolve(undefined);
+  };
+
+  const retire = (serving: Serving<Input, Output> | undefined) => {
+    if (serving === undefined) return;
+    serving.retired = true;
+    release(serving);
+  };
+
+  const isNewer = ({ modelVersion }: { modelVersion: number }) =>
+    current === undefined || modelVersion > current.modelVersion;
+
+  /** Loads what `weightsOf` gives and lets it serve. */
+  function swapTo(
+    version: ServedVersion,
+    weightsOf: () => Promise<{ weights: Float32Array; layout: Layout }>,
+  ): Promise<void> {
+    const load = async () => {
+      throwIfAborted(closing.signal);
+      if (!isNewer(version)) return;
+      const made = await weightsOf();
+      const model = await predictor.load(made.weights, made.layout);
+      if (closing.signal.aborted) {
+        model.dispose();
+        throw abortedError();
+      }
+      const before = current;
+      const { modelVersion, digest } = version;
+      current = { modelVersion, digest, model, predictions: 0, retired: false };
+      alive.add(current);
+      retire(before);
+      ready.resolve(undefined);
+      events.emit("update", { modelVersion, digest });
+    };
+    const loaded = loads.then(load);
+    loads = loaded.catch(() => undefined);
+    return loaded;
+  }
+
+  const serveCached = async () => {
+    const cached = await cache.get(taskId);
+    if (cached === undefined) return;
+    const own = await checkLayout(cached.layout);
+    const { modelVersion } = cached.checkpoint;
+    await swapTo(cached.checkpoint, async () => ({
+      weights: decodeVersion(own, modelVersion, cached.frame),
+      layout: own,
+    }));
+    layout ??= own;
+  };
+
+  const servePublished = async (checkpoint: CheckpointRef) => {
+    // Without the layout, a watch is on its way, and its answer names this version or a newer one.
+    const own = layout;
+    if (own === undefined) return;
+    await swapTo(checkpoint, async () => ({
+      weights: await fetchWeights(
+        fetchDeps,
+        { taskId, layout: own, checkpoint },
+        { signal: closing.signal, attempts: FETCH_ATTEMPTS },
+      ),
+      layout: own,
+    }));
+  };
+
+  const refresh = async () => {
+    throwIfAborted(closing.signal);
+    const brief = await session.watch(taskId);
+    const described = await checkLayout(brief.layout);
+    if (layout !== undefined && layout.digest !== described.digest) {
+      throw new FederatedError(
+        "UPDATE_LAYOUT_MISMATCH",
+        `task "${taskId}" now has layout ${described.digest}, the model served has ` +
+          `${layout.digest}; clear the cache to serve the new one`,
+      );
+    }
+    layout = described;
+    await servePublished(brief.checkpoint);
+  };
+
+  /** A fault is told; where nothing serves yet and no later try can help, `ready` fails with it. */
+  const attempt = async (load: () => Promise<void>) => {
+    try {
+      await load();
+    } catch (error) {
+      if (closing.signal.aborted) return;
+      const fault = toFederatedError(error);
+      events.emit("error", fault);
+      if (current === undefined && !fault.retryable && session.connected) ready.reject(fault);
+    }
+  };
+
+  const fromCache = attempt(serveCached);
+  const watch = () => void fromCache.then(() => attempt(refresh));
+  const subscriptions = [
+    session.on("connected", watch),
+    session.on("published", (message) => {
+      if (message.taskId === taskId) void attempt(() => servePublished(message.checkpoint));
+    }),
+    session.on("refused", (error) => {
+      events.emit("error", error);
+      if (error.retryable) return;
+      void fromCache.then(() => {
+        if (current === undefined) ready.reject(error);
+      });
+    }),
+  ];
+  if (session.connected) watch();
+  else session.open();
+
+  const stop = async () => {
+    closing.abort();
+    for (const unsubscribe of subscriptions) unsubscribe();
+    ready.reject(abortedError());
+    await fromCache;
+    await loads;
+    retire(current);
+    if (alive.size === 0) idle.resolve(undefined);
+    await idle.promise;
+    events.clear();
+  };
+  let stopped: Promise<void> | undefined;
+  const close = () => (stopped ??= stop());
+
+  return {
+    taskId,
+    ready: ready.promise,
+    get version() {
+      return current?.modelVersion;
+    },
+    get digest() {
+      return current?.digest;
+    },
+    on: events.on,
+    predict: async (input) => {
+      throwIfAborted(closing.signal);
+      const serving = current;
+      if (serving === undefined) {
+        throw new FederatedError(
+          "UNAVAILABLE",
+          `no version of "${taskId}" is loaded yet; await ready`,
+        );
+      }
+      serving.predictions += 1;
+      try {
+        return await serving.model.predict(input);
+      } finally {
+        serving.predictions -= 1;
+        release(serving);
+      }
+    },
+    refresh,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

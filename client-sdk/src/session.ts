@@ -1,0 +1,180 @@
+/** The one connection of a client: typed messages to and from the coordinator, over socket.io. */
+
+import type {
+  Ack,
+  Assignment,
+  CheckInReply,
+  ClientEvents,
+  CoordinatorEvents,
+  HandshakeAuth,
+  ModelPublished,
+  RoundClosed,
+  RoundId,
+  TaskBrief,
+  TaskEnded,
+  TaskId,
+  TaskPaused,
+} from "@tributary/protocol";
+import {
+  FederatedError,
+  fromErrorPayload,
+  PROTOCOL_VERSION,
+  SOCKET_PATH,
+} from "@tributary/protocol";
+import type { Socket } from "socket.io-client";
+import { io } from "socket.io-client";
+
+import type { BackoffOptions } from "./delay.ts";
+import { backoffDelay } from "./delay.ts";
+import type { Subscribable } from "./emitter.ts";
+import { createEmitter } from "./emitter.ts";
+
+export interface SessionOptions {
+  /** The coordinator. */
+  readonly origin: string;
+  readonly auth: HandshakeAuth;
+  readonly backoff: BackoffOptions;
+  /** Longest wait for the answer to a message. */
+  readonly ackTimeoutMs: number;
+}
+
+export interface SessionEvents {
+  connected: undefined;
+  disconnected: undefined;
+  /** The coordinator was reached and did not let this client in. */
+  refused: FederatedError;
+  assigned: Assignment;
+  roundClosed: RoundClosed;
+  published: ModelPublished;
+  taskPaused: TaskPaused;
+  taskEnded: TaskEnded;
+}
+
+/** Messages throw UNAVAILABLE without a connection or answer, and else what the coordinator said. */
+export interface Session extends Subscribable<SessionEvents> {
+  readonly connected: boolean;
+  /** Connects, and connects again whenever the connection is lost. Calling it twice changes nothing. */
+  open(): void;
+  checkIn(taskId: TaskId): Promise<CheckInReply>;
+  decline(roundId: RoundId): Promise<void>;
+  leave(taskId: TaskId): Promise<void>;
+  watch(taskId: TaskId): Promise<TaskBrief>;
+  listenerCount(): number;
+  /** Ends the connection and every wait for it. */
+  close(): void;
+}
+
+type Request<E extends keyof ClientEvents> = Parameters<ClientEvents[E]>[0];
+type Reply<E extends keyof ClientEvents> =
+  Parameters<Parameters<ClientEvents[E]>[1]>[0] extends Ack<infer Value> ? Value : never;
+
+export function createSession(options: SessionOptions): Session {
+  const { origin, auth, backoff, ackTimeoutMs } = options;
+  // Only the SDK's own parts listen; a fault of one of them must not look like the coordinator's.
+  const events = createEmitter<SessionEvents>((error) => {
+    queueMicrotask(() => {
+      throw error;
+    });
+  });
+  let socket: Socket<CoordinatorEvents, ClientEvents> | undefined;
+  let closed = false;
+  let retryTimer: ReturnType<typeof setTimeout> | undefined;
+  let refusals = 0;
+
+  function open(): void {
+    if (socket !== undefined || closed) return;
+    const created: Socket<CoordinatorEvents, ClientEvents> = io(origin, {
+      path: SOCKET_PATH,
+      transports: ["websocket"],
+      auth,
+      // A client of its own for each session: sessions share no connection and no back-off.
+      forceNew: true,
+      // Not socket.io's 0.5, which keeps half of the clients of a restarted coordinator together.
+      randomizationFactor: 1,
+      reconnectionDelay: backoff.baseMs,
+      reconnectionDelayMax: backoff.maxMs,
+      autoConnect: false,
+    });
+    created.on("connect", () => {
+      refusals = 0;
+      events.emit("connected", undefined);
+    });
+    created.on("disconnect", () => {
+      events.emit("disconnected", undefined);
+      if (!created.active) connectLater(undefined);
+    });
+    created.on("connect_error", (error: Error & { data?: unknown }) => {
+      // An active socket is connecting again by itself: the coordinator could not be reached.
+      if (created.active) return;
+      const refusal = fromErrorPayload(error.data);
+      connectLater(refusal.retryAfterMs);
+      events.emit("refused", refusal);
+    });
+    created.on("round:assigned", (message) => events.emit("assigned", message));
+    created.on("round:closed", (message) => events.emit("roundClosed", message));
+    created.on("model:published", (message) => events.emit("published", message));
+    created.on("task:paused", (message) => events.emit("taskPaused", message));
+    created.on("task:ended", (message) => events.emit("taskEnded", message));
+    socket = created;
+    created.connect();
+  }
+
+  /** After the coordinator closed or refused a connection, socket.io leaves the next try to us. */
+  function connectLater(retryAfterMs: number | undefined): void {
+    if (closed) return;
+    refusals += 1;
+    clearTimeout(retryTimer);
+    retryTimer = setTimeout(() => socket?.connect(), backoffDelay(refusals, backoff, retryAfterMs));
+  }
+
+  async function request<E extends keyof ClientEvents>(
+    event: E,
+    message: Request<E>,
+  ): Promise<Reply<E>> {
+    if (socket?.connected !== true) {
+      throw new FederatedError("UNAVAILABLE", "there is no connection to the coordinator");
+    }
+    // The event map relates event, message and answer; socket.io's own types lose the relation.
+    const untyped = socket as unknown as {
+      timeout(ms: number): {
+        emitWithAck(event: string, message: unknown): Promise<Ack<Reply<E>>>;
+      };
+    };
+    let ack: Ack<Reply<E>>;
+    try {
+      ack = await untyped.timeout(ackTimeoutMs).emitWithAck(event, message);
+    } catch (error) {
+      throw new FederatedError(
+        "UNAVAILABLE",
+        `the coordinator did not answer "${event}" within ${ackTimeoutMs} ms`,
+        { cause: error },
+      );
+    }
+    if (ack.ok) return ack.value;
+    throw fromErrorPayload(ack.error);
+  }
+
+  return {
+    get connected() {
+      return socket?.connected === true;
+    },
+    on: events.on,
+    open,
+    checkIn: (taskId) => request("checkin", { protocolVersion: PROTOCOL_VERSION, taskId }),
+    decline: async (roundId) => {
+      await request("decline", { roundId });
+    },
+    leave: async (taskId) => {
+      await request("leave", { taskId });
+    },
+    watch: (taskId) => request("watch", { protocolVersion: PROTOCOL_VERSION, taskId }),
+    listenerCount: () => events.listenerCount(),
+    close: () => {
+      closed = true;
+      clearTimeout(retryTimer);
+      socket?.disconnect();
+      socket?.off();
+      events.clear();
+    },
+  };
+}
