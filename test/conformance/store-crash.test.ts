@@ -20,15 +20,20 @@ async function makeDirectory() {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
 }
 
-/** Another process that owns the store and goes on committing; see `store-holder.ts`. */
-function startHolder(file: string) {
+/** Starts `store-holder.ts` in a process of its own. */
+function spawnHolder(file: string): ChildProcessWithoutNullStreams {
   const script = fileURLToPath(new URL("./store-holder.ts", import.meta.url));
-  const child: ChildProcessWithoutNullStreams = spawn(
+  return spawn(
     process.execPath,
     ["--conditions=@tributary/source", "--import=jiti/register", script, file],
     // Where `jiti` is found from.
     { cwd: dirname(script) },
   );
+}
+
+/** Another process that owns the store and goes on committing. */
+function startHolder(file: string) {
+  const child = spawnHolder(file);
   child.stderr.pipe(process.stderr);
   const lines = createInterface({ input: child.stdout });
   let last = 0;
@@ -107,4 +112,21 @@ test("[ST23] the files as a crash leaves them, after any call, open with all tha
       await everythingOf(store, A, clientIds(3)),
     );
   }
+});
+
+test("[ST24] a refused attempt in the owner's own process does not let another process in", async () => {
+  await using directory = await makeDirectory();
+  const file = join(directory.path, "store.sqlite");
+  await using store = await createSqliteStore({ file });
+  await store.createTask(taskRecord("b"), versionRecord("b", 0));
+  await expect(createSqliteStore({ file })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+
+  const intruder = spawnHolder(file);
+  let stderr = "";
+  intruder.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  intruder.stdout.once("data", () => intruder.kill("SIGKILL"));
+  const [code] = (await once(intruder, "close")) as [number | null];
+  expect(stderr).toContain(`${file} is in use by another process`);
+  expect(code).toBe(1);
+  expect((await store.listTasks()).map((task) => task.taskId)).toEqual(["b"]);
 });

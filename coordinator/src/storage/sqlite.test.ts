@@ -111,6 +111,21 @@ async function makeFile() {
   };
 }
 
+test("[ST7] who was in a cohort is no longer in the tables once the round has ended", async () => {
+  await using under = await makeFile();
+  {
+    await using store = await createSqliteStore(under);
+    await store.createTask(task, versionRecord(0));
+    await store.saveOpenRound(round, ["bystander" as ClientId]);
+    await store.abandonRound({
+      round: { ...round, phase: "abandoned", reason: "tooFewReports", endedAt: 2 },
+    });
+  }
+  const connection = driver.connect(under.file);
+  expect(connection.prepare("SELECT cohort FROM rounds").all()).toEqual([{ cohort: null }]);
+  connection.close();
+});
+
 test("[ST24] a second coordinator is refused, by name of the file, until the first has closed", async () => {
   await using under = await makeFile();
   const { file } = under;

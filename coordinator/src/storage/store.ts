@@ -178,7 +178,7 @@ export function createStore(rows: Rows): Store {
       write(() => {
         const known = rows.secret(name);
         if (known !== undefined) return known;
-        const made = create().slice();
+        const made = create();
         rows.putSecret(name, made);
         return made;
       }),
