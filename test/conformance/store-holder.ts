@@ -15,6 +15,6 @@ for (let number = 1; ; number++) {
   const round = openRound("a", number, { baseModelVersion: number - 1 });
   await store.saveOpenRound(round, clientIds(20));
   await store.commitRound(commitOf(round, number, { reported: clientIds(20) }));
-  // Synchronous: what was said has been heard, whenever the kill comes.
+  // Only what has left this process counts as said.
   await new Promise<void>((resolve) => process.stdout.write(`${number}\n`, () => resolve()));
 }
