@@ -20,7 +20,6 @@ import type {
   Logger,
   ModelRegistry,
   Store,
-  TaskRecord,
   TaskRegistry,
 } from "./ports.ts";
 import { createSecureRandom, uniformFrom } from "./privacy/random.ts";
@@ -61,32 +60,51 @@ export interface Coordinator extends AsyncDisposable {
  */
 export async function createCoordinator(options: CoordinatorOptions = {}): Promise<Coordinator> {
   const config = resolveConfig(options.config ?? {});
+  const closers: Closer[] = [];
+  try {
+    return await assemble(config, options, closers);
+  } catch (error) {
+    await closeAll(closers);
+    throw error;
+  }
+}
+
+type Closer = () => Promise<void> | void;
+
+/** Closes what was opened, the last one first, also when the start fails half-way. */
+async function closeAll(closers: Closer[]): Promise<void> {
+  for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
+}
+
+async function assemble(
+  config: Config,
+  options: CoordinatorOptions,
+  closers: Closer[],
+): Promise<Coordinator> {
   const evaluators = options.evaluators ?? {};
   const logger = options.logger ?? createLogger({ level: config.log.level });
   const clock = systemClock;
   const random = createSecureRandom();
-  const { store, blobs } = await openStorage(config);
+  const { store, blobs } = await openStorage(config, closers);
+  const shelf = createModelRegistry({ store, blobs }, config.checkpoints);
 
-  const shelf = createModelRegistry(
-    { store, blobs },
-    { keepInMemory: config.checkpoints.keepInMemory },
-  );
-  // Ids grow over restarts, because time does.
   const events = createEventBus({
     now: clock.now,
+    // Ids grow over restarts, because time does.
     firstId: clock.now() * 1000,
     remember: config.events.remember,
+    onListenerError: (error) => logger.error({ error }, "a listener of events failed"),
   });
   const metrics = createMetrics();
+  closers.push(() => metrics.stop());
   const feeding = events.subscribe((event) => metrics.observe(event));
+  closers.push(() => feeding.unsubscribe());
+
   const authenticator = createAuthenticator(config.auth);
-  const tokens = await createAssignmentTokens(
-    await store.secret("assignment-token", () => random.bytes(32)),
-  );
-  const sockets = createSocketServer(
-    { logger },
-    { maxMessageBytes: config.limits.maxMessageBytes, maxClients: config.limits.maxClients },
-  );
+  const secret = await store.secret("assignment-token", () => random.bytes(32));
+  const tokens = await createAssignmentTokens(secret);
+  const sockets = createSocketServer({ logger }, config.limits);
+  closers.push(() => sockets.close());
 
   const tasks = createTaskRegistry({
     store,
@@ -95,17 +113,12 @@ export async function createCoordinator(options: CoordinatorOptions = {}): Promi
     events,
     evaluatorNames: Object.keys(evaluators),
     startEngine: (task) => {
-      const evaluator = evaluatorOf(task);
+      const { evaluation } = task.spec;
+      const evaluator =
+        evaluation.kind === "central" ? evaluators[evaluation.evaluator] : undefined;
       return startRoundEngine(
         {
-          store,
-          blobs,
-          shelf,
-          clock,
-          random,
-          logger,
-          events,
-          tokens,
+          ...{ store, blobs, shelf, clock, random, logger, events, tokens },
           gateway: sockets.gateway,
           isConnected: (clientId) => desk.isConnected(clientId),
           uniformFor: ({ spec: { sampler } }, roundNumber) =>
@@ -119,24 +132,21 @@ export async function createCoordinator(options: CoordinatorOptions = {}): Promi
       );
     },
   });
-  const evaluatorOf = ({ spec: { evaluation } }: TaskRecord) =>
-    evaluation.kind === "central" ? evaluators[evaluation.evaluator] : undefined;
-  const desk = createClientDesk({
-    authenticator,
-    engineOf: tasks.engineOf,
-    engines: tasks.engines,
-  });
-  const intake = createUpdateIntake({ tokens, clock, engineOf: tasks.engineOf });
+  closers.push(() => tasks.stop(config.timing.shutdownGraceMs));
+  const { engineOf, engines } = tasks;
+  const desk = createClientDesk({ authenticator, engineOf, engines });
+  const intake = createUpdateIntake({ tokens, clock, engineOf });
+  metrics.watchClients(() => ({
+    connected: desk.connectedClients(),
+    waiting: engines().map((engine) => {
+      const { task, clientsWaiting } = engine.snapshot();
+      return { taskId: task.taskId, clients: clientsWaiting };
+    }),
+  }));
 
   let phase: "starting" | "ready" | "closing" = "starting";
   const app = await createHttpApp({
-    tasks,
-    models: shelf,
-    intake,
-    events,
-    authenticator,
-    metrics,
-    logger,
+    ...{ tasks, models: shelf, intake, events, authenticator, metrics, logger },
     health: {
       ready: async () => {
         if (phase !== "ready") throw new Error(`the coordinator is ${phase}`);
@@ -147,58 +157,41 @@ export async function createCoordinator(options: CoordinatorOptions = {}): Promi
     readsAreProtected: config.auth.clientToken !== undefined,
     version: VERSION,
   });
-  metrics.watchClients(() => ({
-    connected: desk.connectedClients(),
-    waiting: tasks.engines().map((engine) => {
-      const { task, clientsWaiting } = engine.snapshot();
-      return { taskId: task.taskId, clients: clientsWaiting };
-    }),
-  }));
-
-  try {
-    await tasks.start();
-  } catch (error) {
-    feeding.unsubscribe();
-    metrics.stop();
-    await app.close();
-    await store[Symbol.asyncDispose]();
-    throw error;
-  }
+  closers.push(() => app.close());
+  await tasks.start();
 
   let closing: Promise<void> | undefined;
-  const close = async () => {
+  const close = () => {
     phase = "closing";
-    await tasks.stop(config.timing.shutdownGraceMs);
-    await sockets.close();
-    await app.close();
-    feeding.unsubscribe();
-    metrics.stop();
-    await store[Symbol.asyncDispose]();
+    return (closing ??= closeAll(closers));
   };
-
   return {
     config,
     tasks,
     models: shelf,
     events,
     listen: async () => {
+      const { host, port } = config.server;
       sockets.attach(app.server, desk);
-      await app.listen({ host: config.server.host, port: config.server.port });
+      await app.listen({ host, port });
       phase = "ready";
-      const { port } = app.server.address() as AddressInfo;
-      const host = config.server.host.includes(":") ? `[${config.server.host}]` : config.server.host;
-      return { url: `http://${host}:${port}` };
+      const bound = (app.server.address() as AddressInfo).port;
+      return { url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}` };
     },
-    close: () => (closing ??= close()),
-    [Symbol.asyncDispose]: () => (closing ??= close()),
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 
-async function openStorage(config: Config): Promise<{ store: Store; blobs: BlobStore }> {
+async function openStorage(
+  config: Config,
+  closers: Closer[],
+): Promise<{ store: Store; blobs: BlobStore }> {
   if (config.storage.kind === "memory") {
     return { store: createMemoryStore(), blobs: createMemoryBlobs() };
   }
   const { directory } = config.storage;
   const store = await createSqliteStore({ file: `${directory}/tributary.sqlite` });
+  closers.push(() => store[Symbol.asyncDispose]());
   return { store, blobs: await createFileBlobs({ directory: `${directory}/checkpoints` }) };
 }
