@@ -69,7 +69,7 @@ export async function createCoordinator(options: CoordinatorOptions = {}): Promi
   }
 }
 
-type Closer = () => Promise<void> | void;
+type Closer = () => PromiseLike<void> | void;
 
 /** Closes what was opened, the last one first, also when the start fails half-way. */
 async function closeAll(closers: Closer[]): Promise<void> {
@@ -104,7 +104,6 @@ async function assemble(
   const secret = await store.secret("assignment-token", () => random.bytes(32));
   const tokens = await createAssignmentTokens(secret);
   const sockets = createSocketServer({ logger }, config.limits);
-  closers.push(() => sockets.close());
 
   const tasks = createTaskRegistry({
     store,
@@ -132,7 +131,6 @@ async function assemble(
       );
     },
   });
-  closers.push(() => tasks.stop(config.timing.shutdownGraceMs));
   const { engineOf, engines } = tasks;
   const desk = createClientDesk({ authenticator, engineOf, engines });
   const intake = createUpdateIntake({ tokens, clock, engineOf });
@@ -157,7 +155,12 @@ async function assemble(
     readsAreProtected: config.auth.clientToken !== undefined,
     version: VERSION,
   });
-  closers.push(() => app.close());
+  // The server waits for its connections to end, so the sockets go first, and before them the engines.
+  closers.push(
+    () => app.close(),
+    () => sockets.close(),
+    () => tasks.stop(config.timing.shutdownGraceMs),
+  );
   await tasks.start();
 
   let closing: Promise<void> | undefined;

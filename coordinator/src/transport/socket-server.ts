@@ -40,7 +40,7 @@ export interface SocketServer {
   /** Begins to take connections on the server, for this desk. */
   attach(server: HttpServer, desk: ClientDesk): void;
   connections(): number;
-  close(): Promise<void>;
+  close(): void;
 }
 
 /** Clients of one socket.io room learn of a task's models. */
@@ -74,17 +74,19 @@ export function createSocketServer(
     taskEnded: (message) => io.to(watchersOf(message.taskId)).emit("task:ended", message),
   };
 
+  let attached = false;
   function attach(server: HttpServer, desk: ClientDesk): void {
+    attached = true;
     io.use((socket, next) => {
       admit(socket, desk)
         .then(() => next())
         .catch((error: unknown) => next(handshakeError(error)));
     });
     io.on("connection", (socket) => serve(socket, desk));
+    io.attach(server);
     io.engine.on("connection_error", (error: { code: number }) => {
       logger.debug({ code: error.code }, "a connection was refused");
     });
-    io.attach(server);
   }
 
   async function admit(socket: Socket, desk: ClientDesk): Promise<void> {
@@ -176,8 +178,10 @@ export function createSocketServer(
     gateway,
     attach,
     connections: () => io.of("/").sockets.size,
-    close: async () => {
-      await io.close();
+    close: () => {
+      // Not `io.close()`: that would also close the HTTP server, which is not ours.
+      io.disconnectSockets(true);
+      if (attached) io.engine.close();
     },
   };
 }
