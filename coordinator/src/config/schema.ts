@@ -53,7 +53,7 @@ export const ConfigSchema = group({
       ),
     ],
     // SQLite: a coordinator that forgets its model and its privacy ledger must be asked for.
-    { default: { kind: "sqlite" } },
+    { default: {}, preset: "sqlite" },
   ),
   // No default tokens: a secret that everybody knows is none.
   auth: group({
@@ -213,7 +213,8 @@ export function assertNoFaults(what: string, faults: readonly Fault[]): void {
 /**
  * `input` with the schema's defaults, made of new frozen objects; adds what is wrong to `faults`.
  * Of a union of objects, the member with the same literal (`kind`, `mechanism`) is meant, so that
- * its own faults are told and not those of its neighbours. The result is good only without faults.
+ * its own faults are told and not those of its neighbours; `preset` stands in for a missing literal.
+ * The result is good only without faults.
  */
 export function fillIn(schema: Type.TSchema, input: unknown, faults: Fault[], path = ""): unknown {
   const value = input === undefined && "default" in schema ? schema.default : input;
@@ -271,7 +272,7 @@ function chooseMember(
   const name = names.find((key) => members.every((member) => literal(member, key) !== undefined));
   if (name === undefined)
     throw new Error("a union of objects needs a literal that tells them apart");
-  const preset = "default" in schema && isRecord(schema.default) ? schema.default[name] : undefined;
+  const preset = "preset" in schema ? schema.preset : undefined;
   const wanted = (Object.hasOwn(value, name) ? value[name] : undefined) ?? preset;
   const member = members.find((candidate) => literal(candidate, name) === wanted);
   if (member !== undefined) return { schema: member, value: { ...value, [name]: wanted } };

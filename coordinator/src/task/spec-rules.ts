@@ -1,0 +1,140 @@
+/** Rules across the fields of a task; each names both paths and both values. */
+
+import type { TaskSpec } from "@tributary/protocol";
+import { MAX_PARAMETERS } from "@tributary/protocol";
+
+import type { Fault } from "../config/schema.ts";
+
+type Part = keyof TaskSpec;
+type Report = (path: string, message: string) => void;
+
+interface Rule {
+  /** Parts that the rule looks at; it is not asked while one of them is wrong in itself. */
+  readonly reads: readonly Part[];
+  readonly check: (spec: TaskSpec, report: Report) => void;
+}
+
+/** @param wrong first segments of the paths that have a fault of their own */
+export function crossFaults(spec: TaskSpec, wrong: ReadonlySet<string>): Fault[] {
+  const faults: Fault[] = [];
+  // A wrong root ("") leaves nothing to compare.
+  if (wrong.has("")) return faults;
+  const report: Report = (path, message) => void faults.push({ path, message });
+  for (const { reads, check } of RULES) {
+    if (!reads.some((part) => wrong.has(part))) check(spec, report);
+  }
+  return faults;
+}
+
+const RULES: readonly Rule[] = [
+  {
+    reads: ["model"],
+    check: ({ model }, report) => {
+      const first = new Map<string, number>();
+      let parameters = 0;
+      for (const [index, { name, shape }] of model.tensors.entries()) {
+        const earlier = first.get(name);
+        if (earlier === undefined) first.set(name, index);
+        else {
+          const path = `model.tensors.${index}.name`;
+          report(path, `is ${JSON.stringify(name)}, as model.tensors.${earlier}.name is`);
+        }
+        parameters += shape.reduce((size, dimension) => size * dimension, 1);
+      }
+      if (parameters > MAX_PARAMETERS) {
+        report("model.tensors", `has ${parameters} parameters, at most ${MAX_PARAMETERS} fit`);
+      }
+    },
+  },
+  {
+    reads: ["schedule", "sampler"],
+    check: ({ schedule: { minClients, minReports } }, report) => {
+      if (minReports > minClients) {
+        const message = `is ${minReports}, above schedule.minClients of ${minClients}: a round that starts with its minimum could never succeed`;
+        report("schedule.minReports", message);
+      }
+    },
+  },
+  {
+    reads: ["schedule", "sampler"],
+    check: ({ schedule: { minClients, minReports }, sampler }, report) => {
+      if (sampler.kind !== "uniform") return;
+      const { cohortSize } = sampler;
+      if (minReports > cohortSize) {
+        const message = `is ${minReports}, above sampler.cohortSize of ${cohortSize}: no round could succeed`;
+        report("schedule.minReports", message);
+      }
+      if (minClients < cohortSize) {
+        const message = `is ${minClients}, below sampler.cohortSize of ${cohortSize}: no round would get its cohort; a smaller one is taken at schedule.selectionDeadlineMs anyway`;
+        report("schedule.minClients", message);
+      }
+    },
+  },
+  {
+    reads: ["schedule", "sampler"],
+    check: ({ schedule: { minClients }, sampler }, report) => {
+      if (sampler.kind !== "poisson" || sampler.population >= minClients) return;
+      const message = `is ${sampler.population}, below schedule.minClients of ${minClients}: so many clients do not exist`;
+      report("sampler.population", message);
+    },
+  },
+  {
+    reads: ["stop", "evaluation"],
+    check: ({ stop: { target }, evaluation }, report) => {
+      if (target === undefined) return;
+      const { metric, value } = target;
+      if (evaluation.kind === "none") {
+        const message = `is "${metric}", while evaluation.kind is "none": nothing would measure it`;
+        report("stop.target.metric", message);
+      }
+      if (metric === "loss") return;
+      if (evaluation.kind === "federated" && evaluation.numClasses === 0) {
+        const message = `is "${metric}", while evaluation.numClasses is 0: only the loss is measured`;
+        report("stop.target.metric", message);
+      }
+      if (value < 0 || value > 1) {
+        const message = `is ${value}, while stop.target.metric is "${metric}", which lies in 0 to 1`;
+        report("stop.target.value", message);
+      }
+    },
+  },
+  {
+    reads: ["privacy", "weighting"],
+    check: ({ privacy, weighting }, report) => {
+      if (privacy.mechanism === "none" || weighting.kind === "uniform") return;
+      const message = `is "${weighting.kind}", while privacy.mechanism is "central": a weight would multiply what one client can change; use "uniform"`;
+      report("weighting.kind", message);
+    },
+  },
+  {
+    reads: ["privacy", "clippingNorm"],
+    check: ({ privacy, clippingNorm }, report) => {
+      if (privacy.mechanism === "none" || clippingNorm !== undefined) return;
+      const message = `is not set, while privacy.mechanism is "central": without a bound on a delta no noise hides it`;
+      report("clippingNorm", message);
+    },
+  },
+  {
+    reads: ["privacy", "sampler"],
+    check: ({ privacy, sampler }, report) => {
+      if (privacy.mechanism === "none" || sampler.kind === "all") return;
+      if (sampler.seed !== undefined) {
+        const message = `is ${sampler.seed}, while privacy.mechanism is "central": whoever knows the seed knows the cohort; leave it out`;
+        report("sampler.seed", message);
+      }
+      // At delta = 1 / N, publishing one person's data in full would satisfy the promise.
+      if (sampler.kind === "poisson" && privacy.delta >= 1 / sampler.population) {
+        const message = `is ${privacy.delta}, not below 1 / sampler.population of ${sampler.population}: it would allow to give one client away`;
+        report("privacy.delta", message);
+      }
+    },
+  },
+  {
+    reads: ["privacy", "evaluation"],
+    check: ({ privacy, evaluation }, report) => {
+      if (privacy.mechanism === "none" || evaluation.kind !== "federated") return;
+      const message = `is "federated", while privacy.mechanism is "central": its sums are exact and the budget does not pay for them; use "central" or "none"`;
+      report("evaluation.kind", message);
+    },
+  },
+];

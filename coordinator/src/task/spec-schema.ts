@@ -1,0 +1,200 @@
+/** What each field of a task may hold, and its default where that depends on no other field. */
+
+import type { TaskId } from "@tributary/protocol";
+import { MAX_CLASSES, TASK_ID_PATTERN } from "@tributary/protocol";
+import * as Type from "typebox";
+
+import { MAX_SPAN_MS } from "../config/schema.ts";
+
+const MAX_COUNT = 2 ** 31 - 1;
+const MAX_SEED = 2 ** 32 - 1;
+
+const strict = <P extends Type.TProperties>(properties: P, options: Type.TObjectOptions = {}) =>
+  Type.Object(properties, { additionalProperties: false, ...options });
+const kind = <K extends string>(name: K) => Type.Literal(name);
+const count = (options: Type.TNumberOptions = {}) =>
+  Type.Integer({ minimum: 1, maximum: MAX_COUNT, ...options });
+const spanMs = (options: Type.TNumberOptions = {}) =>
+  Type.Integer({ minimum: 1, maximum: MAX_SPAN_MS, ...options });
+const positive = (options: Type.TNumberOptions = {}) =>
+  Type.Number({ exclusiveMinimum: 0, ...options });
+/** A decay of a running mean: 1 would never forget. */
+const decay = (usual: number) => Type.Number({ minimum: 0, exclusiveMaximum: 1, default: usual });
+const seed = () => Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_SEED }));
+
+const TensorSchema = strict({
+  name: Type.String({ minLength: 1, maxLength: 200 }),
+  shape: Type.Array(count()),
+});
+
+const PlanSchema = strict(
+  {
+    // One pass: the least drift between clients; more passes save rounds where data are alike.
+    epochs: count({ default: 1 }),
+    // B = 10 and learning rate 0.1 (`spec.ts`) are a pair from McMahan et al. 2017.
+    batchSize: count({ default: 10 }),
+    learningRate: Type.Optional(positive()),
+    // Plain SGD has no state that a client would lose between rounds.
+    optimizer: Type.Union(
+      [
+        strict({ kind: kind("sgd") }),
+        // 0.9: the customary value since Sutskever et al. 2013.
+        strict({ kind: kind("momentum"), momentum: decay(0.9) }),
+        // Kingma and Ba 2015, with an epsilon that is not lost in float32 arithmetic.
+        strict({
+          kind: kind("adam"),
+          beta1: decay(0.9),
+          beta2: decay(0.999),
+          epsilon: positive({ default: 1e-7 }),
+        }),
+      ],
+      { default: { kind: "sgd" } },
+    ),
+    // FedAvg; FedProx is asked for.
+    proximalMu: Type.Number({ minimum: 0, default: 0 }),
+    maxExamples: Type.Optional(count()),
+    // The one encoding there is.
+    encoding: Type.Literal("float32", { default: "float32" }),
+    seed: seed(),
+  },
+  { default: {} },
+);
+
+const SamplerSchema = Type.Union(
+  [
+    strict({ kind: kind("all") }),
+    strict({
+      kind: kind("uniform"),
+      cohortSize: count(),
+      // None: how many drop out is not known beforehand. Above 4 most of the work would be thrown away.
+      overSelection: Type.Number({ minimum: 0, maximum: 4, default: 0 }),
+      seed: seed(),
+    }),
+    strict({
+      kind: kind("poisson"),
+      samplingRate: positive({ maximum: 1 }),
+      population: count(),
+      seed: seed(),
+    }),
+  ],
+  // Everybody who is there: right for a few organisations; large populations say how many.
+  { default: { kind: "all" } },
+);
+
+/** Defaults of the adaptive methods from Reddi et al. 2020: tau 1e-3, beta2 0.99, rate 10^-1. */
+const rate = () => positive({ default: 0.1 });
+const tau = () => positive({ default: 1e-3 });
+const adaptive = <K extends string>(name: K) =>
+  strict({
+    kind: kind(name),
+    learningRate: rate(),
+    beta1: decay(0.9),
+    beta2: decay(0.99),
+    tau: tau(),
+  });
+const ServerOptimizerSchema = Type.Union(
+  [
+    // 1: the mean delta as it is, which is FedAvg.
+    strict({ kind: kind("sgd"), learningRate: positive({ default: 1 }) }),
+    // FedAvgM of Hsu et al. 2019.
+    strict({
+      kind: kind("momentum"),
+      learningRate: positive({ default: 1 }),
+      momentum: decay(0.9),
+    }),
+    // Without momentum, as FedAdagrad is defined.
+    strict({ kind: kind("adagrad"), learningRate: rate(), beta1: decay(0), tau: tau() }),
+    adaptive("adam"),
+    adaptive("yogi"),
+  ],
+  { default: { kind: "sgd" } },
+);
+
+const WeightingSchema = Type.Union([
+  strict({ kind: kind("uniform") }),
+  strict({ kind: kind("byExamples"), cap: count() }),
+]);
+
+const PrivacySchema = Type.Union(
+  [
+    strict({ mechanism: kind("none") }),
+    // No default numbers: a promise about people is made by the task's author or not at all.
+    strict({
+      mechanism: kind("central"),
+      noiseMultiplier: positive(),
+      delta: positive({ exclusiveMaximum: 1 }),
+      maxEpsilon: positive(),
+    }),
+  ],
+  { default: { mechanism: "none" } },
+);
+
+const ScheduleSchema = strict(
+  {
+    minClients: Type.Optional(count()),
+    minReports: Type.Optional(count()),
+    // Long enough for clients of the last round to check in again, short enough to watch.
+    selectionDeadlineMs: spanMs({ default: 60_000 }),
+    // Minutes of training on a slow device, and its upload.
+    reportWindowMs: spanMs({ default: 300_000 }),
+    // Aggregation takes milliseconds; the rest is for a large held-out set.
+    aggregationDeadlineMs: spanMs({ default: 120_000 }),
+    // None: the deadlines set the pace.
+    pauseBetweenRoundsMs: spanMs({ minimum: 0, default: 0 }),
+  },
+  { default: {} },
+);
+
+const StopSchema = strict(
+  {
+    maxRounds: Type.Optional(count()),
+    target: Type.Optional(
+      strict({
+        metric: Type.Union([
+          Type.Literal("accuracy"),
+          Type.Literal("macroF1"),
+          Type.Literal("loss"),
+        ]),
+        value: Type.Number(),
+      }),
+    ),
+  },
+  // Goes on until it is cancelled, or its privacy budget is spent.
+  { default: {} },
+);
+
+const EvaluationSchema = Type.Union(
+  [
+    strict({ kind: kind("none") }),
+    strict({ kind: kind("central"), evaluator: Type.String({ minLength: 1 }) }),
+    strict({
+      kind: kind("federated"),
+      numClasses: Type.Integer({ minimum: 0, maximum: MAX_CLASSES }),
+    }),
+  ],
+  // None: it needs data that only the author has.
+  { default: { kind: "none" } },
+);
+
+export const TaskSchema = strict({
+  taskId: Type.Unsafe<TaskId>(
+    Type.String({
+      pattern: TASK_ID_PATTERN,
+      rule: "must be 1 to 63 lower-case letters, digits and hyphens, not beginning with a hyphen",
+    }),
+  ),
+  description: Type.String({ maxLength: 2000, default: "" }),
+  model: strict({ tensors: Type.Array(TensorSchema, { minItems: 1 }) }),
+  plan: PlanSchema,
+  sampler: SamplerSchema,
+  weighting: Type.Optional(WeightingSchema),
+  serverOptimizer: ServerOptimizerSchema,
+  clippingNorm: Type.Optional(positive()),
+  privacy: PrivacySchema,
+  schedule: ScheduleSchema,
+  stop: StopSchema,
+  evaluation: EvaluationSchema,
+});
+
+/** A task whose fields are good one by one; defaults that depend on others are still missing. */
+export type WrittenTask = Type.Static<typeof TaskSchema>;
