@@ -1,0 +1,77 @@
+/** The HTTP side of the coordinator: bytes of models and updates, monitoring, steering. */
+
+import { FederatedError, routes } from "@tributary/protocol";
+import type { FastifyInstance } from "fastify";
+import { fastify } from "fastify";
+
+import type { HttpDeps } from "./deps.ts";
+import { describeApi, openapiRoutes } from "./openapi.ts";
+import { sendProblem, setProblemHandlers } from "./problem.ts";
+import { checkpointRoutes } from "./routes/checkpoints.ts";
+import { eventRoutes } from "./routes/events.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { metricsRoutes } from "./routes/metrics.ts";
+import { modelRoutes } from "./routes/models.ts";
+import { privacyRoutes } from "./routes/privacy.ts";
+import { roundRoutes } from "./routes/rounds.ts";
+import { taskRoutes } from "./routes/tasks.ts";
+import { updateRoutes } from "./routes/updates.ts";
+import { compileSerializer, compileValidator } from "./validate.ts";
+
+export type { HttpDeps, HttpLimits, HttpMetrics } from "./deps.ts";
+
+/** The longest id or digest has 79 characters. */
+const MAX_PARAM_LENGTH = 100;
+/** A request may wait for its turn, then send its body; what takes longer still is not honest. */
+const requestTimeoutMs = (uploadTimeoutMs: number) => 2 * uploadTimeoutMs + 30_000;
+
+/** Everything but listening: `app.listen()` does that, and `app.server` takes the sockets too. */
+export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
+  const { limits, logger } = deps;
+  const app = fastify({
+    logger: false,
+    bodyLimit: limits.maxBodyBytes,
+    requestTimeout: requestTimeoutMs(limits.uploadTimeoutMs),
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => {
+      setSafetyHeaders(reply);
+      void sendProblem(request, reply, error, logger);
+    },
+  });
+  app.setValidatorCompiler(compileValidator);
+  app.setSerializerCompiler(compileSerializer);
+  setProblemHandlers(app, logger);
+
+  let closing = false;
+  app.addHook("preClose", async () => {
+    closing = true;
+  });
+  app.addHook("onRequest", async (request, reply) => {
+    setSafetyHeaders(reply);
+    if (!closing || request.routeOptions.url === routes.livez.pattern) return;
+    void reply.header("connection", "close");
+    throw new FederatedError("UNAVAILABLE", "the coordinator is closing", { retryAfterMs: 5000 });
+  });
+
+  await describeApi(app, deps);
+  taskRoutes(app, deps);
+  roundRoutes(app, deps);
+  modelRoutes(app, deps);
+  checkpointRoutes(app, deps);
+  await updateRoutes(app, deps);
+  privacyRoutes(app, deps);
+  eventRoutes(app, deps);
+  healthRoutes(app, deps);
+  metricsRoutes(app, deps);
+  openapiRoutes(app, deps);
+  await app.ready();
+  return app;
+}
+
+/** Headers of every answer; a route that may be cached says so itself. */
+function setSafetyHeaders(reply: { header(name: string, value: string): unknown }): void {
+  reply.header("x-content-type-options", "nosniff");
+  reply.header("referrer-policy", "no-referrer");
+  reply.header("cache-control", "no-store");
+}

@@ -1,0 +1,58 @@
+/** What the HTTP adapter is given. */
+
+import type { ErrorCode, TaskId } from "@tributary/protocol";
+
+import type {
+  Authenticator,
+  EventFeed,
+  Logger,
+  ModelRegistry,
+  TaskRegistry,
+  UpdateIntake,
+} from "../ports.ts";
+
+/** The part of the metrics that HTTP feeds and answers with. */
+export interface HttpMetrics {
+  updateAccepted(taskId: TaskId): void;
+  updateRejected(taskId: TaskId | undefined, code: ErrorCode): void;
+  bytesReceived(bytes: number): void;
+  bytesSent(bytes: number): void;
+  readonly contentType: string;
+  render(): Promise<string>;
+}
+
+export interface HttpLimits {
+  /** Largest JSON body. Initial weights of a task, which only an admin can send, come on top. */
+  readonly maxBodyBytes: number;
+  /** Largest update frame, where it is below what the layout allows. */
+  readonly maxUpdateBytes?: number;
+  /** Updates that are read at the same time. */
+  readonly concurrentUploads: number;
+  /** Uploads that wait for their turn; more are told to come again. */
+  readonly queuedUploads: number;
+  /** Longest wait for a turn, and longest time that a body may take. */
+  readonly uploadTimeoutMs: number;
+  /** Event streams open at the same time. */
+  readonly sseStreams: number;
+  readonly sseHeartbeatMs: number;
+  /** Events that a reader may leave unread before its connection is cut; 1 MiB when absent. */
+  readonly sseBufferBytes?: number;
+}
+
+export interface HttpDeps {
+  readonly tasks: TaskRegistry;
+  readonly models: ModelRegistry;
+  readonly intake: UpdateIntake;
+  readonly events: EventFeed;
+  readonly authenticator: Authenticator;
+  readonly metrics: HttpMetrics;
+  readonly logger?: Logger;
+  readonly health: {
+    /** Rejects while the coordinator cannot do its work. */
+    ready(): Promise<void>;
+  };
+  readonly limits: HttpLimits;
+  /** Reading asks for a token, so shared caches must not keep what is read. */
+  readonly readsAreProtected: boolean;
+  readonly version: string;
+}

@@ -1,0 +1,136 @@
+/** An update frame off the wire: header checked after its 64 bytes, then one buffer of the right size. */
+
+import { createHash } from "node:crypto";
+import type { Readable } from "node:stream";
+
+import type { Digest, Layout } from "@tributary/protocol";
+import {
+  assertLayout,
+  decodeFrameHeader,
+  decodeUpdate,
+  FederatedError,
+  FRAME_HEADER_BYTES,
+} from "@tributary/protocol";
+
+import type { ReceivedUpdate } from "../ports.ts";
+
+export interface ReadUpdateOptions {
+  readonly layout: Layout;
+  readonly maxBytes: number;
+  /** As the sender announced it; undefined for a chunked body. */
+  readonly contentLength: number | undefined;
+  /** Ends the reading with its reason. */
+  readonly signal: AbortSignal;
+  readonly onBytes: (bytes: number) => void;
+}
+
+/**
+ * Reads one whole update. Memory is taken once the header is known to fit the layout, and is free
+ * again as soon as this rejects.
+ * @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH; ABORTED when
+ * the sender went away
+ */
+export async function readUpdate(
+  body: Readable,
+  options: ReadUpdateOptions,
+): Promise<ReceivedUpdate> {
+  const { layout, maxBytes, contentLength } = options;
+  if (contentLength !== undefined) assertSize(contentLength, maxBytes);
+  const { frame, digest } = await readFrame(body, options);
+  return { ...decodeUpdate(layout, frame), digest, bytes: frame.length };
+}
+
+function assertSize(bytes: number, maxBytes: number): void {
+  if (bytes > maxBytes) {
+    throw new FederatedError(
+      "UPDATE_TOO_LARGE",
+      `the update has ${bytes} bytes or more, at most ${maxBytes} are allowed`,
+    );
+  }
+}
+
+/** Whole length of the frame that begins with `header`, once it is known to fit. */
+function frameBytes(header: Uint8Array, options: ReadUpdateOptions): number {
+  const decoded = decodeFrameHeader(header, "update");
+  assertLayout(decoded, options.layout);
+  const bytes = FRAME_HEADER_BYTES + decoded.metricsBytes + decoded.payloadBytes;
+  assertSize(bytes, options.maxBytes);
+  const { contentLength } = options;
+  if (contentLength !== undefined && contentLength !== bytes) throw notWhole(bytes, contentLength);
+  return bytes;
+}
+
+const notWhole = (announced: number, got: number) =>
+  new FederatedError(
+    "MALFORMED_MESSAGE",
+    `the frame's header announces ${announced} bytes, the body has ${got}`,
+  );
+
+function readFrame(
+  body: Readable,
+  options: ReadUpdateOptions,
+): Promise<{ frame: Uint8Array; digest: Digest }> {
+  const { signal, onBytes, maxBytes } = options;
+  return new Promise((resolve, reject) => {
+    const hash = createHash("sha256");
+    let frame: Uint8Array = new Uint8Array(FRAME_HEADER_BYTES);
+    let headerRead = false;
+    let received = 0;
+
+    function take(chunk: Uint8Array): void {
+      onBytes(chunk.length);
+      hash.update(chunk);
+      let rest = chunk;
+      if (!headerRead) {
+        const part = rest.subarray(0, FRAME_HEADER_BYTES - received);
+        frame.set(part, received);
+        received += part.length;
+        rest = rest.subarray(part.length);
+        if (received < FRAME_HEADER_BYTES) return;
+        headerRead = true;
+        const whole = new Uint8Array(frameBytes(frame, options));
+        whole.set(frame);
+        frame = whole;
+      }
+      if (received + rest.length > frame.length) {
+        assertSize(received + rest.length, maxBytes);
+        throw notWhole(frame.length, received + rest.length);
+      }
+      frame.set(rest, received);
+      received += rest.length;
+    }
+
+    const onData = (chunk: Uint8Array) => {
+      try {
+        take(chunk);
+      } catch (error) {
+        fail(error as Error);
+      }
+    };
+    const onEnd = () => {
+      if (!headerRead) fail(notWhole(FRAME_HEADER_BYTES, received));
+      else if (received < frame.length) fail(notWhole(frame.length, received));
+      else {
+        stop();
+        resolve({ frame, digest: hash.digest("hex") as Digest });
+      }
+    };
+    const onGone = () => fail(new FederatedError("ABORTED", "the sender went away"));
+    const onAbort = () => fail(signal.reason as Error);
+    const fail = (error: Error) => {
+      stop();
+      reject(error);
+    };
+    const stop = () => {
+      body.off("data", onData).off("end", onEnd).off("close", onGone).off("error", onGone);
+      signal.removeEventListener("abort", onAbort);
+    };
+
+    if (signal.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
+    signal.addEventListener("abort", onAbort, { once: true });
+    body.on("error", onGone).on("close", onGone).on("end", onEnd).on("data", onData);
+  });
+}

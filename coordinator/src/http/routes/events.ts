@@ -1,0 +1,176 @@
+/** Live monitoring events as Server-Sent Events (WHATWG HTML, section 9.2), resumable by id. */
+
+import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
+
+import type { MonitoringEvent, MonitoringEventType, TaskId } from "@tributary/protocol";
+import { FederatedError, routes } from "@tributary/protocol";
+import {
+  MONITORING_EVENT_TYPES,
+  MonitoringEventSchema,
+  TaskIdSchema,
+} from "@tributary/protocol/schema";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import Type from "typebox";
+
+import { requireReader } from "../authenticate.ts";
+import type { HttpDeps } from "../deps.ts";
+import { onlyNamed } from "../validate.ts";
+import { problems, readerSecurity } from "./schemas.ts";
+
+const EventId = Type.String({ pattern: "^[0-9]{1,16}$" });
+
+const EventsQuery = Type.Object(
+  {
+    taskId: Type.Optional(TaskIdSchema),
+    types: Type.Optional(
+      Type.String({ description: `Comma-separated, of ${MONITORING_EVENT_TYPES.join(", ")}` }),
+    ),
+    lastEventId: Type.Optional(EventId),
+  },
+  { additionalProperties: false },
+);
+interface EventsQuery {
+  readonly taskId?: TaskId;
+  readonly types?: string;
+  /** For a first connection; `Last-Event-ID` of a later one goes before it. */
+  readonly lastEventId?: string;
+}
+
+const DEFAULT_BUFFER_BYTES = 2 ** 20;
+/** What a reader waits before it connects again. */
+const RECONNECT_MS = 2000;
+
+export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
+  const { events, tasks, authenticator, limits } = deps;
+  const streams = new Set<ServerResponse>();
+  const encode = createEncoder();
+
+  app.addHook("preClose", async () => {
+    for (const stream of streams) stream.end();
+  });
+
+  app.get<{ Querystring: EventsQuery }>(
+    routes.events.pattern,
+    {
+      onRequest: requireReader(authenticator),
+      exposeHeadRoute: false,
+      schema: {
+        summary: "Live events; `event: reset` first where some since `Last-Event-ID` are forgotten",
+        tags: ["events"],
+        security: readerSecurity,
+        querystring: EventsQuery,
+        headers: Type.Object({ "last-event-id": Type.Optional(EventId) }),
+        response: {
+          200: {
+            description: "`event:` is the type, `data:` the event as JSON",
+            content: { "text/event-stream": { schema: MonitoringEventSchema } },
+          },
+          ...problems("UNAUTHENTICATED", "TASK_NOT_FOUND", "RATE_LIMITED"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { taskId, types, lastEventId } = request.query;
+      const wanted = parseTypes(types);
+      if (taskId !== undefined) await tasks.get(taskId);
+      if (streams.size >= limits.sseStreams) {
+        const message = `${streams.size} event streams are open, as many as there may be`;
+        throw new FederatedError("RATE_LIMITED", message, { retryAfterMs: 10_000 });
+      }
+      const accepts = (event: MonitoringEvent) =>
+        (taskId === undefined || event.taskId === taskId) && wanted.has(event.type);
+      const afterId = lastIdOf(request) ?? lastEventId;
+      stream(openStream(reply), accepts, afterId);
+    },
+  );
+
+  function stream(
+    response: ServerResponse,
+    accepts: (event: MonitoringEvent) => boolean,
+    afterId: string | undefined,
+  ): void {
+    const maxBytes = limits.sseBufferBytes ?? DEFAULT_BUFFER_BYTES;
+    let seenId = afterId;
+    let opening: string[] | undefined = [];
+    const write = (text: string) => {
+      response.write(text);
+      // A reader that does not read is cut off; it comes again with its last id.
+      if (response.writableLength > maxBytes) response.destroy();
+    };
+    const subscription = events.subscribe(
+      (event) => {
+        seenId = event.id;
+        if (!accepts(event)) return;
+        if (opening === undefined) write(encode(event));
+        else opening.push(encode(event));
+      },
+      afterId === undefined ? {} : { afterId },
+    );
+    const reset = subscription.complete ? "" : "event: reset\ndata: {}\n\n";
+    write(`retry: ${RECONNECT_MS}\n\n${reset}${opening.join("")}`);
+    opening = undefined;
+
+    const heartbeat = setInterval(() => {
+      // The id alone moves a reader on past events that it did not ask for.
+      write(`: alive\n${seenId === undefined ? "" : `id: ${seenId}\n`}\n`);
+    }, limits.sseHeartbeatMs);
+    heartbeat.unref();
+    streams.add(response);
+    response.once("close", () => {
+      clearInterval(heartbeat);
+      subscription.unsubscribe();
+      streams.delete(response);
+    });
+  }
+}
+
+/** Takes the response out of fastify's hands and sends its head. */
+function openStream(reply: FastifyReply): ServerResponse {
+  reply.hijack();
+  const response = reply.raw;
+  response.writeHead(200, {
+    ...(reply.getHeaders() as OutgoingHttpHeaders),
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+    // Proxies that buffer would hold events back.
+    "x-accel-buffering": "no",
+  });
+  return response;
+}
+
+const lastIdOf = ({ headers }: FastifyRequest): string | undefined => {
+  const id = headers["last-event-id"];
+  return typeof id === "string" && id !== "" ? id : undefined;
+};
+
+/** @throws FederatedError MALFORMED_MESSAGE */
+function parseTypes(types: string | undefined): ReadonlySet<MonitoringEventType> {
+  if (types === undefined) return new Set(MONITORING_EVENT_TYPES);
+  const known = new Map<string, MonitoringEventType>(
+    MONITORING_EVENT_TYPES.map((type) => [type, type]),
+  );
+  return new Set(
+    types.split(",").map((name) => {
+      const type = known.get(name);
+      if (type !== undefined) return type;
+      throw new FederatedError(
+        "MALFORMED_MESSAGE",
+        `no event type ${JSON.stringify(name.slice(0, 40))}; there are ${[...known.keys()].join(", ")}`,
+      );
+    }),
+  );
+}
+
+/** An event as text, made once however many streams it goes to. */
+function createEncoder(): (event: MonitoringEvent) => string {
+  const texts = new WeakMap<MonitoringEvent, string>();
+  return (event) => {
+    let text = texts.get(event);
+    if (text === undefined) {
+      const data = JSON.stringify(onlyNamed(MonitoringEventSchema, event));
+      text = `id: ${event.id}\nevent: ${event.type}\ndata: ${data}\n\n`;
+      texts.set(event, text);
+    }
+    return text;
+  };
+}

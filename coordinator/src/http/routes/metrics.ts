@@ -1,0 +1,31 @@
+/** Prometheus metrics as text. */
+
+import { routes } from "@tributary/protocol";
+import type { FastifyInstance } from "fastify";
+import Type from "typebox";
+
+import { requireReader } from "../authenticate.ts";
+import type { HttpDeps } from "../deps.ts";
+import { problems, readerSecurity } from "./schemas.ts";
+
+export function metricsRoutes(app: FastifyInstance, { metrics, authenticator }: HttpDeps): void {
+  app.get(
+    routes.metrics.pattern,
+    {
+      onRequest: requireReader(authenticator),
+      schema: {
+        summary: "Prometheus metrics",
+        tags: ["health"],
+        security: readerSecurity,
+        response: {
+          200: {
+            description: "Text exposition format",
+            content: { "text/plain": { schema: Type.String() } },
+          },
+          ...problems("UNAUTHENTICATED"),
+        },
+      },
+    },
+    async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()),
+  );
+}

@@ -1,0 +1,159 @@
+/** The one idempotent PUT of an update: admitted by its token, read into one buffer, answered by a receipt. */
+
+import type { Receipt, RoundId } from "@tributary/protocol";
+import { FederatedError, routes } from "@tributary/protocol";
+import { ReceiptSchema } from "@tributary/protocol/schema";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+
+import type { Participant, ReceivedUpdate } from "../../ports.ts";
+import type { Admission } from "../admission.ts";
+import { createAdmission } from "../admission.ts";
+import { bearerToken } from "../authenticate.ts";
+import type { HttpDeps } from "../deps.ts";
+import { asFederatedError } from "../problem.ts";
+import { readUpdate } from "../read-update.ts";
+import { assignmentSecurity, Bytes, jsonAnswer, problems, RoundParams } from "./schemas.ts";
+
+type UpdateRequest = FastifyRequest<{ Params: { roundId: RoundId } }>;
+type Admitted = Awaited<ReturnType<HttpDeps["intake"]["admit"]>>;
+
+/** What a sender is told to wait when all turns and places are taken: about one upload of 4 MB at 30 Mbit/s. */
+const RETRY_AFTER_MS = 1000;
+/** Time that a refused sender has to finish and to read the answer before its connection is cut. */
+const LINGER_MS = 2000;
+
+export async function updateRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
+  const { concurrentUploads, queuedUploads } = deps.limits;
+  const admission = createAdmission({
+    concurrent: concurrentUploads,
+    queued: queuedUploads,
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+
+  // In a scope of its own: here every body stays a stream, whatever its type says.
+  await app.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+    scope.put<{ Params: { roundId: RoundId } }>(
+      routes.update.pattern,
+      {
+        schema: {
+          summary: "Report an update; the same bytes again are answered by the same receipt",
+          tags: ["updates"],
+          security: assignmentSecurity,
+          params: RoundParams,
+          consumes: ["application/octet-stream"],
+          body: Bytes,
+          response: {
+            200: jsonAnswer("The receipt", ReceiptSchema),
+            ...problems(
+              "UNAUTHENTICATED",
+              "NOT_IN_COHORT",
+              "ROUND_NOT_FOUND",
+              "ROUND_CLOSED",
+              "UPDATE_CONFLICT",
+              "UPDATE_TOO_LARGE",
+              "UPDATE_LAYOUT_MISMATCH",
+              "UPDATE_NOT_FINITE",
+              "RATE_LIMITED",
+              "ABORTED",
+            ),
+          },
+        },
+      },
+      async (request) => {
+        try {
+          return await receive(request, deps, admission);
+        } catch (error) {
+          letFinish(request);
+          throw error;
+        }
+      },
+    );
+  });
+}
+
+async function receive(
+  request: UpdateRequest,
+  deps: HttpDeps,
+  admission: Admission,
+): Promise<Receipt> {
+  const { intake, metrics } = deps;
+  let participant: Participant | undefined;
+  try {
+    const admitted = await intake.admit(request.params.roundId, bearerToken(request));
+    participant = admitted.participant;
+    const update = await readInTurn(request, deps, admission, admitted);
+    const receipt = await intake.report(participant, update);
+    if (!receipt.duplicate) metrics.updateAccepted(participant.taskId);
+    return receipt;
+  } catch (error) {
+    metrics.updateRejected(participant?.taskId, asFederatedError(error).code);
+    throw error;
+  }
+}
+
+async function readInTurn(
+  request: UpdateRequest,
+  deps: HttpDeps,
+  admission: Admission,
+  { participant, layout, maxBytes }: Admitted,
+): Promise<ReceivedUpdate> {
+  const { intake, limits, metrics } = deps;
+  const announced = request.headers["content-length"];
+  const options = {
+    layout,
+    maxBytes: Math.min(maxBytes, limits.maxUpdateBytes ?? maxBytes),
+    contentLength: announced === undefined ? undefined : Number(announced),
+    onBytes: metrics.bytesReceived,
+  };
+  try {
+    const leave = await within(limits.uploadTimeoutMs, "no turn for the upload came up", (signal) =>
+      admission.enter(signal),
+    );
+    try {
+      return await within(limits.uploadTimeoutMs, "the update did not arrive", (signal) =>
+        readUpdate(request.raw, { ...options, signal }),
+      );
+    } finally {
+      leave();
+    }
+  } catch (error) {
+    const { code, retryable } = asFederatedError(error);
+    // Nothing is held against a sender who may come again with the same bytes.
+    if (!retryable && code !== "ABORTED") intake.refuse(participant, code);
+    throw error;
+  }
+}
+
+/** @throws FederatedError UNAVAILABLE when `run` takes longer */
+async function within<Result>(
+  timeoutMs: number,
+  complaint: string,
+  run: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    const message = `${complaint} within ${timeoutMs} ms; send it again`;
+    controller.abort(new FederatedError("UNAVAILABLE", message, { retryAfterMs: RETRY_AFTER_MS }));
+  }, timeoutMs);
+  timer.unref();
+  try {
+    return await run(controller.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Throws the rest of a refused body away for a moment: cutting a connection while the other end still
+ * writes would also destroy the answer that it has not read yet.
+ */
+function letFinish({ raw }: FastifyRequest): void {
+  if (raw.complete || raw.destroyed) return;
+  raw.resume();
+  const timer = setTimeout(() => raw.socket.destroy(), LINGER_MS);
+  timer.unref();
+  const clear = () => clearTimeout(timer);
+  raw.once("end", clear).once("close", clear).on("error", clear);
+}
