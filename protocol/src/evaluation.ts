@@ -102,3 +102,103 @@ export function addEvaluationSums(a: EvaluationSums, b: EvaluationSums): Evaluat
     falseNegatives: add(a.falseNegatives, b.falseNegatives),
   };
 }
+
+/**
+ * What a model's outputs mean and how they are judged: one probability (or logit) per class, one for
+ * the second of two classes, or numbers.
+ */
+export type Objective = "softmaxCrossEntropy" | "binaryCrossEntropy" | "meanSquaredError";
+
+export interface JudgedOutputs {
+  readonly objective: Objective;
+  /** `logits`: the outputs have not been through softmax or sigmoid yet. */
+  readonly output: "probabilities" | "logits";
+  /** Row-major, one row per example. */
+  readonly outputs: ArrayLike<number>;
+  /** Class per example, or for `meanSquaredError` as many targets per example as outputs. */
+  readonly labels: ArrayLike<number>;
+  readonly numExamples: number;
+}
+
+/** Added to a probability before its logarithm, so that a confident mistake costs 16.1 and not Infinity. */
+export const PROBABILITY_FLOOR = 1e-7;
+
+const NO_CLASSES = { truePositives: [], falsePositives: [], falseNegatives: [] };
+
+/**
+ * Judges a batch of outputs: sum of losses and, with classes, the counts per class. Of equal largest
+ * outputs the first wins; two classes split at probability 0.5, which belongs to the second.
+ * @throws RangeError for outputs that are not finite, a label that is no class of the outputs, or
+ * numbers of outputs and labels that do not fit
+ */
+export function judgeOutputs(batch: JudgedOutputs): EvaluationSums {
+  const { objective, outputs, labels, numExamples } = batch;
+  const width = outputs.length / numExamples;
+  const labelWidth = objective === "meanSquaredError" ? width : 1;
+  if (!Number.isInteger(width) || labels.length !== numExamples * labelWidth) {
+    throw new RangeError(
+      `${outputs.length} outputs and ${labels.length} labels do not fit ${numExamples} examples`,
+    );
+  }
+  for (let i = 0; i < outputs.length; i++) {
+    if (!Number.isFinite(outputs[i])) throw new RangeError("the model's output is not finite");
+  }
+  if (objective === "meanSquaredError") {
+    const lossSum = squaredErrorSum(outputs, labels) / width;
+    return { numExamples, lossSum, ...NO_CLASSES };
+  }
+  if (objective === "binaryCrossEntropy" && width !== 1) {
+    throw new RangeError(`binaryCrossEntropy needs one output per example, got ${width}`);
+  }
+  return classify(batch, width);
+}
+
+function squaredErrorSum(outputs: ArrayLike<number>, targets: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < outputs.length; i++) sum += (Number(outputs[i]) - Number(targets[i])) ** 2;
+  return sum;
+}
+
+function classify(batch: JudgedOutputs, width: number): EvaluationSums {
+  const { objective, output, outputs, labels, numExamples } = batch;
+  const binary = objective === "binaryCrossEntropy";
+  const numClasses = binary ? 2 : width;
+  const counts = () => new Array<number>(numClasses).fill(0);
+  const [truePositives, falsePositives, falseNegatives] = [counts(), counts(), counts()];
+  const count = (target: number[], k: number) => (target[k] = (target[k] ?? 0) + 1);
+  let lossSum = 0;
+  for (let i = 0; i < numExamples; i++) {
+    const label = Number(labels[i]);
+    if (!Number.isInteger(label) || label < 0 || label >= numClasses) {
+      throw new RangeError(`label ${label} of example ${i} is none of ${numClasses} classes`);
+    }
+    const row = Array.from({ length: width }, (_, k) => Number(outputs[i * width + k]));
+    const scores = binary ? twoClasses(row[0] ?? 0, output) : row;
+    const isLogits = output === "logits";
+    lossSum += isLogits
+      ? logSumExp(scores) - (scores[label] ?? 0)
+      : negativeLog(scores[label] ?? 0);
+    const predicted = binary
+      ? Number((scores[1] ?? 0) >= (scores[0] ?? 0))
+      : scores.indexOf(Math.max(...scores));
+    if (predicted === label) {
+      count(truePositives, label);
+    } else {
+      count(falsePositives, predicted);
+      count(falseNegatives, label);
+    }
+  }
+  return { numExamples, lossSum, truePositives, falsePositives, falseNegatives };
+}
+
+/** A sigmoid is the softmax of [0, x]. */
+const twoClasses = (score: number, output: JudgedOutputs["output"]): number[] =>
+  output === "logits" ? [0, score] : [1 - score, score];
+
+const negativeLog = (probability: number): number =>
+  -Math.log(Math.max(probability, 0) + PROBABILITY_FLOOR);
+
+function logSumExp(values: readonly number[]): number {
+  const largest = Math.max(...values);
+  return largest + Math.log(values.reduce((sum, value) => sum + Math.exp(value - largest), 0));
+}
