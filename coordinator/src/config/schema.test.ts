@@ -1,0 +1,188 @@
+import type { FederatedError } from "@tributary/protocol";
+import { isFederatedError } from "@tributary/protocol";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+
+import type { ConfigInput, Fault } from "./schema.ts";
+import { resolveConfig } from "./schema.ts";
+import { SETTINGS } from "./settings.ts";
+
+const CLIENT = "client-token-0123456789";
+const ADMIN = "admin-token-0123456789";
+const spec = (taskId: string) => ({ taskId, model: { tensors: [{ name: "w", shape: [1] }] } });
+
+function refusal(input: unknown): FederatedError {
+  try {
+    resolveConfig(input);
+  } catch (error) {
+    if (isFederatedError(error)) return error;
+    throw error;
+  }
+  throw new Error("the configuration was accepted");
+}
+const faultsOf = (input: unknown) => refusal(input).details?.faults as Fault[];
+const pathsOf = (input: unknown) => faultsOf(input).map(({ path }) => path);
+
+test("[CF1] without any setting there is a complete configuration that only this machine can reach", () => {
+  expect(resolveConfig({})).toMatchObject({
+    server: { host: "127.0.0.1", port: 8080, trustedProxy: false },
+    storage: { kind: "sqlite", directory: "./.tributary" },
+    auth: {},
+    log: { level: "info" },
+    tasks: [],
+  });
+  const complete = (value: unknown): boolean =>
+    typeof value === "object" && value !== null
+      ? Object.values(value).every(complete)
+      : value !== undefined;
+  expect(complete(resolveConfig({}))).toBe(true);
+});
+
+test("[CF2] a resolved configuration is frozen, resolves to itself and leaves the input alone", () => {
+  const input: ConfigInput = { server: { port: 0 }, tasks: [{ spec: spec("a") }] };
+  const config = resolveConfig(input);
+  expect(resolveConfig(config)).toEqual(config);
+  expect(Object.isFrozen(config) && Object.isFrozen(config.limits)).toBe(true);
+  expect(Object.isFrozen(config.tasks)).toBe(true);
+  expect(Object.isFrozen(input.server)).toBe(false);
+});
+
+test("[CF3] all faults are told at once, unknown keys and rules across fields among them", () => {
+  const error = refusal({
+    server: { host: "0.0.0.0", port: 65_536, prot: 1 },
+    storage: { kind: "memory", directory: "x" },
+    limits: 3,
+    events: { remember: 1.5 },
+    log: { level: "loud" },
+    tasks: [{ spec: 1 }, { spec: spec("a"), weights: "w" }],
+    sever: {},
+  });
+  expect(error.code).toBe("CONFIG_INVALID");
+  expect((error.details?.faults as Fault[]).map(({ path }) => path).sort()).toEqual([
+    "auth.adminToken",
+    "auth.clientToken",
+    "events.remember",
+    "limits",
+    "log.level",
+    "server.port",
+    "server.prot",
+    "server.trustedProxy",
+    "sever",
+    "storage.directory",
+    "tasks.0.spec",
+    "tasks.1.weights",
+  ]);
+  expect(error.message).toContain("server.port must be <= 65535, got 65536");
+});
+
+test.each([
+  "0.0.0.0",
+  "::",
+  "192.168.1.7",
+  "coordinator.example",
+  "127.0.0.1.example",
+  "128.0.0.1",
+])("[CF4] host %s, which others can reach, needs both tokens and a proxy with TLS", (host) => {
+  const auth = { clientToken: CLIENT, adminToken: ADMIN };
+  expect(pathsOf({ server: { host } })).toEqual([
+    "auth.clientToken",
+    "auth.adminToken",
+    "server.trustedProxy",
+  ]);
+  expect(faultsOf({ server: { host }, auth })).toEqual([
+    {
+      path: "server.trustedProxy",
+      message: expect.stringContaining(`false, while server.host is "${host}"`) as string,
+    },
+  ]);
+  const { server } = resolveConfig({ server: { host, trustedProxy: true }, auth });
+  expect(server.host).toBe(host);
+});
+
+test.each(["127.0.0.1", "127.1.2.3", "::1", "localhost"])("[CF4] %s needs no token", (host) => {
+  expect(resolveConfig({ server: { host } }).auth).toEqual({});
+});
+
+test.each(["too-short", "with space 0123456789", "ümlaut-0123456789"])(
+  "[CF5] the weak token %j is refused, and no message repeats it",
+  (token) => {
+    const error = refusal({ auth: { clientToken: token } });
+    expect(error.message).toContain("auth.clientToken must be 16 or more");
+    expect(JSON.stringify(error.toPayload())).not.toContain(token);
+  },
+);
+
+test("[CF5] one token for clients and admins is refused, and not repeated", () => {
+  const error = refusal({ auth: { clientToken: CLIENT, adminToken: CLIENT } });
+  expect(error.message).toContain("auth.adminToken equals auth.clientToken");
+  expect(JSON.stringify(error.toPayload())).not.toContain(CLIENT);
+});
+
+test("[CF6] a storage directory alone means SQLite; an unknown kind is told with the known ones", () => {
+  expect(resolveConfig({ storage: { directory: "/data" } }).storage).toEqual({
+    kind: "sqlite",
+    directory: "/data",
+  });
+  expect(faultsOf({ storage: { kind: "postgres" } })).toEqual([
+    { path: "storage.kind", message: 'is "postgres", must be one of "memory", "sqlite"' },
+  ]);
+});
+
+test("[CF7] two configured tasks of one id are refused with both places", () => {
+  expect(
+    faultsOf({ tasks: [{ spec: spec("a") }, { spec: spec("b") }, { spec: spec("a") }] }),
+  ).toEqual([
+    { path: "tasks.2.spec.taskId", message: 'is "a", as tasks.0.spec.taskId is: ids are unique' },
+  ]);
+});
+
+test("[CF8] every span and count has an upper end, so that no timer overflows", () => {
+  const numbers = [...SETTINGS.values()].filter(({ schema }) => "minimum" in schema);
+  expect(numbers.length).toBeGreaterThan(12);
+  for (const { path } of numbers) {
+    const [group, name] = path.split(".") as [string, string];
+    expect(pathsOf({ [group]: { [name]: 2 ** 53 } })).toEqual([path]);
+    expect(pathsOf({ [group]: { [name]: -1 } })).toEqual([path]);
+    if (!name.endsWith("Ms")) continue;
+    expect(pathsOf({ [group]: { [name]: 7 * 86_400_000 + 1 } })).toEqual([path]);
+  }
+});
+
+test("[CF3] whatever is given, it is a configuration or its faults, never another error", () => {
+  const keys = [
+    "server",
+    "storage",
+    "auth",
+    "limits",
+    "tasks",
+    "kind",
+    "host",
+    "spec",
+    "__proto__",
+  ];
+  const leaf = fc.oneof(
+    fc.anything({ maxDepth: 1 }),
+    fc.constantFrom<unknown>("memory", 1, [null]),
+  );
+  const input = fc.oneof(
+    fc.anything(),
+    fc.dictionary(
+      fc.constantFrom(...keys),
+      fc.oneof(leaf, fc.dictionary(fc.constantFrom(...keys), leaf)),
+    ),
+    fc.record({ tasks: fc.array(fc.oneof(leaf, fc.record({ spec: leaf }))) }),
+  );
+  fc.assert(
+    fc.property(input, (value) => {
+      let config;
+      try {
+        config = resolveConfig(value);
+      } catch (error) {
+        expect(isFederatedError(error) && error.code).toBe("CONFIG_INVALID");
+        return;
+      }
+      expect(resolveConfig(config)).toEqual(config);
+    }),
+    { numRuns: 500 },
+  );
+});
