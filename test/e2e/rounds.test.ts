@@ -178,7 +178,7 @@ describe("a round from check-in to published model", () => {
     await using first = await connectRaw(running.url);
     await using second = await connectRaw(running.url);
     await Promise.all([first, second].map((client) => client.checkIn("other")));
-    const other = await first.nextAssignment();
+    const [other] = await Promise.all([first.nextAssignment(), second.nextAssignment()]);
     expect(other.roundId).toBe("other.1");
     for (const { client, assignment, layout } of await assigned([first, second])) {
       await client.report(assignment, layout, update(1));

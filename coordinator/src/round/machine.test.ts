@@ -135,9 +135,21 @@ describe("reporting", () => {
       selected(RULES, a, b, c),
       reported(a),
       { type: "departed", at: 30, clientId: b, how: "left" },
-      { type: "rejected", at: 31, clientId: c, code: "UPDATE_NOT_FINITE" },
+      { type: "declined", at: 31, clientId: c },
     );
     expect(gone.state).toMatchObject({ phase: "abandoned", reason: "tooFewReports" });
+  });
+
+  test("[RD6] before abandoning, a round gives dropped-out and refused participants until its deadline", () => {
+    const waits = play(
+      selected(RULES, a, b, c),
+      reported(a),
+      { type: "departed", at: 30, clientId: b, how: "disconnected" },
+      { type: "rejected", at: 31, clientId: c, code: "UPDATE_NOT_FINITE" },
+    );
+    expect(waits.state.phase).toBe("reporting");
+    expect(play(waits.state, reported(c)).state.phase).toBe("aggregating");
+    expect(play(waits.state, tick(1_010)).state).toMatchObject({ reason: "tooFewReports" });
   });
 
   test("[RD6] a client that comes back in time is waited for again and may report", () => {

@@ -241,12 +241,19 @@ function mark(
   return closeWhenDone(replace(state, clientId, status), at);
 }
 
-/** Ends the phase early when the goal is reached or nobody is left to wait for. */
+/**
+ * Ends the phase early when the goal is reached, or when nobody is left to wait for. A round that would
+ * have to be abandoned goes on until its deadline as long as a dropped-out or refused participant might
+ * still bring what is missing.
+ */
 function closeWhenDone(state: Reporting, at: number): Step {
+  const count = (kind: ParticipantStatus["kind"]) => countStatus(state.participants, kind);
+  const reports = count("reported");
   const goal = Math.min(state.rules.goal ?? Infinity, state.participants.size);
+  const waitedFor = count("pending");
+  const hopedFor = count("disconnected") + count("rejected");
   const done =
-    countStatus(state.participants, "reported") >= goal ||
-    countStatus(state.participants, "pending") === 0;
+    reports >= goal || (waitedFor === 0 && (reports >= state.rules.minReports || hopedFor === 0));
   return done ? closeReports(state, at) : stay(state);
 }
 
