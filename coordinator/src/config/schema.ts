@@ -159,10 +159,10 @@ export type ConfigInput = {
  */
 export function resolveConfig(input: unknown): Config {
   const faults: Fault[] = [];
-  const config = fillIn(ConfigSchema, input, faults) as Config;
-  faults.push(...crossFaults(config));
+  const config = fillIn(ConfigSchema, input, faults) as Config | undefined;
+  faults.push(...crossFaults(config ?? {}));
   assertNoFaults("the configuration", faults);
-  return config;
+  return config as Config;
 }
 
 const isLoopback = (host: string): boolean =>
