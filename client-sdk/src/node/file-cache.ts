@@ -1,0 +1,106 @@
+/**
+ * A cache of models on disk: `<taskId>.json` names the newest version of a task, `<digest>.frame` is it.
+ * What is damaged is removed and counts as a miss.
+ */
+
+import { readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+
+import type { Digest, Layout, TaskId } from "@tributary/protocol";
+import { createLayout, isDigest, parseDigest, parseTaskId, sha256 } from "@tributary/protocol";
+
+import type { CachedModel, ModelCache } from "../cache.ts";
+import { createSlot } from "../slot.ts";
+import { isCode, writeDurably } from "./durable-file.ts";
+
+export interface FileCacheOptions {
+  /** Made where it is missing. May be shared by the clients and processes of one machine. */
+  readonly directory: string;
+}
+
+type Entry = Omit<CachedModel, "frame">;
+
+export function createFileCache({ directory }: FileCacheOptions): ModelCache {
+  const entryPath = (taskId: TaskId) => join(directory, `${parseTaskId(taskId)}.json`);
+  const framePath = (digest: Digest) => join(directory, `${parseDigest(digest)}.frame`);
+  const writes = createSlot();
+  const never = new AbortController().signal;
+
+  async function readEntry(taskId: TaskId): Promise<Entry | undefined> {
+    const path = entryPath(taskId);
+    const bytes = await readOrMiss(path);
+    if (bytes === undefined) return undefined;
+    const entry = await parseEntry(bytes);
+    if (entry === undefined) await rm(path, { force: true });
+    return entry;
+  }
+
+  async function readFrame(digest: Digest): Promise<Uint8Array | undefined> {
+    const path = framePath(digest);
+    const frame = await readOrMiss(path);
+    if (frame === undefined || (await sha256(frame)) === digest) return frame;
+    await rm(path, { force: true });
+    return undefined;
+  }
+
+  /** Removes a replaced version's frame, unless another task has the same. */
+  async function removeFrame(digest: Digest): Promise<void> {
+    for (const name of await readdir(directory)) {
+      if (!name.endsWith(".json")) continue;
+      const bytes = await readOrMiss(join(directory, name));
+      const entry = bytes === undefined ? undefined : await parseEntry(bytes);
+      if (entry?.checkpoint.digest === digest) return;
+    }
+    await rm(framePath(digest), { force: true });
+  }
+
+  return {
+    get: async (taskId) => {
+      const entry = await readEntry(taskId);
+      if (entry === undefined) return undefined;
+      const frame = await readFrame(entry.checkpoint.digest);
+      return frame === undefined ? undefined : { ...entry, frame };
+    },
+    getFrame: readFrame,
+    put: (taskId, { layout, checkpoint, frame }) =>
+      writes.run(never, async () => {
+        const before = await readEntry(taskId);
+        if (before !== undefined && before.checkpoint.modelVersion > checkpoint.modelVersion)
+          return;
+        const { modelVersion, digest, bytes } = checkpoint;
+        // The frame first: an entry never names a frame that was not there.
+        await writeDurably(framePath(digest), frame);
+        const entry: Entry = { layout, checkpoint: { modelVersion, digest, bytes } };
+        await writeDurably(entryPath(taskId), JSON.stringify(entry));
+        if (before !== undefined && before.checkpoint.digest !== digest) {
+          await removeFrame(before.checkpoint.digest);
+        }
+      }),
+  };
+}
+
+async function readOrMiss(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (isCode(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+/** The entry, its layout computed anew from names and shapes; undefined for anything else. */
+async function parseEntry(bytes: Uint8Array): Promise<Entry | undefined> {
+  try {
+    const { layout: described, checkpoint } = JSON.parse(new TextDecoder().decode(bytes)) as Entry;
+    const layout: Layout = await createLayout(described.tensors);
+    const { modelVersion, digest, bytes: frameBytes } = checkpoint;
+    const sound =
+      layout.digest === described.digest &&
+      isDigest(digest) &&
+      Number.isInteger(modelVersion) &&
+      Number.isInteger(frameBytes);
+    return sound ? { layout, checkpoint: { modelVersion, digest, bytes: frameBytes } } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,376 @@
+import type { Assignment, ErrorCode, RoundClosed, TaskId } from "@tributary/protocol";
+import { ERROR_CODES, FederatedError, roundIdOf } from "@tributary/protocol";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+
+import { DEADLINE_GRACE_MS, SWEEP_MS, transition } from "./participation-machine.ts";
+import type { Participation, ParticipationEvent } from "./participation.ts";
+import { startParticipation } from "./participation.ts";
+
+const TASK = "t" as TaskId;
+
+const place = (roundNumber: number, overrides: Partial<Assignment> = {}): Assignment => ({
+  taskId: TASK,
+  roundId: roundIdOf(TASK, roundNumber),
+  roundNumber,
+  plan: {
+    epochs: 1,
+    batchSize: 1,
+    learningRate: 1,
+    optimizer: { kind: "sgd" },
+    proximalMu: 0,
+    evaluate: false,
+    encoding: "float32",
+  },
+  checkpoint: { modelVersion: 0, digest: "0".repeat(64) as never, bytes: 1, url: "/c" },
+  update: { url: "/u", token: "t", maxBytes: 1 },
+  deadlineAt: "2030-01-01T00:00:00.000Z",
+  timeLeftMs: 1000,
+  reported: false,
+  ...overrides,
+});
+
+const FRAME = new Uint8Array([1, 2, 3]);
+const fault = (code: ErrorCode) => new FederatedError(code, "for the test");
+const assigned = (assignment: Assignment): ParticipationEvent => ({ type: "assigned", assignment });
+const answered = (assignment?: Assignment): ParticipationEvent => ({
+  type: "checkedIn",
+  assignment,
+  taskPaused: false,
+});
+const closed = (roundNumber: number, outcome: RoundClosed["outcome"]): ParticipationEvent => ({
+  type: "roundClosed",
+  message: { taskId: TASK, roundId: roundIdOf(TASK, roundNumber), outcome } as RoundClosed,
+});
+const receipt = (status: "accepted" | "committed" = "accepted"): ParticipationEvent => ({
+  type: "reported",
+  receipt: { roundId: roundIdOf(TASK, 1), status, duplicate: false },
+});
+const trained: ParticipationEvent = { type: "trained", frame: FRAME };
+const lost: ParticipationEvent = { type: "disconnected" };
+const back: ParticipationEvent = { type: "connected" };
+
+/** Kind of the state, and effects of the last event, after these events. */
+function after(...events: ParticipationEvent[]): {
+  state: Participation;
+  kind: string;
+  effects: string[];
+} {
+  let state = startParticipation();
+  let effects: string[] = [];
+  for (const event of events) {
+    const step = transition(state, event);
+    state = step.state;
+    effects = step.effects.map((effect) => effect.type);
+  }
+  return { state, kind: state.kind, effects };
+}
+
+const UNTIL = {
+  checkingIn: [back],
+  waiting: [back, answered()],
+  training: [back, answered(), assigned(place(1))],
+  reporting: [back, answered(), assigned(place(1)), trained],
+  awaitingClose: [back, answered(), assigned(place(1)), trained, receipt()],
+} satisfies Record<string, ParticipationEvent[]>;
+
+test("[SDK10] a round goes from check-in to check-in", () => {
+  expect(after(...UNTIL.checkingIn)).toMatchObject({ kind: "checkingIn", effects: ["checkIn"] });
+  expect(after(...UNTIL.waiting)).toMatchObject({ kind: "waiting", effects: ["setAlarm"] });
+  expect(after(...UNTIL.training)).toMatchObject({
+    kind: "training",
+    effects: ["work", "setAlarm"],
+  });
+  expect(after(...UNTIL.reporting)).toMatchObject({ kind: "reporting", effects: ["send"] });
+  expect(after(...UNTIL.awaitingClose)).toMatchObject({
+    kind: "awaitingClose",
+    effects: ["tellReported", "setAlarm"],
+  });
+  expect(after(...UNTIL.awaitingClose, closed(1, "committed"))).toMatchObject({
+    kind: "checkingIn",
+    effects: ["tellClosed", "checkIn"],
+  });
+});
+
+test("[SDK11] an assignment that comes twice does nothing the second time", () => {
+  const early = [back, assigned(place(1))];
+  expect(after(...early)).toMatchObject({ kind: "training", effects: ["work", "setAlarm"] });
+  expect(after(...early, answered(place(1)))).toMatchObject({
+    kind: "training",
+    effects: ["setAlarm"],
+  });
+  // The answer to the check-in was written before the place was given, and came after it.
+  expect(after(...early, answered())).toMatchObject({ kind: "training", effects: [] });
+  expect(after(...UNTIL.training, assigned(place(1)))).toMatchObject({ effects: ["setAlarm"] });
+});
+
+test("[SDK12] after a reconnection in mid-training the same training goes on, if the place is still there", () => {
+  const returned = [...UNTIL.training, lost, back];
+  expect(after(...UNTIL.training, lost)).toMatchObject({ kind: "training", effects: [] });
+  expect(after(...returned)).toMatchObject({ kind: "training", effects: ["checkIn"] });
+  expect(after(...returned, answered(place(1)))).toMatchObject({
+    kind: "training",
+    effects: ["setAlarm"],
+  });
+  expect(after(...returned, answered())).toMatchObject({
+    kind: "waiting",
+    effects: ["stopWork", "setAlarm"],
+  });
+  expect(after(...returned, answered(place(2)))).toMatchObject({
+    kind: "training",
+    effects: ["stopWork", "work", "setAlarm"],
+  });
+});
+
+test("[SDK13] an update that the coordinator lost is sent again, the same bytes", () => {
+  for (const until of [UNTIL.reporting, UNTIL.awaitingClose]) {
+    const step = after(...until, lost, back, answered(place(1, { timeLeftMs: 9 })));
+    expect(step.kind).toBe("reporting");
+    expect(step.effects.filter((effect) => effect !== "stopWork")).toEqual(["setAlarm", "send"]);
+    expect(step.state).toMatchObject({ frame: FRAME, assignment: { timeLeftMs: 9 } });
+  }
+  // Also without a reconnection: the coordinator had to load the round again.
+  expect(after(...UNTIL.awaitingClose, assigned(place(1)))).toMatchObject({ kind: "reporting" });
+});
+
+test("[SDK13] an update that is counted is waited for and not made or sent again", () => {
+  const counted = place(1, { reported: true });
+  expect(after(back, answered(counted))).toMatchObject({ kind: "awaitingClose" });
+  expect(after(...UNTIL.awaitingClose, lost, back, answered(counted))).toMatchObject({
+    kind: "awaitingClose",
+    effects: [],
+  });
+  expect(after(...UNTIL.training, lost, back, answered(counted))).toMatchObject({
+    kind: "awaitingClose",
+    effects: ["stopWork", "setAlarm"],
+  });
+  // Another process made it, so these bytes are not here: only training can make new ones.
+  expect(after(back, answered(counted), assigned(place(1)))).toMatchObject({ kind: "training" });
+});
+
+test("[SDK14] a newer round ends the work for the older one, an older one changes nothing", () => {
+  for (const until of [UNTIL.training, UNTIL.reporting, UNTIL.awaitingClose]) {
+    const newer = after(...until, assigned(place(2)));
+    expect(newer.kind).toBe("training");
+    expect(newer.effects.at(-2)).toBe("work");
+    expect(after(...until.slice(0, 2), assigned(place(3)), assigned(place(2)))).toMatchObject({
+      state: { assignment: { roundNumber: 3 } },
+      effects: [],
+    });
+  }
+});
+
+test("[SDK15] the end of the round calls off training and sending, and the client checks in again", () => {
+  for (const outcome of ["committed", "abandoned", "reportsClosed"] as const) {
+    expect(after(...UNTIL.training, closed(1, outcome))).toMatchObject({
+      kind: "checkingIn",
+      effects: ["stopWork", "tellClosed", "checkIn"],
+    });
+    expect(after(...UNTIL.training, closed(2, outcome))).toMatchObject({ kind: "training" });
+  }
+  for (const outcome of ["abandoned", "reportsClosed"] as const) {
+    expect(after(...UNTIL.reporting, closed(1, outcome))).toMatchObject({
+      kind: "checkingIn",
+      effects: ["stopWork", "tellClosed", "checkIn"],
+    });
+  }
+});
+
+test("[SDK16] a commit that overtakes the receipt does not cost the receipt", () => {
+  const overtaken = [...UNTIL.reporting, closed(1, "committed")];
+  expect(after(...overtaken)).toMatchObject({ kind: "reporting", effects: ["tellClosed"] });
+  expect(after(...overtaken, receipt())).toMatchObject({
+    kind: "checkingIn",
+    effects: ["tellReported", "checkIn"],
+  });
+  expect(after(...UNTIL.reporting, receipt("committed"))).toMatchObject({ kind: "checkingIn" });
+  expect(after(...UNTIL.reporting, lost, back, answered(), receipt("committed"))).toMatchObject({
+    kind: "checkingIn",
+    effects: ["tellReported", "checkIn"],
+  });
+});
+
+test("[SDK17] a deadline that passes ends the work a little later than the coordinator would", () => {
+  const { state } = after(...UNTIL.waiting);
+  const { effects } = transition(state, assigned(place(1, { timeLeftMs: 5000 })));
+  expect(effects).toContainEqual({ type: "setAlarm", delayMs: 5000 + DEADLINE_GRACE_MS });
+  for (const until of [UNTIL.training, UNTIL.reporting]) {
+    expect(after(...until, { type: "alarm" })).toMatchObject({
+      kind: "checkingIn",
+      effects: ["stopWork", "tellError", "checkIn"],
+    });
+  }
+});
+
+test("[SDK18] who waits for a message asks again after a while, in case it was lost", () => {
+  for (const until of [UNTIL.waiting, UNTIL.awaitingClose]) {
+    const { state } = after(...until);
+    expect(transition(state, { type: "alarm" }).effects).toEqual([
+      { type: "checkIn" },
+      { type: "setAlarm", delayMs: SWEEP_MS },
+    ]);
+  }
+  expect(after(...UNTIL.awaitingClose, { type: "alarm" }, answered())).toMatchObject({
+    kind: "waiting",
+  });
+});
+
+test("[SDK19] declining tells the coordinator and waits for the next round", () => {
+  expect(after(...UNTIL.training, { type: "declined" })).toMatchObject({
+    kind: "checkingIn",
+    effects: ["decline", "checkIn"],
+  });
+});
+
+test("[SDK20] retryable errors are waited out, longer each time; hopeless ones end the participation", () => {
+  const unavailable = new FederatedError("UNAVAILABLE", "x", { retryAfterMs: 70 });
+  let { state } = after(back);
+  for (const failures of [1, 2, 3]) {
+    const failed = transition(state, { type: "checkInFailed", error: unavailable });
+    expect(failed.state).toEqual({ kind: "backingOff", failures, connected: true });
+    expect(failed.effects.at(-1)).toEqual({ type: "backOff", failures, retryAfterMs: 70 });
+    state = transition(failed.state, { type: "alarm" }).state;
+    expect(state.kind).toBe("checkingIn");
+  }
+  for (const code of [
+    "TASK_NOT_FOUND",
+    "UNAUTHENTICATED",
+    "PROTOCOL_VERSION_UNSUPPORTED",
+  ] as const) {
+    const step = after(back, { type: "checkInFailed", error: fault(code) });
+    expect(step.state).toMatchObject({ kind: "ended", end: { reason: "failed", error: { code } } });
+  }
+  expect(after(back, { type: "checkInFailed", error: fault("TASK_ENDED") }).state).toEqual({
+    kind: "ended",
+    end: { reason: "taskEnded" },
+  });
+});
+
+test("[SDK21] a failed training gives the place back and backs off; a counted update forgives it", () => {
+  const failed = [
+    ...UNTIL.training,
+    { type: "workFailed", error: fault("INTERNAL") },
+  ] satisfies ParticipationEvent[];
+  expect(after(...failed)).toMatchObject({
+    kind: "backingOff",
+    effects: ["decline", "tellError", "backOff"],
+  });
+  const again = [...failed, { type: "alarm" } as const, assigned(place(2)), trained];
+  expect(after(...again).state).toMatchObject({ failures: 1 });
+  expect(after(...again, receipt()).state).toMatchObject({ kind: "awaitingClose", failures: 0 });
+});
+
+test("[SDK21] an update that came too late costs nothing but the round", () => {
+  for (const code of ["ROUND_CLOSED", "NOT_IN_COHORT", "UPDATE_CONFLICT"] as const) {
+    expect(after(...UNTIL.reporting, { type: "workFailed", error: fault(code) })).toMatchObject({
+      kind: "checkingIn",
+      effects: ["tellError", "checkIn"],
+    });
+  }
+});
+
+test("[SDK22] pause and leave call work off and take leave; resume checks in again", () => {
+  for (const until of [UNTIL.training, UNTIL.reporting]) {
+    expect(after(...until, { type: "pause" })).toMatchObject({
+      kind: "paused",
+      effects: ["stopWork", "leave"],
+    });
+    expect(after(...until, { type: "leave", reason: "left" })).toMatchObject({
+      state: { kind: "ended", end: { reason: "left" } },
+      effects: ["stopWork", "leave"],
+    });
+  }
+  const paused = [...UNTIL.training, { type: "pause" }] satisfies ParticipationEvent[];
+  expect(after(...paused, assigned(place(2)))).toMatchObject({
+    kind: "paused",
+    effects: ["decline"],
+  });
+  expect(after(...paused, { type: "resume" })).toMatchObject({ effects: ["checkIn"] });
+  expect(after(...paused, lost, { type: "resume" })).toMatchObject({ kind: "idle" });
+});
+
+test("[SDK23] the end of the task ends the participation in every state", () => {
+  for (const until of Object.values(UNTIL)) {
+    const step = after(...until, { type: "taskEnded", endReason: "cancelled" });
+    expect(step.state).toEqual({
+      kind: "ended",
+      end: { reason: "taskEnded", endReason: "cancelled" },
+    });
+  }
+});
+
+const someEvent: fc.Arbitrary<ParticipationEvent> = fc.oneof(
+  fc.constant(back),
+  fc.constant(lost),
+  fc.constant(answered()),
+  fc.constant(trained),
+  fc.constant(receipt()),
+  fc.constant<ParticipationEvent>({ type: "declined" }),
+  fc.constant<ParticipationEvent>({ type: "alarm" }),
+  fc.constant<ParticipationEvent>({ type: "pause" }),
+  fc.constant<ParticipationEvent>({ type: "resume" }),
+  fc.boolean().map((paused): ParticipationEvent => ({ type: "taskPaused", paused })),
+  fc
+    .tuple(fc.integer({ min: 1, max: 3 }), fc.boolean(), fc.boolean())
+    .map(([round, reported, byAnswer]) =>
+      (byAnswer ? answered : assigned)(place(round, { reported })),
+    ),
+  fc
+    .tuple(
+      fc.integer({ min: 1, max: 3 }),
+      fc.constantFrom("committed", "abandoned", "reportsClosed" as const),
+    )
+    .map(([round, outcome]) => closed(round, outcome as RoundClosed["outcome"])),
+  fc
+    .tuple(fc.constantFrom("checkInFailed", "workFailed" as const), fc.constantFrom(...ERROR_CODES))
+    .map(([type, code]) => ({ type, error: fault(code) }) as ParticipationEvent),
+);
+
+test("[SDK24] whatever comes in whatever order: at most one work, and no state that waits for ever", () => {
+  fc.assert(
+    fc.property(fc.array(someEvent, { maxLength: 60 }), (events) => {
+      let state = startParticipation();
+      let connected = false;
+      let working = false;
+      let alarm = false;
+      for (const event of events) {
+        // What a session and a shell can deliver at this moment.
+        if (event.type === "connected" ? connected : event.type === "disconnected" && !connected) {
+          continue;
+        }
+        const needsConnection = ["checkedIn", "assigned", "roundClosed", "taskPaused"];
+        if (!connected && needsConnection.includes(event.type)) continue;
+        const isResult = ["trained", "reported", "declined", "workFailed"].includes(event.type);
+        if (isResult && !working) continue;
+        if (event.type === "trained" && state.kind !== "training") continue;
+        if (event.type === "declined" && state.kind !== "training") continue;
+        if (event.type === "reported" && state.kind !== "reporting") continue;
+        if (event.type === "alarm" && !alarm) continue;
+        if (event.type === "connected") connected = true;
+        if (event.type === "disconnected") connected = false;
+        if (event.type === "alarm") alarm = false;
+        if (isResult) working = false;
+
+        const wasEnded = state.kind === "ended";
+        const step = transition(state, event);
+        state = step.state;
+        for (const { type } of step.effects) {
+          expect(wasEnded).toBe(false);
+          if (type === "work" || type === "send") {
+            expect(working).toBe(false);
+            working = true;
+          }
+          if (type === "stopWork") working = false;
+          if (type === "setAlarm" || type === "backOff") alarm = true;
+          if (type === "checkIn") expect(connected).toBe(true);
+        }
+        expect(working).toBe(state.kind === "training" || state.kind === "reporting");
+        const waits = ["waiting", "training", "reporting", "awaitingClose", "backingOff"];
+        if (waits.includes(state.kind)) expect(alarm).toBe(true);
+        if (state.kind === "checkingIn" || state.kind === "waiting") expect(connected).toBe(true);
+        if (state.kind === "idle") expect(connected).toBe(false);
+      }
+    }),
+    { numRuns: 3000 },
+  );
+});
