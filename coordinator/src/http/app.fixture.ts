@@ -1,0 +1,315 @@
+/** For tests of the HTTP adapter: a heart made by hand, and what was asked of it. */
+
+import { createHash } from "node:crypto";
+
+import type {
+  ClientId,
+  Digest,
+  Layout,
+  ModelResource,
+  PrivacyResource,
+  Receipt,
+  RoundId,
+  RoundResource,
+  TaskId,
+  TaskResource,
+  TaskSpecInput,
+} from "@tributary/protocol";
+import { createLayout, encodeCheckpoint, FederatedError, routes } from "@tributary/protocol";
+
+import { createEventBus } from "../events/bus.ts";
+import type { EventFeed, EventSink, ReceivedUpdate } from "../ports.ts";
+import type { HttpDeps, HttpLimits, HttpMetrics } from "./deps.ts";
+
+export const TASK = "digits" as TaskId;
+export const ROUND = "digits.3" as RoundId;
+/** Stands in every place of the heart where a client is known; must never be seen outside. */
+export const CLIENT = "c0ffee00c0ffee00c0ffee00c0ffee00" as ClientId;
+export const READER = "reader-token";
+export const ADMIN = "admin-token";
+export const ASSIGNMENT = "assignment-token";
+const AT = "2026-01-02T03:04:05.678Z";
+
+/** What records may carry by mistake: a spread of an inner object is enough. */
+const leak = { clientId: CLIENT, cohort: [CLIENT] };
+
+const evaluation = {
+  source: "central",
+  numExamples: 100,
+  loss: 0.25,
+  accuracy: 0.9,
+  macro: { precision: 0.9, recall: 0.8, f1: 0.85 },
+  perClass: [{ precision: 0.9, recall: 0.8, f1: 0.85, support: 100 }],
+} as const;
+
+export const roundResource: RoundResource = {
+  ...leak,
+  roundId: ROUND,
+  taskId: TASK,
+  roundNumber: 3,
+  phase: "committed",
+  baseModelVersion: 1,
+  modelVersion: 2,
+  openedAt: AT,
+  endedAt: AT,
+  phases: [
+    { ...leak, phase: "selecting", startedAt: AT, durationMs: 40 },
+    { phase: "reporting", startedAt: AT, durationMs: 2000 },
+    { phase: "aggregating", startedAt: AT, durationMs: 7 },
+  ],
+  participants: {
+    ...leak,
+    selected: 3,
+    reported: 2,
+    pending: 0,
+    declined: 0,
+    left: 0,
+    disconnected: 1,
+    rejected: 0,
+    timedOut: 0,
+  },
+  rejections: { UPDATE_NOT_FINITE: 1 },
+  updateBytes: 4096,
+  trainLoss: 0.5,
+  evaluation: { ...evaluation, modelVersion: 2 },
+  epsilon: 1.25,
+};
+
+export const privacyResource: PrivacyResource = {
+  ...leak,
+  taskId: TASK,
+  mechanism: "central",
+  unit: "client",
+  adjacency: "add-or-remove-one",
+  noiseMultiplier: 1,
+  clippingNorm: 0.5,
+  samplingRate: 0.1,
+  accountant: "rdp",
+  delta: 1e-5,
+  maxEpsilon: 8,
+  epsilon: 1.25,
+  rounds: 3,
+  roundsLeft: 90,
+  statement: "Each client is protected …",
+};
+
+export interface FakeHeart {
+  readonly deps: HttpDeps;
+  readonly bus: EventSink & EventFeed;
+  readonly layout: Layout;
+  readonly frame: Uint8Array;
+  readonly digest: Digest;
+  readonly model: ModelResource;
+  readonly task: TaskResource;
+  /** What reached the heart, in order. */
+  readonly calls: unknown[][];
+  readonly reported: ReceivedUpdate[];
+  readonly refused: string[];
+  readonly logged: { level: string; fields: object; message: string }[];
+  readonly counted: { received: number; sent: number; accepted: number; rejected: string[] };
+  /** Called by `report` before it answers. */
+  onReport: (update: ReceivedUpdate) => Promise<void>;
+  ready: () => Promise<void>;
+}
+
+export interface FakeOptions {
+  readonly limits?: Partial<HttpLimits>;
+  readonly protected?: boolean;
+  readonly parameterCount?: number;
+  /** Events that the bus remembers. */
+  readonly remember?: number;
+  readonly metrics?: HttpMetrics;
+}
+
+export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHeart> {
+  const layout = await createLayout([{ name: "w", shape: [options.parameterCount ?? 6] }]);
+  const weights = new Float32Array(layout.parameterCount).map((_, i) => i / 7);
+  const frame = encodeCheckpoint(layout, { modelVersion: 2, weights });
+  const digest = createHash("sha256").update(frame).digest("hex") as Digest;
+  const checkpoint = {
+    modelVersion: 2,
+    digest,
+    bytes: frame.length,
+    url: routes.checkpointByDigest.path({ digest }),
+  };
+  const model: ModelResource = {
+    ...leak,
+    ...checkpoint,
+    taskId: TASK,
+    roundNumber: 3,
+    createdAt: AT,
+    layoutDigest: layout.digest,
+    evaluation,
+  };
+  const task: TaskResource = {
+    ...leak,
+    taskId: TASK,
+    state: "running",
+    createdAt: AT,
+    spec: {
+      taskId: TASK,
+      description: "handwritten digits",
+      model: { tensors: [{ name: "w", shape: [layout.parameterCount] }] },
+      plan: {
+        epochs: 1,
+        batchSize: 10,
+        learningRate: 0.1,
+        optimizer: { kind: "sgd" },
+        proximalMu: 0,
+        encoding: "float32",
+      },
+      sampler: { kind: "uniform", cohortSize: 3, overSelection: 0 },
+      serverOptimizer: { kind: "sgd", learningRate: 1 },
+      schedule: {
+        minClients: 3,
+        minReports: 2,
+        selectionDeadlineMs: 1000,
+        reportWindowMs: 1000,
+        aggregationDeadlineMs: 1000,
+        pauseBetweenRoundsMs: 0,
+      },
+      stop: { maxRounds: 10 },
+      evaluation: { kind: "none" },
+      privacy: { mechanism: "none" },
+      weighting: { kind: "uniform" },
+    },
+    layout,
+    checkpoint,
+    roundsCommitted: 2,
+    roundsAbandoned: 1,
+    clientsWaiting: 5,
+    currentRound: roundResource,
+  };
+
+  const calls: unknown[][] = [];
+  const note = (...call: unknown[]) => void calls.push(call);
+  const known = async (taskId: TaskId) => {
+    if (taskId !== TASK) throw new FederatedError("TASK_NOT_FOUND", `no task "${taskId}"`);
+    return task;
+  };
+  const steer = (command: string) => async (taskId: TaskId) => {
+    note(command, taskId);
+    return known(taskId);
+  };
+  const page = <T>(item: T) => ({ ...leak, items: [item], next: 3 });
+  const bus = createEventBus({
+    now: () => Date.parse(AT),
+    firstId: 100,
+    remember: options.remember ?? 10,
+  });
+  const counted = { received: 0, sent: 0, accepted: 0, rejected: [] as string[] };
+
+  const heart: FakeHeart = {
+    bus,
+    layout,
+    frame,
+    digest,
+    model,
+    task,
+    calls,
+    reported: [],
+    refused: [],
+    logged: [],
+    counted,
+    onReport: async () => {},
+    ready: async () => {},
+    deps: {
+      tasks: {
+        create: async (spec: TaskSpecInput, initialWeights?: Float32Array) => {
+          note("create", spec, initialWeights);
+          return task;
+        },
+        list: async () => [task],
+        get: known,
+        pause: steer("pause"),
+        resume: steer("resume"),
+        cancel: steer("cancel"),
+        rounds: async (taskId, request) => {
+          note("rounds", taskId, request);
+          await known(taskId);
+          return page(roundResource);
+        },
+        round: async (roundId) => {
+          if (roundId === ("digits.13" as RoundId)) throw new Error(`secret of ${CLIENT}`);
+          if (roundId === ROUND) return roundResource;
+          throw new FederatedError("ROUND_NOT_FOUND", `no round ${roundId}`);
+        },
+        privacy: async (taskId) => {
+          await known(taskId);
+          return privacyResource;
+        },
+      },
+      models: {
+        list: async (taskId, request) => {
+          note("models", taskId, request);
+          await known(taskId);
+          return page(model);
+        },
+        get: async (taskId, version) => {
+          await known(taskId);
+          if (version === "latest" || version === 2) return model;
+          throw new FederatedError("MODEL_NOT_FOUND", `no version ${version}`);
+        },
+        checkpoint: async (wanted) => {
+          if (wanted === digest) return frame;
+          throw new FederatedError("MODEL_NOT_FOUND", `no checkpoint ${wanted}`);
+        },
+      },
+      intake: {
+        admit: async (roundId, token) => {
+          note("admit", roundId, token);
+          if (token !== ASSIGNMENT) {
+            throw new FederatedError("UNAUTHENTICATED", "the assignment token is not valid");
+          }
+          const participant = { roundId, taskId: TASK, clientId: CLIENT };
+          return { participant, layout, maxBytes: frame.length + 65_536 };
+        },
+        report: async ({ roundId }, update) => {
+          await heart.onReport(update);
+          heart.reported.push(update);
+          return { ...leak, roundId, status: "accepted", duplicate: false } satisfies Receipt;
+        },
+        refuse: (_participant, code) => void heart.refused.push(code),
+      },
+      events: bus,
+      authenticator: {
+        client: async () => CLIENT,
+        reader: async (token) => {
+          if (options.protected !== true || token === READER || token === ADMIN) return;
+          throw new FederatedError("UNAUTHENTICATED", "this needs a token");
+        },
+        admin: async (token) => {
+          if (token === undefined) throw new FederatedError("UNAUTHENTICATED", "no token");
+          if (token !== ADMIN) throw new FederatedError("FORBIDDEN", "not the admin token");
+        },
+      },
+      metrics: options.metrics ?? {
+        updateAccepted: () => void (counted.accepted += 1),
+        updateRejected: (taskId, code) => void counted.rejected.push(`${taskId ?? "none"} ${code}`),
+        bytesReceived: (bytes) => void (counted.received += bytes),
+        bytesSent: (bytes) => void (counted.sent += bytes),
+        contentType: "text/plain; version=0.0.4",
+        render: async () => "tributary_up 1\n",
+      },
+      logger: {
+        debug: (fields, message) => void heart.logged.push({ level: "debug", fields, message }),
+        info: (fields, message) => void heart.logged.push({ level: "info", fields, message }),
+        warn: (fields, message) => void heart.logged.push({ level: "warn", fields, message }),
+        error: (fields, message) => void heart.logged.push({ level: "error", fields, message }),
+      },
+      health: { ready: () => heart.ready() },
+      limits: {
+        maxBodyBytes: 10_000,
+        concurrentUploads: 4,
+        queuedUploads: 4,
+        uploadTimeoutMs: 5000,
+        sseStreams: 3,
+        sseHeartbeatMs: 10_000,
+        ...options.limits,
+      },
+      readsAreProtected: options.protected === true,
+      version: "1.2.3",
+    },
+  };
+  return heart;
+}
