@@ -142,12 +142,12 @@ async function assemble(
     }),
   }));
 
-  let phase: "starting" | "ready" | "closing" = "starting";
+  const life: { phase: "starting" | "ready" | "closing" } = { phase: "starting" };
   const app = await createHttpApp({
     ...{ tasks, models: shelf, intake, events, authenticator, metrics, logger },
     health: {
       ready: async () => {
-        if (phase !== "ready") throw new Error(`the coordinator is ${phase}`);
+        if (life.phase !== "ready") throw new Error(`the coordinator is ${life.phase}`);
         await store.check();
       },
     },
@@ -165,7 +165,7 @@ async function assemble(
 
   let closing: Promise<void> | undefined;
   const close = () => {
-    phase = "closing";
+    life.phase = "closing";
     return (closing ??= closeAll(closers));
   };
   return {
@@ -177,7 +177,7 @@ async function assemble(
       const { host, port } = config.server;
       sockets.attach(app.server, desk);
       await app.listen({ host, port });
-      phase = "ready";
+      life.phase = "ready";
       const bound = (app.server.address() as AddressInfo).port;
       return { url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}` };
     },

@@ -51,7 +51,7 @@ async function startProcess(port: number): Promise<{ process: ChildProcess; url:
     },
   );
   let log = "";
-  child.stderr?.on("data", (chunk) => (log += String(chunk)));
+  child.stderr.on("data", (chunk) => (log += String(chunk)));
   const url = `http://127.0.0.1:${port}`;
   for (let i = 0; i < 200; i++) {
     if (child.exitCode !== null) throw new Error(`the coordinator exited: ${log}`);

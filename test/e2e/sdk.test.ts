@@ -104,7 +104,7 @@ test("[E2E4] a served model follows publications, survives the coordinator, and 
   const directory = await mkdtemp(join(tmpdir(), "tributary-cache-"));
   const running = await startCoordinator();
   await running.coordinator.tasks.create(smallTask({ stop: { maxRounds: 2 } }));
-  const cache = await createFileCache({ directory });
+  const cache = createFileCache({ directory });
   const watcher = createClient({ url: running.url, cache, backoff });
   const served = watcher.model(TASK, { predictor: sumPredictor });
   await served.ready;
@@ -125,7 +125,7 @@ test("[E2E4] a served model follows publications, survives the coordinator, and 
 
   const offline = createClient({
     url: running.url,
-    cache: await createFileCache({ directory }),
+    cache: createFileCache({ directory }),
     backoff,
   });
   const again = offline.model(TASK, { predictor: sumPredictor });

@@ -15,15 +15,8 @@ import type {
   TaskBrief,
   TaskEndReason,
 } from "@tributary/protocol";
-import {
-  decodeCheckpoint,
-  FederatedError,
-  roundIdOf,
-  summarizeEvaluation,
-} from "@tributary/protocol";
+import { decodeCheckpoint, FederatedError, roundIdOf } from "@tributary/protocol";
 
-import type { Aggregator } from "../aggregation/aggregator.ts";
-import { createFedAvg } from "../aggregation/fed-avg.ts";
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
 import { createWaitingRoom } from "../clients/waiting-room.ts";
 import { checkpointRef, modelResource } from "../model/registry.ts";
@@ -38,16 +31,18 @@ import type {
   Timer,
   UniformSource,
 } from "../ports.ts";
-import { affordsNextRound, epsilonSpent } from "./budget.ts";
+import { affordsNextRound } from "./budget.ts";
 import { assignmentFor } from "./assignment.ts";
 import { createMailbox } from "./mailbox.ts";
-import type { CommitFacts, RoundBook } from "./progress.ts";
+import type { OpenRound } from "./open-round.ts";
+import { beginRound, commitOf } from "./open-round.ts";
+import type { RoundBook } from "./progress.ts";
 import { createRoundBook, roundResource } from "./progress.ts";
 import type { CurrentModel, ReleaseDeps } from "./release.ts";
 import { loadModel, makeVersion } from "./release.ts";
 import { Refusal, roundRefusal } from "./refusal.ts";
 import { selectCohort } from "./sampler.ts";
-import { endReason, nextMove, rulesOf } from "./schedule.ts";
+import { nextMove, rulesOf } from "./schedule.ts";
 import type { RoundEffect, RoundEvent, RoundState, Tick } from "./state.ts";
 import { deadlineOf, openRound, participantsOf, reopenRound } from "./state.ts";
 import { transition } from "./machine.ts";
@@ -89,16 +84,6 @@ export interface RoundEngine {
   cancel(): Promise<void>;
   /** Lets an aggregation under way finish for at most `graceMs`; the open round stays open on disk. */
   stop(graceMs: number): Promise<void>;
-}
-
-/** An open round: its state, its book and its sums. */
-interface OpenRound {
-  state: RoundState;
-  readonly book: RoundBook;
-  readonly aggregator: Aggregator;
-  aggregation: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
-  /** What `versionMade` announces and `commit` saves. */
-  made: CurrentModel | undefined;
 }
 
 /** What a transition answers to the message that caused it. */
@@ -159,43 +144,46 @@ export async function startRoundEngine(
   async function reopen(record: OpenRoundRecord, cohort: readonly ClientId[]): Promise<void> {
     const at = clock.monotonicMs();
     const state = cohort.length === 0 ? openRound(rules, at) : reopenRound(rules, cohort, at);
-    open = beginRound(state, createRoundBook(record, record));
-    logger.info({ roundId: record.roundId, cohort: cohort.length }, "the open round is open again");
+    const { roundId, roundNumber, baseModelVersion, openedAt } = record;
+    const identity = { roundId, taskId, roundNumber, baseModelVersion, openedAt };
+    open = begin(state, createRoundBook(identity, record));
+    logger.info({ roundId, cohort: cohort.length }, "the open round is open again");
     emitRound("round:phaseChanged");
     await sendAssignments(cohort);
+    if (task.state === "paused") await stopRound("paused");
+    else await hintWaiting();
   }
 
-  function beginRound(state: RoundState, book: RoundBook): OpenRound {
+  /** Starts the book's clock with the round's first phase. */
+  function begin(state: RoundState, book: RoundBook): OpenRound {
     book.enterPhase(state.phase, clock.now(), clock.monotonicMs());
-    return {
-      state,
-      book,
-      aggregator: createFedAvg({
-        parameterCount: layout.parameterCount,
-        weighting: spec.weighting,
-        ...(spec.clippingNorm === undefined ? {} : { clippingNorm: spec.clippingNorm }),
-      }),
-      aggregation: undefined,
-      made: undefined,
-    };
+    return beginRound(task, state, book);
   }
 
   /** Runs `job` alone, then looks for the next thing to do. A failure of the store breaks the engine. */
-  function post<T>(job: () => Promise<T>): Promise<T> {
-    return mailbox.post(async () => {
+  async function post<T>(job: () => Promise<T>): Promise<T> {
+    const outcome = await mailbox.post(async () => {
       if (stopped) throw unavailable("the coordinator is stopping");
       if (broken) throw unavailable(`task "${taskId}" waits for its storage`);
       try {
-        const result = await job();
+        const result = await settle(job);
         await advance();
         return result;
       } catch (error) {
-        if (error instanceof Refusal) throw error.error;
         fail(error);
         throw unavailable(`task "${taskId}" had a failure and is loading again`);
       }
     });
+    if (outcome instanceof Refusal) throw outcome.error;
+    return outcome;
   }
+
+  /** A refusal is a result: the round may have moved all the same. */
+  const settle = <T>(job: () => Promise<T>): Promise<T | Refusal> =>
+    job().catch((error: unknown) => {
+      if (error instanceof Refusal) return error;
+      throw error;
+    });
 
   function fail(error: unknown): void {
     logger.error({ taskId, error }, "the task's engine failed; it loads again from the store");
@@ -243,8 +231,10 @@ export async function startRoundEngine(
         affordable,
       });
       if (move.kind === "idle") return;
-      if (move.kind === "rest")
-        return setAlarm(move.until - now, () => post(async () => undefined));
+      if (move.kind === "rest") {
+        setAlarm(move.until - now, () => post(async () => undefined));
+        return;
+      }
       if (move.kind === "end") await endTask(move.reason);
       else await openNextRound();
     }
@@ -263,12 +253,15 @@ export async function startRoundEngine(
       baseModelVersion: current.version.modelVersion,
       openedAt: clock.now(),
     });
-    const round = beginRound(openRound(rules, clock.monotonicMs()), book);
+    const round = begin(openRound(rules, clock.monotonicMs()), book);
     await store.saveOpenRound(book.openRecord(round.state));
     open = round;
     emitRound("round:phaseChanged");
     await hintWaiting();
   }
+
+  const stopRound = (reason: "paused" | "cancelled") =>
+    apply({ type: "stopped", at: clock.monotonicMs(), reason });
 
   const hintWaiting = () =>
     apply({ type: "clientsWaiting", at: clock.monotonicMs(), count: waiting.size });
@@ -392,42 +385,12 @@ export async function startRoundEngine(
   }
 
   async function commit(round: OpenRound): Promise<RoundResource> {
-    const { made, book } = round;
+    const { made } = round;
     if (made === undefined) throw new Error("a round was committed without a version");
-    const { identity } = book;
     const { version } = made;
-    const sums = book.evaluationSums();
-    const baseEvaluation = sums === undefined ? undefined : summarizeEvaluation(sums, "federated");
-    const evaluation = version.evaluation ?? baseEvaluation;
-    const evaluatedVersion =
-      version.evaluation === undefined ? identity.baseModelVersion : version.modelVersion;
-    const end = endReason(spec.stop, roundsCommitted + 1, evaluation);
-    // The ledger has this round's event as reserved, so the sum is what it will be once released.
     const ledger = spec.privacy.mechanism === "none" ? [] : await store.listLedger(taskId);
-    const epsilon = epsilonSpent(spec, ledger);
-    // A mean over clients that is not paid for is not released.
-    const trainLoss = spec.privacy.mechanism === "none" ? book.trainLoss() : undefined;
-    const facts: CommitFacts = {
-      modelVersion: version.modelVersion,
-      endedAt: clock.now(),
-      ...(trainLoss === undefined ? {} : { trainLoss }),
-      ...(evaluation === undefined
-        ? {}
-        : { evaluation: { ...evaluation, modelVersion: evaluatedVersion } }),
-      ...(epsilon === undefined ? {} : { epsilon }),
-    };
-    const record = book.committedRecord(round.state, facts);
-    const participants = [...participantsOf(round.state)];
-    await store.commitRound({
-      round: record,
-      version,
-      reported: participants
-        .filter(([, status]) => status.kind === "reported")
-        .map(([clientId]) => clientId),
-      releaseLedger: spec.privacy.mechanism !== "none",
-      ...(baseEvaluation === undefined ? {} : { baseEvaluation }),
-      ...(end === undefined ? {} : { end }),
-    });
+    const commit = commitOf(task, round, made, { endedAt: clock.now(), roundsCommitted, ledger });
+    await store.commitRound(commit);
     // From here on the version exists: only now may anybody hear of it.
     open = undefined;
     current = made;
@@ -435,19 +398,16 @@ export async function startRoundEngine(
     abandonedInARow = 0;
     restUntil = clock.monotonicMs() + spec.schedule.pauseBetweenRoundsMs;
     affordable = affordsNextRound(spec, ledger);
-    gateway.closeRound(
-      participants.map(([clientId]) => clientId),
-      {
-        taskId,
-        roundId: identity.roundId,
-        outcome: "committed",
-        modelVersion: version.modelVersion,
-      },
-    );
+    gateway.closeRound(participantsOf(round.state).keys(), {
+      taskId,
+      roundId: commit.round.roundId,
+      outcome: "committed",
+      modelVersion: version.modelVersion,
+    });
     gateway.publishModel({ taskId, checkpoint: checkpointRef(version) });
     events.emit({ type: "model:published", taskId, data: modelResource(version, layout.digest) });
-    if (end !== undefined) announceEnd(end);
-    return roundResource(record);
+    if (commit.end !== undefined) announceEnd(commit.end);
+    return roundResource(commit.round);
   }
 
   async function abandon(round: OpenRound): Promise<RoundResource> {
@@ -492,7 +452,7 @@ export async function startRoundEngine(
     if (task.state === state) return;
     await store.setTaskState(taskId, state);
     task = { ...task, state };
-    if (paused) await apply({ type: "stopped", at: clock.monotonicMs(), reason: "paused" });
+    if (paused) await stopRound("paused");
     gateway.taskPaused({ taskId, paused });
     events.emit({ type: "task:stateChanged", taskId, data: { state } });
   }
@@ -612,7 +572,7 @@ export async function startRoundEngine(
           clientId,
           how: "disconnected",
         } as const;
-        post(async () => void (await apply(gone))).catch(() => undefined);
+        post(() => apply(gone)).catch(() => undefined);
       });
       graceTimers.add(timer);
     },
@@ -629,7 +589,7 @@ export async function startRoundEngine(
     cancel: () =>
       post(async () => {
         requireNotEnded();
-        await apply({ type: "stopped", at: clock.monotonicMs(), reason: "cancelled" });
+        await stopRound("cancelled");
         await endTask("cancelled");
       }),
     stop: async (graceMs) => {

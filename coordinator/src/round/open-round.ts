@@ -1,0 +1,86 @@
+/** A round while it is open: its state, its book and its sums; and what is saved when it is committed. */
+
+import type { ClientId } from "@tributary/protocol";
+import { summarizeEvaluation } from "@tributary/protocol";
+
+import type { Aggregator } from "../aggregation/aggregator.ts";
+import { createFedAvg } from "../aggregation/fed-avg.ts";
+import type { Instant, LedgerEvent, RoundCommit, TaskRecord } from "../ports.ts";
+import { epsilonSpent } from "./budget.ts";
+import type { RoundBook } from "./progress.ts";
+import type { CurrentModel } from "./release.ts";
+import { endReason } from "./schedule.ts";
+import type { RoundState } from "./state.ts";
+import { participantsOf } from "./state.ts";
+
+export interface OpenRound {
+  state: RoundState;
+  readonly book: RoundBook;
+  readonly aggregator: Aggregator;
+  aggregation: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
+  /** What `versionMade` announces and `commit` saves. */
+  made: CurrentModel | undefined;
+}
+
+export function beginRound(
+  { spec, layout }: TaskRecord,
+  state: RoundState,
+  book: RoundBook,
+): OpenRound {
+  const aggregator = createFedAvg({
+    parameterCount: layout.parameterCount,
+    weighting: spec.weighting,
+    ...(spec.clippingNorm === undefined ? {} : { clippingNorm: spec.clippingNorm }),
+  });
+  return { state, book, aggregator, aggregation: undefined, made: undefined };
+}
+
+export interface CommitSituation {
+  readonly endedAt: Instant;
+  /** Rounds committed before this one. */
+  readonly roundsCommitted: number;
+  /** The task's ledger, with this round's event as reserved: what it will say once that is released. */
+  readonly ledger: readonly LedgerEvent[];
+}
+
+/** Everything that the store saves of a round and the version it made, in one transaction. */
+export function commitOf(
+  { spec }: TaskRecord,
+  round: OpenRound,
+  { version }: CurrentModel,
+  { endedAt, roundsCommitted, ledger }: CommitSituation,
+): RoundCommit {
+  const { book, state } = round;
+  const isPrivate = spec.privacy.mechanism !== "none";
+  const sums = book.evaluationSums();
+  const baseEvaluation = sums === undefined ? undefined : summarizeEvaluation(sums, "federated");
+  const evaluation = version.evaluation ?? baseEvaluation;
+  const evaluatedVersion =
+    version.evaluation === undefined ? book.identity.baseModelVersion : version.modelVersion;
+  const end = endReason(spec.stop, roundsCommitted + 1, evaluation);
+  const epsilon = epsilonSpent(spec, ledger);
+  // A mean over clients that is not paid for is not released.
+  const trainLoss = isPrivate ? undefined : book.trainLoss();
+  return {
+    round: book.committedRecord(state, {
+      modelVersion: version.modelVersion,
+      endedAt,
+      ...(trainLoss === undefined ? {} : { trainLoss }),
+      ...(evaluation === undefined
+        ? {}
+        : { evaluation: { ...evaluation, modelVersion: evaluatedVersion } }),
+      ...(epsilon === undefined ? {} : { epsilon }),
+    }),
+    version,
+    reported: reportedClients(state),
+    releaseLedger: isPrivate,
+    ...(baseEvaluation === undefined ? {} : { baseEvaluation }),
+    ...(end === undefined ? {} : { end }),
+  };
+}
+
+function reportedClients(state: RoundState): ClientId[] {
+  return [...participantsOf(state)]
+    .filter(([, status]) => status.kind === "reported")
+    .map(([clientId]) => clientId);
+}
