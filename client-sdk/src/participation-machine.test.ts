@@ -123,14 +123,27 @@ test("[SDK12] after a reconnection in mid-training the same training goes on, if
 });
 
 test("[SDK13] an update that the coordinator lost is sent again, the same bytes", () => {
-  for (const until of [UNTIL.reporting, UNTIL.awaitingClose]) {
-    const step = after(...until, lost, back, answered(place(1, { timeLeftMs: 9 })));
-    expect(step.kind).toBe("reporting");
-    expect(step.effects.filter((effect) => effect !== "stopWork")).toEqual(["setAlarm", "send"]);
-    expect(step.state).toMatchObject({ frame: FRAME, assignment: { timeLeftMs: 9 } });
-  }
+  const resumed = after(...UNTIL.awaitingClose, lost, back, answered(place(1, { timeLeftMs: 9 })));
+  expect(resumed).toMatchObject({ kind: "reporting", effects: ["setAlarm", "send"] });
+  expect(resumed.state).toMatchObject({ frame: FRAME, assignment: { timeLeftMs: 9 } });
   // Also without a reconnection: the coordinator had to load the round again.
   expect(after(...UNTIL.awaitingClose, assigned(place(1)))).toMatchObject({ kind: "reporting" });
+});
+
+test("[SDK13] an upload under way is never called off for a second one", () => {
+  // The answer to the check-in crossed the upload: nothing was lost.
+  const crossed = [...UNTIL.reporting, lost, back, answered(place(1))];
+  expect(after(...crossed)).toMatchObject({ kind: "reporting", effects: ["setAlarm"] });
+  expect(after(...crossed, receipt())).toMatchObject({ kind: "awaitingClose" });
+  // The round was loaded again: the coordinator that gives this receipt may have forgotten it since.
+  const reopened = place(1, { deadlineAt: "2030-01-01T00:00:05.000Z" });
+  const again = [...UNTIL.reporting, lost, back, answered(reopened)];
+  expect(after(...again)).toMatchObject({ kind: "reporting", effects: ["setAlarm"] });
+  expect(after(...again, receipt())).toMatchObject({ kind: "reporting", effects: ["send"] });
+  expect(after(...again, receipt(), receipt())).toMatchObject({
+    kind: "awaitingClose",
+    effects: ["tellReported", "setAlarm"],
+  });
 });
 
 test("[SDK13] an update that is counted is waited for and not made or sent again", () => {

@@ -142,11 +142,12 @@ const TABLE: Table = {
     declined: "ignored",
     trained: "ignored",
     reported: (state, { receipt }) => {
+      const { assignment, frame, link } = state;
+      if (state.sendAgain) return send({ failures: state.failures, assignment, link }, frame);
       const told: ParticipationEffect = { type: "tellReported", receipt };
       if (state.roundOver || receipt.status === "committed") {
         return next({ ...state, failures: 0 }, [told]);
       }
-      const { assignment, frame, link } = state;
       return prepend([told], awaitClose({ failures: 0, assignment, link }, frame));
     },
     workFailed: (state, { error }) =>
@@ -376,7 +377,7 @@ function take(failures: number, assignment: Assignment): Step {
 }
 
 const send = (place: Omit<Training, "kind">, frame: Uint8Array): Step => ({
-  state: { kind: "reporting", ...place, frame, roundOver: false },
+  state: { kind: "reporting", ...place, frame, roundOver: false, sendAgain: false },
   effects: [{ type: "send", assignment: place.assignment, frame }],
 });
 
@@ -387,6 +388,9 @@ const awaitClose = (place: Omit<Training, "kind">, frame: Uint8Array | undefined
 
 /** How an assignment relates to the round that the client is busy with. */
 const isSameRound = (own: Assignment, other: Assignment) => own.roundId === other.roundId;
+/** A coordinator that had to load an open round again gives it a whole new report window. */
+const isReopened = (own: Assignment, other: Assignment) =>
+  Date.parse(other.deadlineAt) - Date.parse(own.deadlineAt) > 1_000;
 const isStale = (own: Assignment, other: Assignment) => other.roundNumber < own.roundNumber;
 
 function goOnTraining(state: Training, assignment: Assignment): Step {
@@ -405,12 +409,13 @@ function goOnReporting(state: Reporting, assignment: Assignment): Step {
   if (!isSameRound(state.assignment, assignment)) {
     return prepend([STOP], take(state.failures, assignment));
   }
-  const { failures, frame } = state;
-  const place = { failures, assignment, link: "confirmed" } as const;
-  // Counted, so the PUT under way will be answered with its receipt.
-  if (assignment.reported) return stay({ ...state, ...place });
-  // The coordinator has nothing: what it may have had before a restart is lost. The same bytes again.
-  return prepend([STOP, deadlineAlarm(assignment)], send(place, frame));
+  // Never call off an upload under way: the coordinator may take that for a refusal to report.
+  const sendAgain =
+    !assignment.reported && (state.sendAgain || isReopened(state.assignment, assignment));
+  return stay(
+    { ...state, assignment, link: "confirmed", roundOver: false, sendAgain },
+    deadlineAlarm(assignment),
+  );
 }
 
 function goOnAwaiting(state: AwaitingClose, assignment: Assignment): Step {

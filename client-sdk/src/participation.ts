@@ -56,6 +56,8 @@ export interface Reporting extends InRound {
   readonly frame: Uint8Array;
   /** The round has ended meanwhile: the answer to the PUT is all that is still awaited. */
   readonly roundOver: boolean;
+  /** The coordinator opened the round anew meanwhile: what it answers to this PUT may be lost to it. */
+  readonly sendAgain: boolean;
 }
 /** The update is counted; the round is not over. The bytes are kept, should the coordinator lose them. */
 export interface AwaitingClose extends InRound {

@@ -1,0 +1,439 @@
+import { decodeUpdate, FederatedError, isFederatedError } from "@tributary/protocol";
+import { expect, test } from "vitest";
+
+import type { FakeCoordinator } from "../../test/support/fake-coordinator.ts";
+import { startFakeCoordinator, TASK } from "../../test/support/fake-coordinator.ts";
+import { createClientKey } from "./client-key.ts";
+import type { Client, ClientOptions } from "./client.ts";
+import { createClient } from "./client.ts";
+import type { Deferred } from "./deferred.ts";
+import { createDeferred } from "./deferred.ts";
+import type { Participant, ParticipantEvents } from "./participant.ts";
+import type { Trainer, TrainingRequest } from "./trainer.ts";
+
+const connect = (fake: FakeCoordinator, options: Partial<ClientOptions> = {}): Client =>
+  createClient({
+    url: fake.url,
+    backoff: { baseMs: 5, maxMs: 20 },
+    ackTimeoutMs: 1_000,
+    ...options,
+  });
+
+interface GatedTrainer extends Trainer {
+  readonly requests: TrainingRequest[];
+  /** Resolves when training number `n` (1, 2, …) has begun. */
+  begun(n: number): Promise<TrainingRequest>;
+  /** Lets every training end, that and later ones. */
+  release(): void;
+}
+
+/** Adds n to every weight in training number n, once it is let go; stops when it is called off. */
+function gatedTrainer({ gated = true } = {}): GatedTrainer {
+  const gate = createDeferred<undefined>();
+  const begins: Deferred<TrainingRequest>[] = [];
+  const beginOf = (n: number) => (begins[n - 1] ??= createDeferred<TrainingRequest>());
+  const requests: TrainingRequest[] = [];
+  return {
+    requests,
+    begun: (n) => beginOf(n).promise,
+    release: () => gate.resolve(undefined),
+    train: async (request) => {
+      requests.push(request);
+      const n = requests.length;
+      beginOf(n).resolve(request);
+      if (gated) {
+        await Promise.race([
+          gate.promise,
+          new Promise((_, reject) => {
+            request.signal.addEventListener("abort", () => reject(new Error("stopped")));
+          }),
+        ]);
+      }
+      return { weights: request.weights.map((w) => w + n), numExamples: 5, metrics: {} };
+    },
+  };
+}
+
+function next<Name extends keyof ParticipantEvents>(
+  participant: Participant,
+  name: Name,
+  accept: (value: ParticipantEvents[Name]) => boolean = () => true,
+): Promise<ParticipantEvents[Name]> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new Error(`no "${name}"; the state is ${participant.state}`)),
+      10_000,
+    );
+    const off = participant.on(name, (value) => {
+      if (!accept(value)) return;
+      clearTimeout(timer);
+      off();
+      resolve(value);
+    });
+  });
+}
+
+const state = async (participant: Participant, wanted: string) => {
+  if (participant.state !== wanted) await next(participant, "state", (now) => now === wanted);
+};
+
+test("[SDK50] a client checks in, trains, reports, hears the outcome and offers itself again", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const participant = client.join(TASK, { trainer: gatedTrainer({ gated: false }) });
+  const told: string[] = [];
+  for (const name of ["assigned", "reported", "closed"] as const) {
+    participant.on(name, () => told.push(name));
+  }
+  await state(participant, "waiting");
+  const offered = next(participant, "assigned");
+  fake.emit("round:assigned", fake.assignment(1));
+  expect(JSON.stringify(await offered)).not.toContain("token-of-round-1");
+  await state(participant, "awaitingClose");
+  expect(fake.puts.map(({ path, token }) => [path, token])).toEqual([
+    ["/v1/rounds/fake.1/update", "token-of-round-1"],
+  ]);
+  expect(decodeUpdate(fake.layout, fake.puts[0]!.body)).toEqual({
+    delta: new Float32Array(6).fill(1),
+    numExamples: 5,
+    metrics: {},
+  });
+  fake.emit("round:closed", {
+    taskId: TASK,
+    roundId: fake.assignment(1).roundId,
+    outcome: "committed",
+    modelVersion: 1,
+  });
+  await fake.until("checkin", 2);
+  expect(told).toEqual(["assigned", "reported", "closed"]);
+});
+
+test("[SDK51] a connection lost in mid-training does not train twice", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const trainer = gatedTrainer();
+  const participant = client.join(TASK, { trainer });
+  await state(participant, "waiting");
+  const assignment = fake.assignment(1);
+  fake.emit("round:assigned", assignment);
+  await trainer.begun(1);
+  fake.place = assignment;
+  fake.drop();
+  await fake.until("checkin", 2);
+  // Told twice, as after a check-in that gives a place at once.
+  fake.emit("round:assigned", assignment);
+  expect(participant.state).toBe("training");
+  trainer.release();
+  await state(participant, "awaitingClose");
+  expect(trainer.requests).toHaveLength(1);
+  expect(trainer.requests[0]!.signal.aborted).toBe(false);
+  expect(fake.puts).toHaveLength(1);
+});
+
+test("[SDK52] a restarted coordinator gets the same bytes again, without new training", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const trainer = gatedTrainer({ gated: false });
+  const participant = client.join(TASK, { trainer });
+  await state(participant, "waiting");
+  fake.emit("round:assigned", fake.assignment(1));
+  await state(participant, "awaitingClose");
+  await fake.stop();
+  fake.place = fake.assignment(1, {
+    update: { ...fake.assignment(1).update, token: "token-after-restart" },
+  });
+  await fake.start();
+  await fake.until("PUT", 2);
+  await state(participant, "awaitingClose");
+  expect(fake.puts[1]!.body).toEqual(fake.puts[0]!.body);
+  expect(fake.puts[1]!.token).toBe("token-after-restart");
+  expect(trainer.requests).toHaveLength(1);
+});
+
+test("[SDK52] an upload goes on over a coordinator that is away for a while", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const participant = client.join(TASK, { trainer: gatedTrainer({ gated: false }) });
+  await state(participant, "waiting");
+  const answer = fake.answerPut;
+  fake.answerPut = (put, attempt) => {
+    if (attempt === 1) return { status: 0, hangUp: true };
+    if (attempt === 2) {
+      const busy = new FederatedError("UNAVAILABLE", "loading", { retryAfterMs: 5 });
+      const headers = { "content-type": "application/problem+json" };
+      return { status: 503, body: busy.toProblem(), headers };
+    }
+    return answer(put, attempt);
+  };
+  const errors: FederatedError[] = [];
+  participant.on("error", (error) => errors.push(error));
+  fake.emit("round:assigned", fake.assignment(1));
+  await state(participant, "awaitingClose");
+  expect(fake.puts).toHaveLength(3);
+  expect(fake.puts[2]!.body).toEqual(fake.puts[0]!.body);
+  expect(fake.puts[1]!.body).toEqual(fake.puts[0]!.body);
+  expect(errors).toEqual([]);
+});
+
+test("[SDK53] training stops when the round closes, the app leaves, pauses, or the client is closed", async () => {
+  await using fake = await startFakeCoordinator();
+  const closeRound = () =>
+    fake.emit("round:closed", {
+      taskId: TASK,
+      roundId: fake.assignment(1).roundId,
+      outcome: "reportsClosed",
+    });
+  const ways: ((participant: Participant, client: Client) => unknown)[] = [
+    closeRound,
+    (participant) => participant.leave(),
+    (participant) => participant.pause(),
+    (_, client) => client.close(),
+  ];
+  for (const stop of ways) {
+    fake.log.length = 0;
+    await using client = connect(fake);
+    const trainer = gatedTrainer();
+    const participant = client.join(TASK, { trainer });
+    await state(participant, "waiting");
+    fake.emit("round:assigned", fake.assignment(1));
+    const { signal } = await trainer.begun(1);
+    const stopped = new Promise((resolve) => signal.addEventListener("abort", resolve));
+    await stop(participant, client);
+    await stopped;
+    expect(participant.state).not.toBe("training");
+    if (stop === closeRound) await fake.until("checkin", 2);
+    else await fake.until("leave");
+    expect(fake.puts).toEqual([]);
+  }
+});
+
+test("[SDK53] an abort signal given to join leaves", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const controller = new AbortController();
+  const participant = client.join(TASK, { trainer: gatedTrainer(), signal: controller.signal });
+  await state(participant, "waiting");
+  controller.abort();
+  await expect(participant.done).resolves.toEqual({ reason: "left" });
+  expect(fake.count("leave")).toBe(1);
+  const late = client.join(TASK, { trainer: gatedTrainer(), signal: controller.signal });
+  await expect(late.done).resolves.toEqual({ reason: "left" });
+});
+
+test("[SDK54] an app may refuse an assignment, and is asked again in the next round", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const trainer = gatedTrainer({ gated: false });
+  const asked: number[] = [];
+  const participant = client.join(TASK, {
+    trainer,
+    accept: async ({ roundNumber }) => {
+      asked.push(roundNumber);
+      return roundNumber > 1;
+    },
+  });
+  await state(participant, "waiting");
+  fake.emit("round:assigned", fake.assignment(1));
+  await fake.until("decline");
+  await fake.until("checkin", 2);
+  await state(participant, "waiting");
+  fake.emit("round:assigned", fake.assignment(2));
+  await state(participant, "awaitingClose");
+  expect(asked).toEqual([1, 2]);
+  expect(trainer.requests).toHaveLength(1);
+});
+
+test("[SDK55] a trainer that throws gives the place back, and the client tries the next round", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const participant = client.join(TASK, {
+    trainer: { train: () => Promise.reject(new Error("no data today")) },
+  });
+  await state(participant, "waiting");
+  const told = next(participant, "error");
+  fake.emit("round:assigned", fake.assignment(1));
+  const error = await told;
+  expect(isFederatedError(error) && error.code).toBe("INTERNAL");
+  expect(error.cause).toMatchObject({ message: "no data today" });
+  await fake.until("decline");
+  await fake.until("checkin", 2);
+  await state(participant, "waiting");
+});
+
+test("[SDK56] a client that is told to go away says why; one that must wait, waits and comes back", async () => {
+  await using fake = await startFakeCoordinator();
+  fake.refuseHandshake = new FederatedError("RATE_LIMITED", "full", { retryAfterMs: 10 });
+  await using client = connect(fake);
+  const participant = client.join(TASK, { trainer: gatedTrainer() });
+  await expect(next(participant, "error")).resolves.toMatchObject({ code: "RATE_LIMITED" });
+  await fake.until("handshake", 3);
+  fake.refuseHandshake = undefined;
+  await state(participant, "waiting");
+
+  fake.refuseHandshake = new FederatedError("UNAUTHENTICATED", "wrong token");
+  await using stranger = connect(fake);
+  const ended = await stranger.join(TASK, { trainer: gatedTrainer() }).done;
+  expect(ended).toMatchObject({ reason: "failed", error: { code: "UNAUTHENTICATED" } });
+
+  fake.refuseHandshake = undefined;
+  fake.refuseCheckIn = new FederatedError("TASK_NOT_FOUND", "no such task");
+  await using lost = connect(fake);
+  await expect(lost.join(TASK, { trainer: gatedTrainer() }).done).resolves.toMatchObject({
+    reason: "failed",
+    error: { code: "TASK_NOT_FOUND", message: "no such task" },
+  });
+});
+
+test("[SDK57] a coordinator that closes its connections is found again", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const participant = client.join(TASK, { trainer: gatedTrainer() });
+  await state(participant, "waiting");
+  // Says goodbye, upon which socket.io does not connect again by itself.
+  await fake.stop();
+  await state(participant, "idle");
+  await fake.start();
+  await state(participant, "waiting");
+});
+
+test("[SDK58] one client does one piece of work at a time, whatever its tasks", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  let running = 0;
+  let most = 0;
+  const trainer: Trainer = {
+    train: async ({ weights }) => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      running -= 1;
+      return { weights, numExamples: 1, metrics: {} };
+    },
+  };
+  const tasks = [TASK, "other" as typeof TASK, "third" as typeof TASK];
+  const participants = tasks.map((taskId) => client.join(taskId, { trainer }));
+  await Promise.all(participants.map((participant) => state(participant, "waiting")));
+  expect(fake.count("handshake")).toBe(1);
+  const reported = participants.map((participant) => next(participant, "reported"));
+  for (const taskId of tasks) fake.emit("round:assigned", fake.assignment(1, { taskId }));
+  await Promise.all(reported);
+  expect(most).toBe(1);
+});
+
+/** What keeps the process alive now and did not before. */
+function resourcesSince(before: readonly string[]): string[] {
+  const left = [...before];
+  return process.getActiveResourcesInfo().filter((resource) => {
+    const known = left.indexOf(resource);
+    if (known >= 0) left.splice(known, 1);
+    return known < 0;
+  });
+}
+
+test("[SDK59] close() waits for work to stop and leaves no timer, socket or listener", async () => {
+  const before = process.getActiveResourcesInfo();
+  const fake = await startFakeCoordinator();
+  const controller = new AbortController();
+  let listeners = 0;
+  const { signal } = controller;
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    listeners += 1;
+    add(...args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listeners -= 1;
+    remove(...args);
+  };
+  const client = connect(fake);
+  let stopped = false;
+  const begun = createDeferred<undefined>();
+  const participant = client.join(TASK, {
+    signal,
+    trainer: {
+      train: async ({ signal: within }) => {
+        begun.resolve(undefined);
+        await new Promise((resolve) => within.addEventListener("abort", resolve));
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        stopped = true;
+        throw new Error("stopped");
+      },
+    },
+  });
+  await state(participant, "waiting");
+  fake.emit("round:assigned", fake.assignment(1));
+  await begun.promise;
+  await client.close();
+  expect(stopped).toBe(true);
+  expect(participant.state).toBe("ended");
+  await expect(participant.done).resolves.toEqual({ reason: "closed" });
+  expect(listeners).toBe(0);
+  await fake.until("disconnect");
+  await fake.stop();
+  await expect.poll(() => resourcesSince(before), { timeout: 5_000 }).toEqual([]);
+  expect(() => client.join(TASK, { trainer: gatedTrainer() })).toThrowError(/closed/);
+  await client.close();
+});
+
+test("[SDK59] a client that never reached its coordinator can be closed", async () => {
+  const fake = await startFakeCoordinator();
+  await fake.stop();
+  const before = process.getActiveResourcesInfo();
+  const client = connect(fake);
+  const participant = client.join(TASK, { trainer: gatedTrainer() });
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  await client.close();
+  await expect(participant.done).resolves.toEqual({ reason: "closed" });
+  await expect.poll(() => resourcesSince(before), { timeout: 5_000 }).toEqual([]);
+});
+
+test("[SDK60] a listener may leave while it is told of something", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const participant = client.join(TASK, {
+    trainer: { train: () => Promise.reject(new Error("fault")) },
+  });
+  participant.on("error", () => void participant.leave());
+  await state(participant, "waiting");
+  fake.emit("round:assigned", fake.assignment(1));
+  await expect(participant.done).resolves.toEqual({ reason: "left" });
+});
+
+test("[SDK60] a throwing listener is told of and disturbs nothing", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const participant = client.join(TASK, { trainer: gatedTrainer({ gated: false }) });
+  const errors: FederatedError[] = [];
+  participant.on("error", (error) => errors.push(error));
+  participant.on("state", () => {
+    throw new Error("the app's fault");
+  });
+  await state(participant, "waiting");
+  fake.emit("round:assigned", fake.assignment(1));
+  await state(participant, "awaitingClose");
+  expect(errors.every(({ cause }) => String(cause) === "Error: the app's fault")).toBe(true);
+  expect(errors.length).toBeGreaterThan(0);
+});
+
+test("[SDK61] a client key is 32 random bytes, and what cannot be one is refused without showing it", () => {
+  const keys = new Set(Array.from({ length: 100 }, createClientKey));
+  expect(keys.size).toBe(100);
+  for (const key of keys) expect(Buffer.from(key, "base64url")).toHaveLength(32);
+  const url = "http://127.0.0.1:1";
+  const clientKey = "not-a-key";
+  expect(() => createClient({ url, clientKey })).toThrowError(/43 characters/);
+  expect(() => createClient({ url, clientKey })).not.toThrowError(/not-a-key/);
+  expect(() => createClient({ url: "ftp://x" })).toThrowError(/http/);
+});
+
+test("[SDK62] a task description that contradicts itself is not trained for", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const [tensor] = fake.layout.tensors;
+  (fake.layout.tensors as (typeof tensor)[])[0] = { ...tensor!, shape: [4, 1] };
+  await expect(client.join(TASK, { trainer: gatedTrainer() }).done).resolves.toMatchObject({
+    reason: "failed",
+    error: { code: "UPDATE_LAYOUT_MISMATCH" },
+  });
+});
