@@ -121,7 +121,7 @@ async function assemble(
           gateway: sockets.gateway,
           isConnected: (clientId) => desk.isConnected(clientId),
           uniformFor: ({ spec: { sampler } }, roundNumber) =>
-            "seed" in sampler && sampler.seed !== undefined
+            sampler.kind !== "all" && sampler.seed !== undefined
               ? createSeededUniform(mixSeed(sampler.seed, roundNumber))
               : uniformFrom(random),
           ...(evaluator === undefined ? {} : { evaluator }),
@@ -142,12 +142,12 @@ async function assemble(
     }),
   }));
 
-  const life: { phase: "starting" | "ready" | "closing" } = { phase: "starting" };
+  let phase: "starting" | "ready" | "closing" = "starting";
   const app = await createHttpApp({
     ...{ tasks, models: shelf, intake, events, authenticator, metrics, logger },
     health: {
       ready: async () => {
-        if (life.phase !== "ready") throw new Error(`the coordinator is ${life.phase}`);
+        if (phase !== "ready") throw new Error(`the coordinator is ${phase}`);
         await store.check();
       },
     },
@@ -165,7 +165,7 @@ async function assemble(
 
   let closing: Promise<void> | undefined;
   const close = () => {
-    life.phase = "closing";
+    phase = "closing";
     return (closing ??= closeAll(closers));
   };
   return {
@@ -177,7 +177,7 @@ async function assemble(
       const { host, port } = config.server;
       sockets.attach(app.server, desk);
       await app.listen({ host, port });
-      life.phase = "ready";
+      phase = "ready";
       const bound = (app.server.address() as AddressInfo).port;
       return { url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}` };
     },
