@@ -121,19 +121,18 @@ function mnistDirectory(): string {
   return join(dirname(manifest), "data");
 }
 
-/** The images at `indices` in a memory of their own: pixels scaled to [0, 1]. */
+/** The images at `indices` in a memory of their own, as bytes. */
 export function selectExamples(
   images: LabelledImages,
   indices: ArrayLike<number>,
-): { pixels: Float32Array<ArrayBuffer>; labels: Int32Array<ArrayBuffer> } {
-  const pixels = new Float32Array(indices.length * IMAGE_PIXELS);
-  const labels = new Int32Array(indices.length);
+): { pixels: Uint8Array<ArrayBuffer>; labels: Uint8Array<ArrayBuffer> } {
+  const pixels = new Uint8Array(indices.length * IMAGE_PIXELS);
+  const labels = new Uint8Array(indices.length);
   for (let i = 0; i < indices.length; i++) {
-    const at = (indices[i] as number) * IMAGE_PIXELS;
-    for (let p = 0; p < IMAGE_PIXELS; p++) {
-      pixels[i * IMAGE_PIXELS + p] = (images.pixels[at + p] as number) / 255;
-    }
-    labels[i] = images.labels[indices[i] as number] as number;
+    const index = indices[i] as number;
+    const at = index * IMAGE_PIXELS;
+    pixels.set(images.pixels.subarray(at, at + IMAGE_PIXELS), i * IMAGE_PIXELS);
+    labels[i] = images.labels[index] as number;
   }
   return { pixels, labels };
 }

@@ -4,7 +4,9 @@
  * random_state=43, shuffle=True, stratify=labels)`, without `stratify` for Switzerland, which has one
  * healthy patient only. Kept as a list, since nothing here could recompute it.
  */
-export const TEST_PATIENTS = {
+export const TEST_PATIENTS: Readonly<
+  Record<"cleveland" | "hungarian" | "switzerland" | "va", readonly number[]>
+> = {
   // prettier-ignore
   cleveland: [
     5, 13, 16, 24, 26, 34, 40, 42, 43, 46, 47, 48, 49, 53, 55, 56, 59, 60, 61, 63,
@@ -32,4 +34,4 @@ export const TEST_PATIENTS = {
     64, 66, 67, 68, 73, 75, 76, 78, 79, 85, 88, 92, 97, 98, 110, 111, 112, 114, 117, 118,
     119, 121, 125, 127, 128,
   ],
-} as const;
+};
