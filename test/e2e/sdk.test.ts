@@ -28,6 +28,8 @@ test("[E2E1] SDK clients train round after round until the task ends, and the mo
   expect(trainers.map((trainer) => trainer.finished)).toEqual([5, 5, 5]);
   const served = clients[0]!.model(TASK, { predictor: sumPredictor });
   await served.ready;
+  // What it had trained on serves at once; the newest a moment later.
+  await served.refresh();
   expect(served.version).toBe(5);
   expect(await served.predict(null)).toBeCloseTo(7 * 5 * 0.5, 5);
   await Promise.all(clients.map((client) => client.close()));
