@@ -42,12 +42,28 @@ export async function readConfigFile(
 ): Promise<ConfigFile | undefined> {
   const file = named === undefined ? await findConfigFile(cwd) : resolve(cwd, named);
   if (file === undefined) return undefined;
-  if (extname(file) === ".json") {
-    return { file, config: await attempt(file, () => readJson(file)), evaluators: {} };
+  const content = await readSource(file);
+  if (content.kind === "json") return { file, config: content.value, evaluators: {} };
+  return { file, ...partsOf(file, content.exports) };
+}
+
+/** What a file holds: the value of a JSON file, the exports of a TypeScript or JavaScript module. */
+export type Source =
+  | { readonly kind: "json"; readonly value: unknown }
+  | { readonly kind: "module"; readonly exports: Readonly<Record<string, unknown>> };
+
+/** @throws FederatedError CONFIG_INVALID when the file cannot be read, parsed or run */
+export async function readSource(file: string): Promise<Source> {
+  try {
+    if (extname(file) === ".json") {
+      return { kind: "json", value: JSON.parse(await readFile(file, "utf8")) };
+    }
+    const jiti = createJiti(file, { fsCache: false, interopDefault: false });
+    return { kind: "module", exports: await jiti.import<Record<string, unknown>>(file) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FederatedError("CONFIG_INVALID", `cannot load ${file}: ${reason}`, { cause: error });
   }
-  const jiti = createJiti(file, { fsCache: false, interopDefault: false });
-  const exported = await attempt(file, () => jiti.import<object>(file));
-  return { file, ...partsOf(file, exported as Record<string, unknown>) };
 }
 
 async function findConfigFile(cwd: string): Promise<string | undefined> {
@@ -67,21 +83,6 @@ async function findConfigFile(cwd: string): Promise<string | undefined> {
     );
   }
   return first === undefined ? undefined : join(cwd, first);
-}
-
-async function readJson(file: string): Promise<unknown> {
-  return JSON.parse(await readFile(file, "utf8"));
-}
-
-async function attempt<T>(file: string, load: () => Promise<T>): Promise<T> {
-  try {
-    return await load();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new FederatedError("CONFIG_INVALID", `cannot load the config file ${file}: ${reason}`, {
-      cause: error,
-    });
-  }
 }
 
 function partsOf(

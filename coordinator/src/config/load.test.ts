@@ -45,7 +45,7 @@ const faultsOf = async (sources: Partial<ConfigSources>) =>
 
 test("[CF9] without sources everything is a default", async () => {
   const { config, origins } = await load({ env: { PATH: "/bin", TRIBUTARY_URL: "http://x" } });
-  expect(config).toEqual(resolveConfig({}));
+  expect(config).toEqual(resolveConfig({ storage: { directory: join(cwd, ".tributary") } }));
   expect(new Set(Object.values(origins))).toEqual(new Set(["default"]));
 });
 

@@ -38,7 +38,8 @@ export interface LoadedConfig {
 }
 
 /**
- * Reads all sources and checks the result, configured tasks included.
+ * Reads all sources and checks the result, configured tasks included. Paths become absolute: the data
+ * directory is meant from the working directory, a task's file from where the config file is.
  * @throws FederatedError CONFIG_INVALID, with all faults of all sources in `details.faults`
  */
 export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> {
@@ -51,7 +52,6 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     origins.set(path, origin);
   };
   if (file !== undefined) fromFile(file.config, `file ${file.file}`, faults).forEach(take);
-  // Paths in a file are meant from where the file is.
   const base = file === undefined ? sources.cwd : dirname(file.file);
   (await readEnvironment(sources.env, faults)).forEach(take);
   fromFlags(sources.flags, faults).forEach(take);
@@ -75,7 +75,11 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
       : Object.freeze({ ...task, initialWeightsFile: resolve(base, task.initialWeightsFile) }),
   );
   return {
-    config: Object.freeze({ ...config, tasks: Object.freeze(tasks) }),
+    config: Object.freeze({
+      ...config,
+      storage: absolute(config.storage, sources.cwd),
+      tasks: Object.freeze(tasks),
+    }),
     origins: originOfEach(config, origins),
     evaluators,
   };
@@ -143,10 +147,15 @@ function put(tree: Tree, path: string, value: unknown): void {
   group[last] = value;
 }
 
-/** What `resolve` returns, or undefined after adding its faults under `below`. */
-function collect<T>(faults: Fault[], resolve: () => T, below = ""): T | undefined {
+const absolute = (storage: Config["storage"], cwd: string): Config["storage"] =>
+  storage.kind === "memory"
+    ? storage
+    : Object.freeze({ ...storage, directory: resolve(cwd, storage.directory) });
+
+/** What `run` returns, or undefined after adding its faults under `below`. */
+function collect<T>(faults: Fault[], run: () => T, below = ""): T | undefined {
   try {
-    return resolve();
+    return run();
   } catch (error) {
     if (!isFederatedError(error) || error.code !== "CONFIG_INVALID") throw error;
     for (const { path, message } of error.details?.faults as readonly Fault[]) {

@@ -82,6 +82,8 @@ export const ConfigSchema = group({
     sseStreams: count(100, 0),
     // Below the 30 to 60 s after which common proxies cut a silent connection.
     sseHeartbeatMs: spanMs(15_000, 100),
+    // About a thousand events: a reader that is further behind is better off asking anew.
+    sseBufferBytes: count(1_048_576, 1024),
   }),
   timing: group({
     // A client that changes networks is back within seconds; longer would only hold the round up.
@@ -165,7 +167,8 @@ export function resolveConfig(input: unknown): Config {
   return config as Config;
 }
 
-const isLoopback = (host: string): boolean =>
+/** Can only this machine reach an address of this host? */
+export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 
 /** Rules across fields. Parts that are wrong in themselves may be missing, and are passed over. */

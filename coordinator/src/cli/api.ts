@@ -1,0 +1,107 @@
+/** The coordinator's HTTP API as commands use it; every failure becomes a FederatedError. */
+
+import { FederatedError, fromErrorPayload } from "@tributary/protocol";
+
+import { unreachable } from "./failure.ts";
+
+export interface Api {
+  readonly url: string;
+  getJson<T>(path: string): Promise<T>;
+  postJson<T>(path: string, body?: unknown): Promise<T>;
+  getBytes(path: string): Promise<Uint8Array>;
+  /** The open response of a stream, without a time limit. */
+  open(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
+}
+
+export interface ApiOptions {
+  readonly url: string;
+  /** Bearer token. */
+  readonly token?: string;
+  readonly signal?: AbortSignal;
+}
+
+const ANSWER_TIMEOUT_MS = 30_000;
+/** A large model over a slow line. */
+const BYTES_TIMEOUT_MS = 600_000;
+
+/** @throws FederatedError UNAVAILABLE when the coordinator cannot be reached, or what it answers with */
+export function createApi({ url, token, signal }: ApiOptions): Api {
+  const base = url.replace(/\/+$/, "");
+
+  async function request(path: string, init: RequestInit, timeoutMs?: number): Promise<Response> {
+    const signals = [
+      ...(signal === undefined ? [] : [signal]),
+      ...(timeoutMs === undefined ? [] : [AbortSignal.timeout(timeoutMs)]),
+    ];
+    const headers = new Headers(init.headers);
+    if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
+    let response: Response;
+    try {
+      response = await fetch(`${base}${path}`, {
+        ...init,
+        headers,
+        // The token is for this coordinator only.
+        redirect: "error",
+        signal: AbortSignal.any(signals),
+      });
+    } catch (error) {
+      throw lost(base, error);
+    }
+    if (response.ok) return response;
+    throw await refusal(base, path, response);
+  }
+
+  /** A body that breaks off is a connection lost, too. */
+  async function read<T>(body: Promise<T>): Promise<T> {
+    try {
+      return await body;
+    } catch (error) {
+      throw lost(base, error);
+    }
+  }
+
+  return {
+    url: base,
+    getJson: async <T>(path: string) => {
+      const response = await request(path, {}, ANSWER_TIMEOUT_MS);
+      return (await read(response.json())) as T;
+    },
+    postJson: async <T>(path: string, body?: unknown) => {
+      const init: RequestInit =
+        body === undefined
+          ? { method: "POST" }
+          : {
+              method: "POST",
+              headers: { "content-type": "application/json" },
+              body: JSON.stringify(body),
+            };
+      const response = await request(path, init, BYTES_TIMEOUT_MS);
+      return (await read(response.json())) as T;
+    },
+    getBytes: async (path) => {
+      const response = await request(path, {}, BYTES_TIMEOUT_MS);
+      return new Uint8Array(await read(response.arrayBuffer()));
+    },
+    open: async (path, headers = {}) => request(path, { headers }),
+  };
+}
+
+function lost(base: string, error: unknown): FederatedError {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  if (!(cause instanceof Error)) return unreachable(base, String(cause), error);
+  const code = "code" in cause && typeof cause.code === "string" ? cause.code : undefined;
+  return unreachable(base, code ?? cause.message, error);
+}
+
+async function refusal(base: string, path: string, response: Response): Promise<FederatedError> {
+  if (response.headers.get("content-type")?.startsWith("application/problem+json") === true) {
+    const error = fromErrorPayload(await response.json().catch(() => undefined));
+    if (response.status !== 401 && response.status !== 403) return error;
+    const advice = "set TRIBUTARY_AUTH_ADMIN_TOKEN, or run this beside the coordinator's data";
+    return new FederatedError(error.code, `${error.message} (${advice})`, { cause: error });
+  }
+  return new FederatedError(
+    response.status === 404 ? "NOT_FOUND" : "UNAVAILABLE",
+    `${base}${path} answered ${response.status}; that is no Tributary coordinator`,
+  );
+}

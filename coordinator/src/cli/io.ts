@@ -1,0 +1,39 @@
+/** What a command is given of its surroundings, so that a test can give it others. */
+
+import type { Environment } from "../config/environment.ts";
+
+export interface CliIo {
+  /** Results. */
+  readonly stdout: { write(text: string): unknown };
+  /** Progress and errors. */
+  readonly stderr: { write(text: string): unknown };
+  readonly env: Environment;
+  readonly cwd: string;
+  /** Is standard output a terminal? */
+  readonly isTTY: boolean;
+  /** Size of the terminal now; 80 x 24 when absent. */
+  readonly size?: () => { readonly columns: number; readonly rows: number };
+  /** Aborts when the user interrupts. */
+  readonly signal?: AbortSignal;
+}
+
+/** Longest line of a table where the terminal does not say how wide it is. */
+export const DEFAULT_COLUMNS = 80;
+
+export const sizeOf = ({ size }: CliIo): { columns: number; rows: number } =>
+  size?.() ?? { columns: DEFAULT_COLUMNS, rows: 24 };
+
+export const writeLine = (io: CliIo, text: string): void => void io.stdout.write(`${text}\n`);
+/** To standard error, so that standard output holds results only. */
+export const note = (io: CliIo, text: string): void => void io.stderr.write(`${text}\n`);
+export const writeJson = (io: CliIo, value: unknown): void =>
+  writeLine(io, JSON.stringify(value, null, 2));
+
+type Paint = "green" | "red" | "yellow" | "dim";
+const PAINT: Readonly<Record<Paint, number>> = { green: 32, red: 31, yellow: 33, dim: 2 };
+
+/** Colours, unless the output is no terminal or NO_COLOR (no-color.org) is set. */
+export function painter(io: CliIo): (paint: Paint, text: string) => string {
+  const plain = !io.isTTY || (io.env.NO_COLOR ?? "") !== "" || io.env.TERM === "dumb";
+  return (paint, text) => (plain ? text : `\u001b[${PAINT[paint]}m${text}\u001b[0m`);
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env node
+/** The `tributary` command of a terminal: the process around `runCli`. */
+
+import { runCli } from "./run.ts";
+
+const interrupt = new AbortController();
+let signals = 0;
+for (const [signal, exitCode] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  process.on(signal, () => {
+    signals += 1;
+    // The first asks to finish, the second does not ask.
+    if (signals > 1) process.exit(exitCode);
+    interrupt.abort();
+  });
+}
+
+// A reader such as `head` may go away before everything is written.
+process.stdout.on("error", () => process.exit(0));
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  cwd: process.cwd(),
+  isTTY: process.stdout.isTTY,
+  size: () => ({ columns: process.stdout.columns, rows: process.stdout.rows }),
+  signal: interrupt.signal,
+});

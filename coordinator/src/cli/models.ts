@@ -1,0 +1,112 @@
+/** `tributary models list | download`. */
+
+import { rename, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+
+import type { ModelResource, Page } from "@tributary/protocol";
+import {
+  decodeFrameHeader,
+  FederatedError,
+  FRAME_HEADER_BYTES,
+  parseTaskId,
+  routes,
+  sha256,
+} from "@tributary/protocol";
+import type { Command } from "commander";
+import { InvalidArgumentError } from "commander";
+
+import type { Api } from "./api.ts";
+import type { CliIo } from "./io.ts";
+import { note, sizeOf, writeJson, writeLine } from "./io.ts";
+import { addPageOptions, pageQuery } from "./page.ts";
+import type { PageFlags } from "./page.ts";
+import { tableLines } from "./table.ts";
+import type { TargetFlags } from "./target.ts";
+import { addTargetOptions, connect } from "./target.ts";
+import { bytesText, MODEL_COLUMNS } from "./view.ts";
+
+interface DownloadFlags extends TargetFlags {
+  readonly version: number | "latest";
+  readonly out?: string;
+  readonly weights?: true;
+  readonly json?: true;
+}
+
+export function addModelsCommands(program: Command, io: CliIo): void {
+  const models = program.command("models").description("list or download versions of a model");
+
+  addTargetOptions(
+    addPageOptions(
+      models
+        .command("list")
+        .description("the versions of a task's model, newest first")
+        .argument("<taskId>")
+        .option("--json", "as JSON"),
+    ),
+  ).action(async (id: string, flags: TargetFlags & PageFlags & { readonly json?: true }) => {
+    const path = routes.models.path({ taskId: parseTaskId(id) });
+    const api = await connect(io, flags);
+    const page = await api.getJson<Page<ModelResource>>(`${path}${pageQuery(flags)}`);
+    if (flags.json === true) {
+      writeJson(io, page);
+      return;
+    }
+    for (const line of tableLines(MODEL_COLUMNS, page.items, sizeOf(io).columns)) {
+      writeLine(io, line);
+    }
+    if (page.next !== undefined) note(io, `older ones: --before ${page.next}`);
+  });
+
+  addTargetOptions(
+    models
+      .command("download")
+      .description("save a version's checkpoint, verified by its digest")
+      .argument("<taskId>")
+      .option("--version <number>", "version, or latest", parseVersion, "latest")
+      .option(
+        "--out <file>",
+        "where to (default: <taskId>-v<version>.ckpt, or .f32 with --weights)",
+      )
+      .option("--weights", "only the little-endian float32 values, as `task create` reads them")
+      .option("--json", "print what was saved as JSON"),
+  ).action(async (id: string, flags: DownloadFlags) => {
+    const taskId = parseTaskId(id);
+    const api = await connect(io, flags);
+    const path = routes.model.path({ taskId, modelVersion: flags.version });
+    const model = await api.getJson<ModelResource>(path);
+    const frame = await fetchVerified(api, model);
+    const content = flags.weights === true ? frame.subarray(FRAME_HEADER_BYTES) : frame;
+    const name = `${taskId}-v${model.modelVersion}.${flags.weights === true ? "f32" : "ckpt"}`;
+    const file = resolve(io.cwd, flags.out ?? name);
+    // A download that is interrupted leaves no half file under the name that was asked for.
+    await writeFile(`${file}.part`, content);
+    await rename(`${file}.part`, file);
+    if (flags.json === true) {
+      writeJson(io, { ...model, file });
+      return;
+    }
+    const { modelVersion, digest } = model;
+    note(io, `version ${modelVersion}, ${bytesText(content.length)}, digest ${digest} verified`);
+    writeLine(io, file);
+  });
+}
+
+/** @throws FederatedError CHECKPOINT_CORRUPT when the bytes are not those that the coordinator named */
+async function fetchVerified(api: Api, model: ModelResource): Promise<Uint8Array> {
+  const frame = await api.getBytes(routes.checkpointByDigest.path({ digest: model.digest }));
+  const digest = await sha256(frame);
+  if (digest !== model.digest) {
+    throw new FederatedError(
+      "CHECKPOINT_CORRUPT",
+      `the coordinator names digest ${model.digest}, the bytes have ${digest}; try again`,
+    );
+  }
+  decodeFrameHeader(frame, "checkpoint");
+  return frame;
+}
+
+function parseVersion(text: string): number | "latest" {
+  if (text === "latest") return text;
+  if (/^\d{1,10}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("write a number or `latest`");
+}

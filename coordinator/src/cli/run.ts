@@ -1,0 +1,48 @@
+/** The `tributary` command: its commands, its options, its exit codes. */
+
+import { Command } from "commander";
+
+import { VERSION } from "../version.ts";
+import { addConfigCommands } from "./config.ts";
+import { EXIT, EXIT_CODES_HELP, reportFailure } from "./failure.ts";
+import type { CliIo } from "./io.ts";
+import { sizeOf } from "./io.ts";
+import { addModelsCommands } from "./models.ts";
+import { addRoundsCommand } from "./rounds.ts";
+import { addStartCommand } from "./start.ts";
+import { addTaskCommands } from "./task.ts";
+import { addWatchCommand } from "./watch.ts";
+
+/**
+ * Runs one command line.
+ * @param argv the arguments after the program's name
+ * @returns the exit code; never throws
+ */
+export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
+  const program = new Command("tributary")
+    .description("Federated learning: run a coordinator, steer its tasks, fetch its models.")
+    .version(VERSION)
+    .option("--debug", "show where an error comes from")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+      getOutHelpWidth: () => sizeOf(io).columns,
+      getErrHelpWidth: () => sizeOf(io).columns,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .addHelpText("after", EXIT_CODES_HELP);
+  addStartCommand(program, io);
+  addConfigCommands(program, io);
+  addTaskCommands(program, io);
+  addRoundsCommand(program, io);
+  addModelsCommands(program, io);
+  addWatchCommand(program, io);
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return EXIT.ok;
+  } catch (error) {
+    return reportFailure(io, error, program.opts<{ debug?: true }>().debug === true);
+  }
+}

@@ -1,0 +1,128 @@
+/** `tributary start`: the coordinator as a process. */
+
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+
+import { FederatedError, float32FromBytes } from "@tributary/protocol";
+import type { Command } from "commander";
+
+import type { EvaluatorSource } from "../config/config-file.ts";
+import { loadConfig } from "../config/load.ts";
+import { printConfig } from "../config/print.ts";
+import type { Config, ConfiguredTask } from "../config/schema.ts";
+import type { Coordinator } from "../coordinator.ts";
+import { createLogger } from "../observability/logger.ts";
+import type { Evaluator } from "../ports.ts";
+import { resolveTaskSpec } from "../task/spec.ts";
+import type { ConfigFlags } from "./config-options.ts";
+import { addConfigOptions, configSources } from "./config-options.ts";
+import type { CliIo } from "./io.ts";
+import { note, writeLine } from "./io.ts";
+import { ADMIN_TOKEN_FILE } from "./target.ts";
+import { readWeights } from "./weights.ts";
+
+export function addStartCommand(program: Command, io: CliIo): void {
+  addConfigOptions(
+    program
+      .command("start")
+      .description("run a coordinator until it is interrupted")
+      .option("--json", "print the address as JSON"),
+  ).action(async (flags: ConfigFlags & { readonly json?: true }) => {
+    const loaded = await loadConfig(configSources(io, flags));
+    io.stderr.write(printConfig(loaded));
+    const config = await withAdminToken(io, loaded.config);
+    const evaluators = await makeEvaluators(loaded.evaluators);
+    const logger = createLogger({
+      level: config.log.level,
+      pretty: io.isTTY,
+      destination: io.stderr,
+    });
+    // Loaded here, so that the other commands need not wait for it.
+    const { createCoordinator } = await import("../coordinator.ts");
+    const coordinator = await createCoordinator({ config, evaluators, logger });
+    try {
+      for (const task of config.tasks) await createIfAbsent(io, coordinator, task);
+      const { url } = await listen(coordinator, config);
+      writeLine(io, flags.json === true ? JSON.stringify({ url }) : `listening on ${url}`);
+      await interrupted(io.signal);
+      note(io, "stopping; interrupt again to force");
+    } finally {
+      await coordinator.close();
+    }
+  });
+}
+
+/** Who can read the data directory may steer: without a token of its own, one is made there. */
+async function withAdminToken(io: CliIo, config: Config): Promise<Config> {
+  if (config.auth.adminToken !== undefined) return config;
+  if (config.storage.kind === "memory") {
+    note(io, "no admin token: set TRIBUTARY_AUTH_ADMIN_TOKEN to steer tasks over HTTP");
+    return config;
+  }
+  const file = join(config.storage.directory, ADMIN_TOKEN_FILE);
+  await mkdir(config.storage.directory, { recursive: true, mode: 0o700 });
+  try {
+    const token = randomBytes(32).toString("base64url");
+    await writeFile(file, `${token}\n`, { flag: "wx", mode: 0o600 });
+    note(io, `made an admin token in ${file}`);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  }
+  const adminToken = (await readFile(file, "utf8")).trim();
+  return { ...config, auth: { ...config.auth, adminToken } };
+}
+
+async function makeEvaluators(
+  sources: Readonly<Record<string, EvaluatorSource>>,
+): Promise<Record<string, Evaluator>> {
+  const made: [string, Evaluator][] = [];
+  for (const [name, source] of Object.entries(sources)) {
+    made.push([name, typeof source === "function" ? await source() : source]);
+  }
+  return Object.fromEntries(made);
+}
+
+async function createIfAbsent(
+  io: CliIo,
+  { tasks }: Coordinator,
+  { spec, initialWeightsFile }: ConfiguredTask,
+): Promise<void> {
+  const existing = (await tasks.list()).find(({ taskId }) => taskId === spec.taskId);
+  if (existing === undefined) {
+    const file = initialWeightsFile;
+    const weights = file === undefined ? undefined : float32FromBytes(await readWeights(file));
+    await tasks.create(spec, weights);
+    note(io, `created task ${spec.taskId}`);
+    return;
+  }
+  if (isDeepStrictEqual(plain(existing.spec), plain(resolveTaskSpec(spec)))) return;
+  note(
+    io,
+    `warning: task ${spec.taskId} exists with another spec, which is kept; give the new one another id`,
+  );
+}
+
+/** As it is after a trip through the store: the order of keys and absent ones do not matter. */
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+async function listen(coordinator: Coordinator, { server }: Config): Promise<{ url: string }> {
+  try {
+    return await coordinator.listen();
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EADDRINUSE")) throw error;
+    throw new FederatedError(
+      "INTERNAL",
+      `${server.host}:${server.port} is in use by another program; choose another with --port`,
+      { cause: error },
+    );
+  }
+}
+
+function interrupted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) resolve();
+    else signal?.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

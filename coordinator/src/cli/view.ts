@@ -1,0 +1,150 @@
+/** Tasks, rounds and models as people read them in a terminal. */
+
+import type { Evaluation, ModelResource, RoundResource, TaskResource } from "@tributary/protocol";
+
+import type { Column } from "./table.ts";
+
+const NOTHING = "-";
+
+export function bytesText(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`;
+  const units = ["kB", "MB", "GB", "TB"];
+  let value = bytes / 1000;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value.toPrecision(3)} ${units[unit] ?? ""}`;
+}
+
+export function spanText(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 99_950) return `${(ms / 1000).toFixed(1)} s`;
+  const minutes = Math.round(ms / 60_000);
+  return minutes < 100 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
+
+const numberText = (value: number | undefined, digits: number): string =>
+  value === undefined ? NOTHING : value.toFixed(digits);
+const percentText = (value: number | undefined): string =>
+  value === undefined ? NOTHING : `${(100 * value).toFixed(2)} %`;
+const minuteText = (instant: string): string => instant.slice(0, 16).replace("T", " ");
+
+/** How a task stands: `running`, `ended: targetReached`. */
+export const taskStateText = ({ state, endReason }: TaskResource): string =>
+  endReason === undefined ? state : `${state}: ${endReason}`;
+
+/** How a round stands: `reporting`, `committed`, `tooFewReports`. */
+export const roundStateText = ({ phase, reason }: RoundResource): string => reason ?? phase;
+
+const durationOf = ({ phases }: RoundResource): number =>
+  phases.reduce((sum, { durationMs }) => sum + durationMs, 0);
+
+export const TASK_COLUMNS: readonly Column<TaskResource>[] = [
+  { title: "task", text: ({ taskId }) => taskId, shrinks: true },
+  { title: "state", text: taskStateText, shrinks: true },
+  { title: "version", text: ({ checkpoint }) => `${checkpoint.modelVersion}`, align: "right" },
+  { title: "rounds", text: ({ roundsCommitted }) => `${roundsCommitted}`, align: "right" },
+  { title: "lost", text: ({ roundsAbandoned }) => `${roundsAbandoned}`, align: "right" },
+  { title: "waiting", text: ({ clientsWaiting }) => `${clientsWaiting}`, align: "right" },
+  {
+    title: "accuracy",
+    text: ({ evaluation }) => percentText(evaluation?.accuracy),
+    align: "right",
+  },
+];
+
+export const ROUND_COLUMNS: readonly Column<RoundResource>[] = [
+  { title: "round", text: ({ roundNumber }) => `${roundNumber}`, align: "right" },
+  { title: "state", text: roundStateText, shrinks: true },
+  {
+    title: "version",
+    text: ({ modelVersion }) => (modelVersion === undefined ? NOTHING : `${modelVersion}`),
+    align: "right",
+  },
+  {
+    title: "reports",
+    text: ({ participants: { reported, selected } }) => `${reported}/${selected}`,
+    align: "right",
+  },
+  {
+    title: "accuracy",
+    text: ({ evaluation }) => percentText(evaluation?.accuracy),
+    align: "right",
+  },
+  {
+    title: "loss",
+    text: ({ evaluation, trainLoss }) => numberText(evaluation?.loss ?? trainLoss, 4),
+    align: "right",
+  },
+  { title: "bytes", text: ({ updateBytes }) => bytesText(updateBytes), align: "right" },
+  { title: "time", text: (round) => spanText(durationOf(round)), align: "right" },
+  { title: "epsilon", text: ({ epsilon }) => numberText(epsilon, 3), align: "right" },
+];
+
+export const MODEL_COLUMNS: readonly Column<ModelResource>[] = [
+  { title: "version", text: ({ modelVersion }) => `${modelVersion}`, align: "right" },
+  {
+    title: "round",
+    text: ({ roundNumber }) => (roundNumber === undefined ? NOTHING : `${roundNumber}`),
+    align: "right",
+  },
+  { title: "created", text: ({ createdAt }) => minuteText(createdAt) },
+  { title: "size", text: ({ bytes }) => bytesText(bytes), align: "right" },
+  {
+    title: "accuracy",
+    text: ({ evaluation }) => percentText(evaluation?.accuracy),
+    align: "right",
+  },
+  { title: "loss", text: ({ evaluation }) => numberText(evaluation?.loss, 4), align: "right" },
+  { title: "digest", text: ({ digest }) => digest.slice(0, 12) },
+];
+
+/** One line about a round, for output that is read line by line. */
+export function roundLine(round: RoundResource): string {
+  const { roundId, participants, modelVersion, evaluation, epsilon } = round;
+  return [
+    roundId,
+    roundStateText(round),
+    `reports ${participants.reported}/${participants.selected}`,
+    ...(modelVersion === undefined ? [] : [`version ${modelVersion}`]),
+    ...(evaluation === undefined ? [] : [evaluationText(evaluation)]),
+    ...(epsilon === undefined ? [] : [`epsilon ${epsilon.toFixed(3)}`]),
+    spanText(durationOf(round)),
+  ].join("  ");
+}
+
+export function evaluationText({ accuracy, loss, macro }: Evaluation): string {
+  return [
+    ...(accuracy === undefined ? [] : [`accuracy ${percentText(accuracy)}`]),
+    ...(macro === undefined ? [] : [`F1 ${macro.f1.toFixed(4)}`]),
+    `loss ${loss.toFixed(4)}`,
+  ].join("  ");
+}
+
+/** A task in full, as `name  value` lines. */
+export function taskLines(task: TaskResource): string[] {
+  const { spec, evaluation, currentRound, layout, checkpoint } = task;
+  const { sampler, weighting, serverOptimizer, privacy, schedule, stop } = spec;
+  const facts: [string, string][] = [
+    ["task", task.taskId],
+    ...(spec.description === "" ? [] : [["description", spec.description] as [string, string]]),
+    ["state", taskStateText(task)],
+    ["created", minuteText(task.createdAt)],
+    ["model", `${layout.tensors.length} tensors, ${layout.parameterCount} parameters`],
+    ["version", `${checkpoint.modelVersion}, ${bytesText(checkpoint.bytes)}`],
+    ["rounds", `${task.roundsCommitted} committed, ${task.roundsAbandoned} abandoned`],
+    ["clients", `${task.clientsWaiting} waiting`],
+    ["evaluation", evaluation === undefined ? "none yet" : evaluationText(evaluation)],
+    ["now", currentRound === undefined ? "no round open" : roundLine(currentRound)],
+    ["plan", JSON.stringify(spec.plan)],
+    ["sampler", JSON.stringify(sampler)],
+    ["weighting", JSON.stringify(weighting)],
+    ["optimizer", JSON.stringify(serverOptimizer)],
+    ["privacy", JSON.stringify(privacy)],
+    ["schedule", JSON.stringify(schedule)],
+    ["stop", JSON.stringify(stop)],
+  ];
+  return facts.map(([name, value]) => `${name.padEnd(13)}${value}`);
+}
