@@ -39,6 +39,17 @@ describe("federated averaging", () => {
     );
   });
 
+  test("[AG1] every element is summed, whatever the length", () => {
+    for (let length = 1; length <= 9; length++) {
+      const average = createFedAvg({ parameterCount: length, weighting: uniform });
+      const delta = Float32Array.from({ length }, (_, i) => i + 1);
+      average.add({ delta, numExamples: 1 });
+      average.add({ delta, numExamples: 1 });
+      expect([...average.sum()]).toEqual([...delta].map((value) => 2 * value));
+      expect([...average.mean()]).toEqual([...delta]);
+    }
+  });
+
   test("[AG1] uniform weights ignore numbers of examples", () => {
     const average = createFedAvg({ parameterCount: 1, weighting: uniform });
     average.add({ delta: Float32Array.of(1), numExamples: 1 });
@@ -64,10 +75,44 @@ describe("federated averaging", () => {
           const given = Float32Array.from(delta);
           average.add({ delta: given, numExamples: 1 });
           expect(l2Norm(average.sum())).toBeLessThanOrEqual(clippingNorm * (1 + 1e-12));
-          if (l2Norm(given) <= clippingNorm) expect([...average.sum()]).toEqual([...given]);
+          // + 0, because a sum has no -0
+          if (l2Norm(given) <= clippingNorm) {
+            expect([...average.sum()]).toEqual([...given].map((value) => value + 0));
+          }
         },
       ),
     );
+  });
+
+  test("[AG3] a zero delta counts as a client that changed nothing, clipped or not", () => {
+    const average = createFedAvg({ parameterCount: 2, weighting: uniform, clippingNorm: 1 });
+    average.add({ delta: new Float32Array(2), numExamples: 1 });
+    average.add({ delta: Float32Array.of(0, 3), numExamples: 1 });
+    expect([...average.mean()]).toEqual([0, 0.5]);
+  });
+
+  test("[AG8] over a public denominator one client moves the mean by at most clippingNorm / denominator", () => {
+    fc.assert(
+      fc.property(fc.array(vectorOf(3), { minLength: 1 }), vectorOf(3), (others, extra) => {
+        const meanOf = (deltas: number[][]) => {
+          const average = createFedAvg({ parameterCount: 3, weighting: uniform, clippingNorm: 2 });
+          for (const delta of deltas)
+            average.add({ delta: Float32Array.from(delta), numExamples: 9 });
+          return average.mean(7);
+        };
+        const without = meanOf(others);
+        const difference = meanOf([...others, extra]).map((value, i) => value - without[i]!);
+        expect(l2Norm(difference)).toBeLessThanOrEqual((2 / 7) * (1 + 1e-9));
+      }),
+    );
+  });
+
+  test("[AG8] a denominator that is no positive number is refused, and nobody reporting is a zero mean", () => {
+    const average = createFedAvg({ parameterCount: 2, weighting: uniform });
+    expect([...average.mean(5)]).toEqual([0, 0]);
+    for (const bad of [0, -1, Number.NaN, Infinity]) {
+      expect(() => average.mean(bad)).toThrow("no mean");
+    }
   });
 
   test("[AG4] deltas are not kept: changing one afterwards changes nothing", () => {
@@ -84,9 +129,16 @@ describe("federated averaging", () => {
       average.add({ delta: Float32Array.of(Number.NaN, 1e9), numExamples: 1 }),
     ).toThrow();
     expect(() => average.add({ delta: Float32Array.of(1), numExamples: 1 })).toThrow();
+    const byExamples = createFedAvg({
+      parameterCount: 2,
+      weighting: { kind: "byExamples", cap: 10 },
+    });
+    for (const numExamples of [0, -3, Number.NaN]) {
+      expect(() => byExamples.add({ delta: new Float32Array(2), numExamples })).toThrow("example");
+    }
     expect([...average.sum()]).toEqual([0, 0]);
     expect(average.count).toBe(0);
-    expect(() => average.mean()).toThrow("no deltas");
+    expect(() => average.mean()).toThrow("no mean");
   });
 });
 

@@ -15,7 +15,10 @@ import type { ServerOptimizerSpec } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
 export interface ServerOptimizer {
-  /** One step from `weights` along `meanDelta`; a new vector, rounded to float32. */
+  /**
+   * One step from `weights` along `meanDelta`; a new vector, rounded to float32.
+   * @throws RangeError when a vector has another length; weights and state are as they were then
+   */
   step(weights: Float32Array, meanDelta: Float64Array): Float32Array;
   /** The vectors to go on from: none, [m] or [m, v]. */
   state(): readonly Float64Array[];
@@ -36,6 +39,12 @@ export function createServerOptimizer(
   const stepOf = stepFunction(spec, m, v);
   return {
     step: (weights, meanDelta) => {
+      if (weights.length !== parameterCount || meanDelta.length !== parameterCount) {
+        throw new RangeError(
+          `a step over ${parameterCount} parameters got ${weights.length} weights and ` +
+            `a mean delta of ${meanDelta.length}`,
+        );
+      }
       const next = new Float32Array(weights.length);
       for (let i = 0; i < next.length; i++) {
         next[i] = (weights[i] as number) + stepOf(i, meanDelta[i] as number);
@@ -106,22 +115,26 @@ const MAGIC = 0x4f435254; // "TRCO"
 const HEADER_BYTES = 16;
 const KINDS = ["sgd", "momentum", "adagrad", "adam", "yogi"] as const;
 
-/** magic u32, kind u8, vectors u8, 0 u16, elements u32, 0 u32, then the vectors as little-endian float64. */
+/**
+ * magic u32, kind u8, vectors u8, 0 u16, parameters u32, 0 u32, then the vectors as little-endian float64.
+ * @param state vectors of one length, as `state()` gives them
+ */
 export function encodeOptimizerState(
   kind: ServerOptimizerSpec["kind"],
   state: readonly Float64Array[],
 ): Uint8Array {
-  const elements = state[0]?.length ?? 0;
-  const bytes = new Uint8Array(HEADER_BYTES + 8 * elements * state.length);
+  const parameterCount = state[0]?.length ?? 0;
+  assertState(state, vectorsOf(kind), parameterCount);
+  const bytes = new Uint8Array(HEADER_BYTES + 8 * parameterCount * state.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, MAGIC, true);
   view.setUint8(4, KINDS.indexOf(kind));
   view.setUint8(5, state.length);
-  view.setUint32(8, elements, true);
-  state.forEach((vector, k) => {
-    const start = HEADER_BYTES + 8 * elements * k;
-    vector.forEach((value, i) => view.setFloat64(start + 8 * i, value, true));
-  });
+  view.setUint32(8, parameterCount, true);
+  let at = HEADER_BYTES;
+  for (const vector of state) {
+    for (let i = 0; i < vector.length; i++, at += 8) view.setFloat64(at, vector[i] as number, true);
+  }
   return bytes;
 }
 
@@ -133,22 +146,33 @@ export function decodeOptimizerState(
 ): Float64Array[] {
   const count = vectorsOf(kind);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const fits =
-    bytes.length === HEADER_BYTES + 8 * parameterCount * count &&
-    view.getUint32(0, true) === MAGIC &&
-    view.getUint8(4) === KINDS.indexOf(kind) &&
-    view.getUint8(5) === count &&
-    view.getUint32(8, true) === (count === 0 ? 0 : parameterCount);
-  if (!fits) {
-    throw new FederatedError(
-      "CHECKPOINT_CORRUPT",
-      `the stored optimizer state is not of "${kind}" with ${parameterCount} parameters`,
+  if (bytes.length < HEADER_BYTES || view.getUint32(0, true) !== MAGIC) {
+    throw corrupt(`its ${bytes.length} bytes do not begin like an optimizer's state`);
+  }
+  const stored = KINDS[view.getUint8(4)] ?? "unknown";
+  if (stored !== kind) throw corrupt(`it is of "${stored}", the task uses "${kind}"`);
+  const parameters = view.getUint32(8, true);
+  const expected = count === 0 ? 0 : parameterCount;
+  if (parameters !== expected) {
+    throw corrupt(`it has ${parameters} parameters, the model ${expected}`);
+  }
+  const size = HEADER_BYTES + 8 * expected * count;
+  if (view.getUint8(5) !== count || bytes.length !== size) {
+    throw corrupt(
+      `it has ${view.getUint8(5)} vectors in ${bytes.length} bytes, ` +
+        `"${kind}" needs ${count} in ${size}`,
     );
   }
-  return Array.from({ length: count }, (_, k) => {
-    const start = HEADER_BYTES + 8 * parameterCount * k;
-    return Float64Array.from({ length: parameterCount }, (_, i) =>
-      view.getFloat64(start + 8 * i, true),
-    );
+  let at = HEADER_BYTES;
+  return Array.from({ length: count }, () => {
+    const vector = new Float64Array(parameterCount);
+    for (let i = 0; i < vector.length; i++, at += 8) vector[i] = view.getFloat64(at, true);
+    return vector;
   });
 }
+
+const corrupt = (why: string) =>
+  new FederatedError(
+    "CHECKPOINT_CORRUPT",
+    `the stored optimizer state does not fit: ${why}; restore it, or start a new task`,
+  );

@@ -29,7 +29,7 @@ export function privacyStatement(facts: PrivacyFacts): string {
   return [
     `Each client's whole contribution is protected: whether or not one client takes part in this task changes`,
     `the probability of any set of released models by at most a factor e^epsilon, up to delta, with`,
-    `epsilon = ${facts.epsilon.toPrecision(4)} and delta = ${facts.delta} after ${facts.rounds} rounds`,
+    `epsilon = ${roundedUp(facts.epsilon)} and delta = ${facts.delta} after ${facts.rounds} rounds`,
     `(neighbours: add or remove one client; accountant: Renyi DP; budget: epsilon <= ${facts.maxEpsilon}).`,
     `Mechanism: every delta is clipped to L2 norm ${facts.clippingNorm}, Gaussian noise of`,
     `${facts.noiseMultiplier} times that norm is added to the sum, the denominator is fixed, and ${sampling}.`,
@@ -37,4 +37,12 @@ export function privacyStatement(facts: PrivacyFacts): string {
     `which sees each update, nor does it hide who took part, nor protect a person who runs several clients`,
     `as one. The noise is sampled in double precision and is not hardened against floating-point attacks.`,
   ].join(" ");
+}
+
+/** Four digits, never less than the number itself: a promise is not improved by rounding. */
+function roundedUp(epsilon: number): string {
+  const nearest = Number(epsilon.toPrecision(4));
+  if (!(nearest < epsilon)) return String(nearest);
+  const unit = 10 ** (Math.floor(Math.log10(epsilon)) - 3);
+  return String(Number((nearest + unit).toPrecision(4)));
 }

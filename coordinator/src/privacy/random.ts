@@ -48,10 +48,10 @@ const newCipher = () => createCipheriv("aes-256-ctr", randomBytes(32), randomByt
 
 /** Uniform numbers in [0, 1) with 53 random bits each. */
 export function uniformFrom(random: SecureRandom): { next(): number } {
-  const view = () => new DataView(random.bytes(8).buffer);
   return {
     next: () => {
-      const bits = view();
+      const bytes = random.bytes(8);
+      const bits = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       return (bits.getUint32(0) * 2 ** 21 + (bits.getUint32(4) >>> 11)) / 2 ** 53;
     },
   };

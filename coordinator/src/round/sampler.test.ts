@@ -2,7 +2,7 @@ import type { ClientId } from "@tributary/protocol";
 import { describe, expect, test } from "vitest";
 
 import { createSecureRandom, uniformFrom } from "../privacy/random.ts";
-import { createSeededUniform, expectedReports, selectCohort } from "./sampler.ts";
+import { amplificationOf, createSeededUniform, expectedReports, selectCohort } from "./sampler.ts";
 
 const clients = (count: number) =>
   Array.from({ length: count }, (_, i) => `c${String(i).padStart(4, "0")}` as ClientId);
@@ -66,6 +66,63 @@ describe("cohorts", () => {
     near(total, 4 * draws, rate);
     near(first, draws, rate);
     near(both, draws, rate * rate);
+  });
+
+  test("[SM3] whom the coin leaves out is not replaced: cohorts vary in size, down to nobody", () => {
+    const sizes = new Set<number>();
+    for (let i = 0; i < 2_000; i++) {
+      const spec = { kind: "poisson", samplingRate: 0.5, population: 3 } as const;
+      sizes.add(selectCohort(spec, clients(3), uniform).cohort.length);
+    }
+    expect([...sizes].sort()).toEqual([0, 1, 2, 3]);
+  });
+
+  test("[SM3] with the same coin for each client, one that is missing changes the place of no other", () => {
+    const all = clients(40);
+    const coins = new Map(all.map((client) => [client, uniform.next()]));
+    const draw = (waiting: ClientId[]) => {
+      const inOrder = [...waiting].sort();
+      const thrown = { next: () => coins.get(inOrder.shift()!)! };
+      const spec = { kind: "poisson", samplingRate: 0.5, population: 40 } as const;
+      const { cohort } = selectCohort(spec, waiting, thrown);
+      expect(inOrder).toEqual([]);
+      return cohort;
+    };
+    const everybody = draw(all);
+    for (const missing of all) {
+      const rest = draw(all.filter((client) => client !== missing).reverse());
+      expect(rest).toEqual(everybody.filter((client) => client !== missing));
+    }
+  });
+
+  test("[SM3] a rate of 1 takes everybody, also the highest coin; a rate is never exceeded by its coin", () => {
+    const spec = { kind: "poisson", samplingRate: 1, population: 4 } as const;
+    expect(selectCohort(spec, clients(4), { next: () => 1 - 2 ** -53 }).cohort).toHaveLength(4);
+    const half = { ...spec, samplingRate: 0.5 };
+    expect(selectCohort(half, clients(4), { next: () => 0.5 }).cohort).toEqual([]);
+  });
+
+  test("[SM6] only independent coins amplify privacy, whatever else was done is accounted in full", () => {
+    const poisson = { kind: "poisson", samplingRate: 0.2, population: 9 } as const;
+    const fixed = { kind: "uniform", cohortSize: 2, overSelection: 0 } as const;
+    const rateOf = (spec: Parameters<typeof selectCohort>[0]) =>
+      amplificationOf(selectCohort(spec, clients(9), uniform).claim);
+    expect(rateOf(poisson)).toBe(0.2);
+    expect(rateOf(fixed)).toBe(1);
+    expect(rateOf({ kind: "all" })).toBe(1);
+  });
+
+  test("[SM4] a seeded stream is uniform, and the waiting list given in is left as it was", () => {
+    const stream = createSeededUniform(7);
+    const bins = new Array<number>(100).fill(0);
+    for (let i = 0; i < 100_000; i++) bins[Math.floor(stream.next() * 100)]! += 1;
+    const chiSquare = bins.reduce((sum, count) => sum + (count - 1_000) ** 2 / 1_000, 0);
+    // 99 degrees of freedom; the seed is fixed, so this never fails by chance.
+    expect(chiSquare).toBeGreaterThan(55);
+    expect(chiSquare).toBeLessThan(160);
+    const waiting = clients(9).reverse();
+    selectCohort({ kind: "uniform", cohortSize: 4, overSelection: 0 }, waiting, stream);
+    expect(waiting).toEqual(clients(9).reverse());
   });
 
   test("[SM4] a seeded draw does not depend on who checked in first, and differs between seeds", () => {

@@ -13,9 +13,18 @@ interface Uniform {
   next(): number;
 }
 
+/** The sampling rate that an accountant may use for what was done: 1, no amplification, unless Poisson. */
+export function amplificationOf(claim: SamplingClaim): number {
+  return claim.kind === "poisson" ? claim.samplingRate : 1;
+}
+
 /**
  * Draws a cohort. Waiting clients are put in order first, so that a seeded draw does not depend on who
  * checked in when. There is no top-up: whoever does not answer is missing.
+ *
+ * Poisson draws exactly one coin for each waiting client, in order of id, and nobody's coin decides
+ * about anybody else: with the same coin for each client, adding or removing one changes the place of
+ * no other. (A seeded stream gives the clients sorted after the missing one other coins.)
  */
 export function selectCohort(
   spec: SamplerSpec,
