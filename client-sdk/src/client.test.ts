@@ -372,7 +372,7 @@ test("[SDK59] close() waits for work to stop and leaves no timer, socket or list
   await fake.until("disconnect");
   await fake.stop();
   await expect.poll(() => resourcesSince(before), { timeout: 5_000 }).toEqual([]);
-  expect(() => client.join(TASK, { trainer: gatedTrainer() })).toThrowError(/closed/);
+  expect(() => client.join(TASK, { trainer: gatedTrainer() })).toThrow(/closed/);
   await client.close();
 });
 
@@ -422,9 +422,9 @@ test("[SDK61] a client key is 32 random bytes, and what cannot be one is refused
   for (const key of keys) expect(Buffer.from(key, "base64url")).toHaveLength(32);
   const url = "http://127.0.0.1:1";
   const clientKey = "not-a-key";
-  expect(() => createClient({ url, clientKey })).toThrowError(/43 characters/);
-  expect(() => createClient({ url, clientKey })).not.toThrowError(/not-a-key/);
-  expect(() => createClient({ url: "ftp://x" })).toThrowError(/http/);
+  expect(() => createClient({ url, clientKey })).toThrow(/43 characters/);
+  expect(() => createClient({ url, clientKey })).not.toThrow(/not-a-key/);
+  expect(() => createClient({ url: "ftp://x" })).toThrow(/http/);
 });
 
 test("[SDK62] a task description that contradicts itself is not trained for", async () => {

@@ -188,7 +188,7 @@ test("[SDK35] a token goes to the coordinator's origin and nowhere else", async 
     "v1/rounds",
     "",
   ]) {
-    expect(() => resolvePath(ORIGIN, path), path).toThrowError(/is no path on/);
+    expect(() => resolvePath(ORIGIN, path), path).toThrow(/is no path on/);
     const { http, calls } = scripted(receipt);
     await expect(
       (async () => http.putUpdate({ ...UPDATE, url: path }, FRAME, { signal: never }))(),

@@ -253,10 +253,13 @@ test("[SDK20] retryable errors are waited out, longer each time; hopeless ones e
     const step = after(back, { type: "checkInFailed", error: fault(code) });
     expect(step.state).toMatchObject({ kind: "ended", end: { reason: "failed", error: { code } } });
   }
-  expect(after(back, { type: "checkInFailed", error: fault("TASK_ENDED") }).state).toEqual({
-    kind: "ended",
-    end: { reason: "taskEnded" },
-  });
+  for (const details of [{}, { endReason: "targetReached" }] as const) {
+    const error = new FederatedError("TASK_ENDED", "x", { details });
+    expect(after(back, { type: "checkInFailed", error }).state).toEqual({
+      kind: "ended",
+      end: { reason: "taskEnded", ...details },
+    });
+  }
 });
 
 test("[SDK21] a failed training gives the place back and backs off; a counted update forgives it", () => {
@@ -333,10 +336,10 @@ const someEvent: fc.Arbitrary<ParticipationEvent> = fc.oneof(
       fc.integer({ min: 1, max: 3 }),
       fc.constantFrom("committed", "abandoned", "reportsClosed" as const),
     )
-    .map(([round, outcome]) => closed(round, outcome as RoundClosed["outcome"])),
+    .map(([round, outcome]) => closed(round, outcome)),
   fc
     .tuple(fc.constantFrom("checkInFailed", "workFailed" as const), fc.constantFrom(...ERROR_CODES))
-    .map(([type, code]) => ({ type, error: fault(code) }) as ParticipationEvent),
+    .map(([type, code]) => ({ type, error: fault(code) })),
 );
 
 test("[SDK24] whatever comes in whatever order: at most one work, and no state that waits for ever", () => {

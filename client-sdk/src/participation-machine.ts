@@ -8,7 +8,7 @@
  * client stands, and every state that waits for a message checks in again after a while.
  */
 
-import type { Assignment, ErrorCode } from "@tributary/protocol";
+import type { Assignment, ErrorCode, TaskEndReason } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
 import type {
@@ -290,6 +290,14 @@ const HOPELESS: ReadonlySet<ErrorCode> = new Set([
   "UPDATE_LAYOUT_MISMATCH",
 ]);
 
+/** What a client that comes after the end may be told in the error's details. */
+const END_REASONS: readonly TaskEndReason[] = [
+  "maxRoundsReached",
+  "targetReached",
+  "privacyBudgetExhausted",
+  "cancelled",
+];
+
 const stay = (state: Participation, ...effects: ParticipationEffect[]): Step => ({
   state,
   effects,
@@ -345,7 +353,10 @@ function endOr(
   otherwise: () => Step,
 ): Step {
   if (!HOPELESS.has(error.code)) return otherwise();
-  if (error.code === "TASK_ENDED") return end({ reason: "taskEnded" }, effects);
+  if (error.code === "TASK_ENDED") {
+    const endReason = END_REASONS.find((reason) => reason === error.details?.endReason);
+    return end({ reason: "taskEnded", ...(endReason === undefined ? {} : { endReason }) }, effects);
+  }
   return end({ reason: "failed", error }, [...effects, tell(error)]);
 }
 

@@ -32,7 +32,7 @@ async function setUp(plan: Partial<TrainingPlan> = {}, frameVersion = 4) {
   const deps = {
     http,
     cache: createMemoryCache(),
-    onCacheError: (error: unknown) => {
+    onCacheError: (error: unknown): void => {
       throw error;
     },
   };

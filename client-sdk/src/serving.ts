@@ -4,7 +4,7 @@ import type { CheckpointRef, Digest, Layout, TaskId } from "@tributary/protocol"
 import { FederatedError, toFederatedError } from "@tributary/protocol";
 
 import { createDeferred } from "./deferred.ts";
-import { abortedError, throwIfAborted } from "./delay.ts";
+import { abortedError, delay, throwIfAborted } from "./delay.ts";
 import type { Subscribable } from "./emitter.ts";
 import { createEmitter } from "./emitter.ts";
 import type { ModelFetchDeps } from "./model-fetch.ts";
@@ -29,15 +29,15 @@ export interface ServedModel<Input, Output>
   extends Subscribable<ServedModelEvents>, AsyncDisposable {
   readonly taskId: TaskId;
   /**
-   * Resolves as soon as any version serves: the cached one at once, also without a connection, else the
-   * newest. Rejected when there can be none, or `close()` came first.
+   * Resolves once the newest version serves, or the cached one when the coordinator cannot be reached.
+   * Rejected when there can be none, or `close()` came first. The cached one serves before that already.
    */
   readonly ready: Promise<void>;
-  /** Version that predictions begin with now; undefined before `ready`. */
+  /** Version that predictions begin with now; undefined while there is none. */
   readonly version: number | undefined;
   /** SHA-256 of its checkpoint frame. */
   readonly digest: Digest | undefined;
-  /** @throws FederatedError UNAVAILABLE before `ready`, ABORTED after `close()`; or what the predictor threw */
+  /** @throws FederatedError UNAVAILABLE while no version serves, ABORTED after `close()`; or what the predictor threw */
   predict(input: Input): Promise<Output>;
   /** Asks for the newest version and resolves when it serves. @throws FederatedError */
   refresh(): Promise<void>;
@@ -57,6 +57,8 @@ interface Serving<Input, Output> extends ServedVersion {
 
 /** Later tries come with the next publication, reconnection or `refresh()`. */
 const FETCH_ATTEMPTS = 5;
+/** A coordinator that has not answered by then counts as out of reach: the cached version is ready. */
+const PATIENCE_MS = 5_000;
 
 export function serveModel<Input, Output>(
   deps: ServedModelDeps,
@@ -76,6 +78,8 @@ export function serveModel<Input, Output>(
   /** Loaded models that are not freed yet: the current one, and those whose last predictions run. */
   const alive = new Set<Serving<Input, Output>>();
   let layout: Layout | undefined;
+  /** The coordinator has been asked, or is out of reach. */
+  let consulted = false;
   /** Loads run one after the other, each only if it is still newer than what serves. */
   let loads: Promise<unknown> = Promise.resolve();
 
@@ -89,6 +93,14 @@ export function serveModel<Input, Output>(
     if (serving === undefined) return;
     serving.retired = true;
     release(serving);
+  };
+
+  const settle = () => {
+    if (consulted && current !== undefined) ready.resolve(undefined);
+  };
+  const consult = () => {
+    consulted = true;
+    settle();
   };
 
   const isNewer = ({ modelVersion }: { modelVersion: number }) =>
@@ -113,7 +125,7 @@ export function serveModel<Input, Output>(
       current = { modelVersion, digest, model, predictions: 0, retired: false };
       alive.add(current);
       retire(before);
-      ready.resolve(undefined);
+      settle();
       events.emit("update", { modelVersion, digest });
     };
     const loaded = loads.then(load);
@@ -175,17 +187,19 @@ export function serveModel<Input, Output>(
   };
 
   const fromCache = attempt(serveCached);
-  const watch = () => void fromCache.then(() => attempt(refresh));
+  const watch = () => void fromCache.then(() => attempt(refresh)).then(consult);
+  delay(PATIENCE_MS, closing.signal).then(consult, () => undefined);
   const subscriptions = [
+    session.on("unreachable", () => void fromCache.then(consult)),
     session.on("connected", watch),
     session.on("published", (message) => {
       if (message.taskId === taskId) void attempt(() => servePublished(message.checkpoint));
     }),
     session.on("refused", (error) => {
       events.emit("error", error);
-      if (error.retryable) return;
       void fromCache.then(() => {
-        if (current === undefined) ready.reject(error);
+        consult();
+        if (current === undefined && !error.retryable) ready.reject(error);
       });
     }),
   ];

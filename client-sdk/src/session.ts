@@ -41,6 +41,8 @@ export interface SessionOptions {
 export interface SessionEvents {
   connected: undefined;
   disconnected: undefined;
+  /** A try to connect has failed; others follow. */
+  unreachable: undefined;
   /** The coordinator was reached and did not let this client in. */
   refused: FederatedError;
   assigned: Assignment;
@@ -104,8 +106,11 @@ export function createSession(options: SessionOptions): Session {
       if (!created.active) connectLater(undefined);
     });
     created.on("connect_error", (error: Error & { data?: unknown }) => {
-      // An active socket is connecting again by itself: the coordinator could not be reached.
-      if (created.active) return;
+      // An active socket is connecting again by itself.
+      if (created.active) {
+        events.emit("unreachable", undefined);
+        return;
+      }
       const refusal = fromErrorPayload(error.data);
       connectLater(refusal.retryAfterMs);
       events.emit("refused", refusal);

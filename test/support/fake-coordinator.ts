@@ -239,9 +239,10 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
       for (const socket of io.of("/").sockets.values()) socket.conn.close();
     },
     stop: async () => {
-      await io.close();
+      const closed = io.close();
+      // An upload that a client called off would keep the server open for seconds.
       server.closeAllConnections();
-      if (server.listening) await new Promise((resolve) => server.close(resolve));
+      await closed;
     },
     start: async () => {
       server = createServer((request, response) => {

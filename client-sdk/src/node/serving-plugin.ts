@@ -24,20 +24,29 @@ export interface ServingPluginOptions {
   readonly bodyLimit?: number;
 }
 
-export interface ServableOptions<Input, Output> {
+interface ServableBase<Output> {
   /** Shape of one instance, `[784]`: what does not have it is refused with status 400. */
   readonly inputShape: readonly number[];
-  /** A batch of checked instances -> what the predictor takes. */
-  readonly toInput: (batch: Batch) => Input;
   /** What the predictor gave for `count` instances -> one prediction each, as JSON. */
   readonly toPredictions?: (output: Output, count: number) => readonly unknown[];
 }
 
+type ToInput<Input> = (batch: Batch) => Input;
+
+/** `toInput` makes of a batch what the predictor takes: by default its flat values, where it takes those. */
+export type ServableOptions<Input, Output> = ServableBase<Output> &
+  (Float32Array extends Input
+    ? { readonly toInput?: ToInput<Input> }
+    : { readonly toInput: ToInput<Input> });
+
 /** Adapts a served model for the plugin. */
 export function servable<Input, Output>(
   model: ServedModel<Input, Output>,
-  { inputShape, toInput, toPredictions = rowsOf }: ServableOptions<Input, Output>,
+  options: ServableOptions<Input, Output>,
 ): Servable {
+  const { inputShape, toPredictions = rowsOf } = options;
+  // Absent only where the type of the options says that the predictor takes flat values.
+  const toInput = options.toInput ?? ((batch: Batch) => batch.values as Input);
   return {
     inputShape,
     version: () => model.version,
