@@ -104,12 +104,7 @@ export const ConfigSchema = group({
   }),
   log: group({
     // Info: one line for each change of phase. Debug adds one for each client message.
-    level: Type.Union(
-      ["debug", "info", "warn", "error", "silent"].map((level) =>
-        Type.Literal(level as "debug" | "info" | "warn" | "error" | "silent"),
-      ),
-      { default: "info" },
-    ),
+    level: Type.Enum(["debug", "info", "warn", "error", "silent"], { default: "info" }),
   }),
   // Created at start when the store has no task of that id; never changed once they exist.
   tasks: Type.Array(
