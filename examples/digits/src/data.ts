@@ -144,7 +144,7 @@ export function selectExamples(
  * @throws Error when it has another size
  */
 export async function loadTrainWriters(
-  dataDirectory = process.env["TRIBUTARY_DATA_DIR"],
+  dataDirectory = process.env.TRIBUTARY_DATA_DIR,
 ): Promise<Uint16Array | undefined> {
   if (dataDirectory === undefined) return undefined;
   const path = join(dataDirectory, "mnist-writers", "mnist-writers.u16le.bin.gz");

@@ -45,7 +45,7 @@ export async function startFleetPool(options: FleetPoolOptions): Promise<FleetPo
     child.once("exit", (code, signal) => {
       children.delete(child);
       if (closing) return;
-      const how = signal === null ? `exit code ${code ?? 0}` : signal;
+      const how = signal ?? `exit code ${code ?? 0}`;
       onTrouble(`fleet ${share + 1} of ${processes} ended (${how}); its clients are gone`);
       if (children.size === 0) reportLost();
     });

@@ -20,7 +20,7 @@ export interface TableOptions {
   readonly write: (text: string) => void;
 }
 
-const WIDTHS = { round: 5, accuracy: 9, loss: 7, reports: 9, bytes: 9, seconds: 8, epsilon: 8 };
+const WIDTHS = { round: 6, accuracy: 9, loss: 7, reports: 9, bytes: 9, seconds: 8, epsilon: 8 };
 const COLUMNS = ["round", "accuracy", "loss", "reports", "bytes", "seconds", "epsilon"] as const;
 type Cells = Partial<Record<(typeof COLUMNS)[number], string>>;
 

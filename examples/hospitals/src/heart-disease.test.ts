@@ -51,7 +51,7 @@ test("[EX7] features are scaled by training mean and sample deviation; a constan
   expect(first?.features.slice(1)).toEqual(Array<number>(12).fill(0));
 });
 
-const dataDirectory = process.env["TRIBUTARY_DATA_DIR"];
+const dataDirectory = process.env.TRIBUTARY_DATA_DIR;
 const reference = join(dataDirectory ?? "", FED_HEART_DISEASE.id, "fed-heart-disease.csv");
 const available = dataDirectory !== undefined && existsSync(reference);
 if (!available) {

@@ -64,7 +64,7 @@ export async function loadDataSet(
 }
 
 function defaultCacheDirectory(): string {
-  return join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "tributary");
+  return join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "tributary");
 }
 
 /** The bytes, or why not. */
