@@ -261,6 +261,13 @@ function decodeEvaluationSums(value: unknown): EvaluationSums {
   if (truePositives.length > 0 && classified !== numExamples) {
     throw malformed(`metrics.evaluation counts ${classified} examples of ${numExamples}`);
   }
+  // Every miss is a false negative of one class and a false positive of another.
+  if (total(falsePositives) !== total(falseNegatives)) {
+    throw malformed(
+      `metrics.evaluation counts ${total(falsePositives)} false positives and ` +
+        `${total(falseNegatives)} false negatives; every miss is one of each`,
+    );
+  }
   return { numExamples, lossSum, truePositives, falsePositives, falseNegatives };
 }
 

@@ -5,7 +5,8 @@ type Vector = Float32Array | Float64Array;
 /**
  * L2 norm, summed in float64. NaN or Infinity when any element is: for float32 elements the sum of
  * squares (at most 3.4e38^2 * 2^29 < 1.8e308) is finite exactly when every element is.
- * A Float64Array whose squares overflow is scaled first, so a finite vector has a finite norm.
+ * A Float64Array whose squares overflow is scaled first, so a finite vector has a finite norm (unless
+ * the norm itself is beyond 1.8e308).
  */
 export function l2Norm(vector: Vector): number {
   let sum = 0;

@@ -1,9 +1,9 @@
 /** The HTTP side of the coordinator: bytes of models and updates, monitoring, steering. */
 
-import { FederatedError, routes } from "@tributary/protocol";
 import type { FastifyInstance } from "fastify";
 import { fastify } from "fastify";
 
+import { closeInBoundedTime } from "./closing.ts";
 import type { HttpDeps } from "./deps.ts";
 import { describeApi, openapiRoutes } from "./openapi.ts";
 import { sendProblem, setProblemHandlers } from "./problem.ts";
@@ -43,16 +43,8 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   app.setSerializerCompiler(compileSerializer);
   setProblemHandlers(app, logger);
 
-  let closing = false;
-  app.addHook("preClose", async () => {
-    closing = true;
-  });
-  app.addHook("onRequest", async (request, reply) => {
-    setSafetyHeaders(reply);
-    if (!closing || request.routeOptions.url === routes.livez.pattern) return;
-    void reply.header("connection", "close");
-    throw new FederatedError("UNAVAILABLE", "the coordinator is closing", { retryAfterMs: 5000 });
-  });
+  app.addHook("onRequest", async (_request, reply) => setSafetyHeaders(reply));
+  closeInBoundedTime(app);
 
   await describeApi(app, deps);
   taskRoutes(app, deps);

@@ -152,7 +152,7 @@ async function within<Result>(
 function letFinish({ raw }: FastifyRequest): void {
   if (raw.complete || raw.destroyed) return;
   raw.resume();
-  const timer = setTimeout(() => raw.socket.destroy(), LINGER_MS);
+  const timer = setTimeout(() => raw.destroy(), LINGER_MS);
   timer.unref();
   const clear = () => clearTimeout(timer);
   raw.once("end", clear).once("close", clear).on("error", clear);

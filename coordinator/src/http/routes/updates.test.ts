@@ -1,0 +1,244 @@
+import { createHash } from "node:crypto";
+import type { ClientRequest, IncomingMessage } from "node:http";
+import { request as httpRequest } from "node:http";
+import type { AddressInfo } from "node:net";
+
+import { createLayout, encodeUpdate, FederatedError, routes } from "@tributary/protocol";
+import type { FastifyInstance } from "fastify";
+import { afterEach, describe, expect, it } from "vitest";
+
+import type { FakeHeart, FakeOptions } from "../app.fixture.ts";
+import { ASSIGNMENT, createFakeHeart, ROUND } from "../app.fixture.ts";
+import { createHttpApp } from "../app.ts";
+
+let app: FastifyInstance;
+let heart: FakeHeart;
+let port: number;
+let frame: Uint8Array;
+async function start(options: FakeOptions = {}) {
+  heart = await createFakeHeart(options);
+  app = await createHttpApp(heart.deps);
+  await app.listen({ host: "127.0.0.1", port: 0 });
+  port = (app.server.address() as AddressInfo).port;
+  const delta = new Float32Array(heart.layout.parameterCount).map((_, i) => i / 3);
+  frame = encodeUpdate(heart.layout, { delta, numExamples: 4, metrics: { trainLoss: 1 } });
+}
+afterEach(() => app.close());
+
+interface Answer {
+  status: number;
+  body: { code?: string } & Record<string, unknown>;
+  headers: IncomingMessage["headers"];
+}
+interface Upload {
+  readonly request: ClientRequest;
+  readonly answer: Promise<Answer>;
+}
+
+/** Opens a PUT and leaves the body to the test. */
+function open(headers: Record<string, string | number> = {}): Upload {
+  const request = httpRequest({
+    port,
+    host: "127.0.0.1",
+    method: "PUT",
+    path: routes.update.path({ roundId: ROUND }),
+    headers: { authorization: `Bearer ${ASSIGNMENT}`, ...headers },
+  });
+  const answer = new Promise<Answer>((resolve, reject) => {
+    request.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => {
+        const body = JSON.parse(Buffer.concat(chunks).toString()) as Answer["body"];
+        resolve({ status: response.statusCode!, body, headers: response.headers });
+      });
+    });
+    request.on("error", reject);
+  });
+  answer.catch(() => {}); // a test that aborts does not wait for it
+  request.flushHeaders();
+  return { request, answer };
+}
+
+function put(body: Uint8Array, headers: Record<string, string | number> = {}): Promise<Answer> {
+  const { request, answer } = open({ "content-length": body.length, ...headers });
+  request.end(body);
+  return answer;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + 5000;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error("the condition did not come true");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+describe("an update that is sound", () => {
+  it("[API18] reaches the heart as it was sent, once, with the SHA-256 of its frame", async () => {
+    await start();
+    const answer = await put(frame);
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { roundId: ROUND, status: "accepted", duplicate: false },
+    });
+    expect(heart.reported).toEqual([
+      {
+        delta: new Float32Array([0, 1, 2, 3, 4, 5].map((i) => i / 3)),
+        numExamples: 4,
+        metrics: { trainLoss: 1 },
+        bytes: frame.length,
+        digest: createHash("sha256").update(frame).digest("hex"),
+      },
+    ]);
+    expect(heart.calls).toEqual([["admit", ROUND, ASSIGNMENT]]);
+    expect(heart.counted).toMatchObject({ accepted: 1, received: frame.length, rejected: [] });
+    expect(heart.refused).toEqual([]);
+  });
+
+  it("[API18] may come in chunks of unannounced length, and under any type", async () => {
+    await start();
+    const { request, answer } = open({ "transfer-encoding": "chunked" });
+    for (let i = 0; i < frame.length; i += 7) request.write(frame.subarray(i, i + 7));
+    request.end();
+    expect((await answer).status).toBe(200);
+    for (const type of [
+      "application/json",
+      "text/plain",
+      "application/octet-stream",
+      "image/png",
+    ]) {
+      expect((await put(frame, { "content-type": type })).status, type).toBe(200);
+    }
+    expect(heart.reported).toHaveLength(5);
+    expect(new Set(heart.reported.map(({ digest }) => digest)).size).toBe(1);
+  });
+
+  it("[API18] gets the heart's own refusal, which the heart has noted itself", async () => {
+    await start();
+    heart.onReport = () => Promise.reject(new FederatedError("ROUND_CLOSED", "too late"));
+    expect(await put(frame)).toMatchObject({ status: 409, body: { code: "ROUND_CLOSED" } });
+    expect(heart.refused).toEqual([]);
+    expect(heart.counted).toMatchObject({ accepted: 0, rejected: ["digits ROUND_CLOSED"] });
+  });
+});
+
+describe("an update that is not", () => {
+  it("[API19] without a good token is refused before a byte of it is read", async () => {
+    await start();
+    const { request, answer } = open({ authorization: "Bearer wrong", "content-length": 1e6 });
+    expect(await answer).toMatchObject({ status: 401, body: { code: "UNAUTHENTICATED" } });
+    expect(heart.counted).toMatchObject({ received: 0, rejected: ["none UNAUTHENTICATED"] });
+    request.destroy();
+  });
+
+  it("[API19] of a foreign layout is refused after its header, before its payload", async () => {
+    await start({ parameterCount: 100_000 });
+    const foreign = await createLayout([{ name: "v", shape: [100_000] }]);
+    const delta = new Float32Array(100_000);
+    const wrong = encodeUpdate(foreign, { delta, numExamples: 1, metrics: {} });
+    const { request, answer } = open({ "content-length": wrong.length });
+    request.write(wrong.subarray(0, 64));
+    expect(await answer).toMatchObject({ status: 422, body: { code: "UPDATE_LAYOUT_MISMATCH" } });
+    expect(heart.counted.received).toBe(64);
+    expect(heart.refused).toEqual(["UPDATE_LAYOUT_MISMATCH"]);
+    request.destroy();
+  });
+
+  it("[API19] announced as too large is refused at once", async () => {
+    await start();
+    const { request, answer } = open({ "content-length": 1e9 });
+    expect(await answer).toMatchObject({ status: 413, body: { code: "UPDATE_TOO_LARGE" } });
+    expect(heart.counted.received).toBe(0);
+    request.destroy();
+  });
+
+  it("[API19] above the operator's own limit is refused", async () => {
+    await start({ limits: { maxUpdateBytes: 100 } });
+    expect(await put(frame)).toMatchObject({ status: 413, body: { code: "UPDATE_TOO_LARGE" } });
+  });
+
+  it("[API19] too large without saying so is cut off, and its sender can read why", async () => {
+    await start({ parameterCount: 200_000 });
+    // A sender in full flow: the answer must not be lost with the connection.
+    const body = Buffer.concat([frame, Buffer.alloc(3_000_000)]);
+    const { request, answer } = open({ "transfer-encoding": "chunked" });
+    request.end(body);
+    expect(await answer).toMatchObject({ status: 413, body: { code: "UPDATE_TOO_LARGE" } });
+    const whole = await put(Buffer.alloc(3_000_000));
+    expect(whole).toMatchObject({ status: 413, body: { code: "UPDATE_TOO_LARGE" } });
+    expect((await put(frame)).status).toBe(200);
+  });
+
+  it("[API19] that is no frame, or not a whole one, is malformed", async () => {
+    await start();
+    const bodies = [new Uint8Array(0), frame.subarray(0, 63), frame.subarray(0, -4)];
+    for (const body of [...bodies, Buffer.from("x".repeat(100)), Buffer.concat([frame, frame])]) {
+      expect(await put(body)).toMatchObject({ status: 400, body: { code: "MALFORMED_MESSAGE" } });
+    }
+    expect(heart.reported).toEqual([]);
+    expect(heart.refused).toEqual(Array(5).fill("MALFORMED_MESSAGE"));
+  });
+
+  it("[API19] answered with an unforeseen fault shows nothing of it", async () => {
+    await start();
+    heart.onReport = () => Promise.reject(new Error("secret"));
+    const answer = await put(frame);
+    expect(answer).toMatchObject({ status: 500, body: { code: "INTERNAL" } });
+    expect(JSON.stringify(answer.body)).not.toContain("secret");
+    expect(heart.logged).toMatchObject([{ level: "error" }]);
+  });
+});
+
+describe("many senders", () => {
+  const oneTurn = { concurrentUploads: 1, queuedUploads: 1 };
+  /** Begins an upload and waits until the coordinator reads it. */
+  async function begin(): Promise<Upload> {
+    const before = heart.counted.received;
+    const upload = open({ "content-length": frame.length });
+    upload.request.write(frame.subarray(0, 70));
+    await until(() => heart.counted.received > before);
+    return upload;
+  }
+
+  it("[API20] wait for their turn; beyond the queue they are told when to come again", async () => {
+    await start({ limits: oneTurn });
+    const first = await begin();
+    const second = put(frame);
+    await until(() => heart.calls.length === 2);
+    const third = await put(frame);
+    expect(third).toMatchObject({ status: 429, body: { code: "RATE_LIMITED", retryable: true } });
+    expect(third.headers["retry-after"]).toBe("1");
+    expect(heart.reported).toEqual([]);
+    first.request.end(frame.subarray(70));
+    expect((await first.answer).status).toBe(200);
+    expect((await second).status).toBe(200);
+    expect(heart.refused).toEqual([]); // to come too early is no fault of the update
+  });
+
+  it("[API21] one that goes away in the middle frees its turn and leaves nothing", async () => {
+    await start({ limits: oneTurn });
+    for (let i = 0; i < 5; i++) {
+      const { request } = await begin();
+      request.destroy();
+      await until(() => heart.counted.rejected.length === i + 1);
+    }
+    expect(heart.counted.rejected).toEqual(Array(5).fill("digits ABORTED"));
+    expect(heart.refused).toEqual([]);
+    expect((await put(frame)).status).toBe(200);
+    expect(heart.reported).toHaveLength(1);
+  });
+
+  it("[API21] one that is too slow is sent away, may come again, and frees its turn", async () => {
+    await start({ limits: { ...oneTurn, uploadTimeoutMs: 150 } });
+    const slow = await begin();
+    expect(await slow.answer).toMatchObject({
+      status: 503,
+      body: { code: "UNAVAILABLE", retryable: true, retryAfterMs: 1000 },
+    });
+    expect(heart.refused).toEqual([]);
+    expect((await put(frame)).status).toBe(200);
+    slow.request.destroy();
+  });
+});
