@@ -59,6 +59,18 @@ describe("Renyi divergence at the edges", () => {
     );
   });
 
+  test("[DP1] the integral of fractional orders meets the finite sum of whole ones, at any noise", () => {
+    for (const z of [0.1, 0.15, 0.2, 0.3, 0.7, 1.3, 4, 100]) {
+      for (const q of [1e-9, 1e-4, 0.01, 0.3, 0.9, 0.999]) {
+        for (const order of [2, 3, 5, 10]) {
+          const whole = rdpOfSampledGaussian(q, z, order);
+          const beside = rdpOfSampledGaussian(q, z, order + 1e-9);
+          expect(Math.abs(beside / whole - 1), `q=${q} z=${z} order=${order}`).toBeLessThan(1e-7);
+        }
+      }
+    }
+  });
+
   test("[DP1] the curve is monotone in order, sampling rate and noise, down to very little noise", () => {
     const orders = [1.1, 1.5, 2, 2.5, 5.3, 10, 10.9, 64];
     // Not strictly: below z = 0.1 fractional orders have upper bounds in common.

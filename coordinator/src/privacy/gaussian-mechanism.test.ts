@@ -95,6 +95,14 @@ describe("the Gaussian mechanism", () => {
     for (const bad of [Number.NaN, Infinity]) {
       expect(() => mechanism.release(Float64Array.of(1, bad), random)).toThrow("finite");
     }
+    const broken = Float64Array.of(1, Number.NaN);
+    const never = {
+      bytes: () => {
+        throw new Error("noise was drawn for a sum that cannot be released");
+      },
+    };
+    expect(() => addGaussianNoise(broken, 1, never)).toThrow("finite");
+    expect([...broken]).toEqual([1, Number.NaN]);
     const huge = Float64Array.of(Number.MAX_VALUE, -Number.MAX_VALUE);
     const tiny = { clippingNorm: 1, noiseMultiplier: 1, expectedReports: 1e-3 };
     expect(() => centralGaussian(tiny).release(huge, random)).toThrow("finite");
