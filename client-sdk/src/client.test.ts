@@ -88,6 +88,7 @@ test("[SDK50] a client checks in, trains, reports, hears the outcome and offers 
   await state(participant, "waiting");
   const offered = next(participant, "assigned");
   fake.emit("round:assigned", fake.assignment(1));
+  fake.emit("round:assigned", fake.assignment(7, { taskId: "another" as typeof TASK }));
   expect(JSON.stringify(await offered)).not.toContain("token-of-round-1");
   await state(participant, "awaitingClose");
   expect(fake.puts.map(({ path, token }) => [path, token])).toEqual([
@@ -220,6 +221,26 @@ test("[SDK53] an abort signal given to join leaves", async () => {
   await expect(late.done).resolves.toEqual({ reason: "left" });
 });
 
+test("[SDK53] a newer round takes the place of an older one, whose end cannot harm it", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const trainer = gatedTrainer();
+  const participant = client.join(TASK, { trainer });
+  const errors: unknown[] = [];
+  participant.on("error", (error) => errors.push(error));
+  await state(participant, "waiting");
+  fake.emit("round:assigned", fake.assignment(1));
+  const first = await trainer.begun(1);
+  fake.emit("round:assigned", fake.assignment(2));
+  await trainer.begun(2);
+  expect(first.signal.aborted).toBe(true);
+  trainer.release();
+  await state(participant, "awaitingClose");
+  expect(fake.puts.map(({ path }) => path)).toEqual(["/v1/rounds/fake.2/update"]);
+  expect(fake.count("decline")).toBe(0);
+  expect(errors).toEqual([]);
+});
+
 test("[SDK54] an app may refuse an assignment, and is asked again in the next round", async () => {
   await using fake = await startFakeCoordinator();
   await using client = connect(fake);
@@ -289,7 +310,9 @@ test("[SDK57] a coordinator that closes its connections is found again", async (
   await using client = connect(fake);
   const participant = client.join(TASK, { trainer: gatedTrainer() });
   await state(participant, "waiting");
-  // Says goodbye, upon which socket.io does not connect again by itself.
+  fake.dismiss();
+  await state(participant, "idle");
+  await state(participant, "waiting");
   await fake.stop();
   await state(participant, "idle");
   await fake.start();
@@ -318,86 +341,6 @@ test("[SDK58] one client does one piece of work at a time, whatever its tasks", 
   for (const taskId of tasks) fake.emit("round:assigned", fake.assignment(1, { taskId }));
   await Promise.all(reported);
   expect(most).toBe(1);
-});
-
-/** What keeps the process alive now and did not before. */
-function resourcesSince(before: readonly string[]): string[] {
-  const left = [...before];
-  return process.getActiveResourcesInfo().filter((resource) => {
-    const known = left.indexOf(resource);
-    if (known >= 0) left.splice(known, 1);
-    return known < 0;
-  });
-}
-
-test("[SDK59] close() waits for work to stop and leaves no timer, socket or listener", async () => {
-  const before = process.getActiveResourcesInfo();
-  const fake = await startFakeCoordinator();
-  const controller = new AbortController();
-  let listeners = 0;
-  const { signal } = controller;
-  const add = signal.addEventListener.bind(signal);
-  const remove = signal.removeEventListener.bind(signal);
-  signal.addEventListener = (...args: Parameters<typeof add>) => {
-    listeners += 1;
-    add(...args);
-  };
-  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
-    listeners -= 1;
-    remove(...args);
-  };
-  const client = connect(fake);
-  let stopped = false;
-  const begun = createDeferred<undefined>();
-  const participant = client.join(TASK, {
-    signal,
-    trainer: {
-      train: async ({ signal: within }) => {
-        begun.resolve(undefined);
-        await new Promise((resolve) => within.addEventListener("abort", resolve));
-        await new Promise((resolve) => setTimeout(resolve, 50));
-        stopped = true;
-        throw new Error("stopped");
-      },
-    },
-  });
-  await state(participant, "waiting");
-  fake.emit("round:assigned", fake.assignment(1));
-  await begun.promise;
-  await client.close();
-  expect(stopped).toBe(true);
-  expect(participant.state).toBe("ended");
-  await expect(participant.done).resolves.toEqual({ reason: "closed" });
-  expect(listeners).toBe(0);
-  await fake.until("disconnect");
-  await fake.stop();
-  await expect.poll(() => resourcesSince(before), { timeout: 5_000 }).toEqual([]);
-  expect(() => client.join(TASK, { trainer: gatedTrainer() })).toThrow(/closed/);
-  await client.close();
-});
-
-test("[SDK59] a client that never reached its coordinator can be closed", async () => {
-  const fake = await startFakeCoordinator();
-  await fake.stop();
-  const before = process.getActiveResourcesInfo();
-  const client = connect(fake);
-  const participant = client.join(TASK, { trainer: gatedTrainer() });
-  await new Promise((resolve) => setTimeout(resolve, 30));
-  await client.close();
-  await expect(participant.done).resolves.toEqual({ reason: "closed" });
-  await expect.poll(() => resourcesSince(before), { timeout: 5_000 }).toEqual([]);
-});
-
-test("[SDK60] a listener may leave while it is told of something", async () => {
-  await using fake = await startFakeCoordinator();
-  await using client = connect(fake);
-  const participant = client.join(TASK, {
-    trainer: { train: () => Promise.reject(new Error("fault")) },
-  });
-  participant.on("error", () => void participant.leave());
-  await state(participant, "waiting");
-  fake.emit("round:assigned", fake.assignment(1));
-  await expect(participant.done).resolves.toEqual({ reason: "left" });
 });
 
 test("[SDK60] a throwing listener is told of and disturbs nothing", async () => {

@@ -312,6 +312,8 @@ test("[SDK23] the end of the task ends the participation in every state", () => 
       kind: "ended",
       end: { reason: "taskEnded", endReason: "cancelled" },
     });
+    const works = until === UNTIL.training || until === UNTIL.reporting;
+    expect(step.effects).toEqual(works ? ["stopWork"] : []);
   }
 });
 

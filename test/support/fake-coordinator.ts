@@ -70,6 +70,8 @@ export interface FakeCoordinator extends AsyncDisposable {
   count(entry: string): number;
   /** Breaks every connection; clients may come back at once. */
   drop(): void;
+  /** Sends every client away, upon which socket.io does not connect again by itself. */
+  dismiss(): void;
   stop(): Promise<void>;
   /** Listens again on the same port. */
   start(): Promise<void>;
@@ -238,6 +240,7 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
     drop: () => {
       for (const socket of io.of("/").sockets.values()) socket.conn.close();
     },
+    dismiss: () => void io.disconnectSockets(true),
     stop: async () => {
       const closed = io.close();
       // An upload that a client called off would keep the server open for seconds.
