@@ -7,7 +7,7 @@ import { printConfig, printedSettings } from "../config/print.ts";
 import type { ConfigFlags } from "./config-options.ts";
 import { addConfigOptions, configSources } from "./config-options.ts";
 import type { CliIo } from "./io.ts";
-import { writeJson, writeLine } from "./io.ts";
+import { answer, writeLine } from "./io.ts";
 
 export function addConfigCommands(program: Command, io: CliIo): void {
   const config = program.command("config").description("check or print the configuration");
@@ -27,7 +27,6 @@ export function addConfigCommands(program: Command, io: CliIo): void {
       .option("--json", "as JSON"),
   ).action(async (flags: ConfigFlags & { readonly json?: true }) => {
     const loaded = await loadConfig(configSources(io, flags));
-    if (flags.json === true) writeJson(io, printedSettings(loaded));
-    else io.stdout.write(printConfig(loaded));
+    answer(io, flags.json, printedSettings(loaded), () => io.stdout.write(printConfig(loaded)));
   });
 }

@@ -26,8 +26,17 @@ export const sizeOf = ({ size }: CliIo): { columns: number; rows: number } =>
 export const writeLine = (io: CliIo, text: string): void => void io.stdout.write(`${text}\n`);
 /** To standard error, so that standard output holds results only. */
 export const note = (io: CliIo, text: string): void => void io.stderr.write(`${text}\n`);
-export const writeJson = (io: CliIo, value: unknown): void =>
-  writeLine(io, JSON.stringify(value, null, 2));
+
+/** A result: JSON for machines where that was asked for, otherwise as `print` writes it for people. */
+export function answer(
+  io: CliIo,
+  asJson: true | undefined,
+  value: unknown,
+  print: () => void,
+): void {
+  if (asJson === true) writeLine(io, JSON.stringify(value, null, 2));
+  else print();
+}
 
 type Paint = "green" | "red" | "yellow" | "dim";
 const PAINT: Readonly<Record<Paint, number>> = { green: 32, red: 31, yellow: 33, dim: 2 };

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** The `tributary` command of a terminal: the process around `runCli`. */
 
+import { isatty } from "node:tty";
+
 import { runCli } from "./run.ts";
 
 const interrupt = new AbortController();
@@ -20,12 +22,15 @@ for (const [signal, exitCode] of [
 // A reader such as `head` may go away before everything is written.
 process.stdout.on("error", () => process.exit(0));
 
+const onTerminal = isatty(1);
 process.exitCode = await runCli(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
   cwd: process.cwd(),
-  isTTY: process.stdout.isTTY,
-  size: () => ({ columns: process.stdout.columns, rows: process.stdout.rows }),
+  isTTY: onTerminal,
+  ...(onTerminal
+    ? { size: () => ({ columns: process.stdout.columns, rows: process.stdout.rows }) }
+    : {}),
   signal: interrupt.signal,
 });

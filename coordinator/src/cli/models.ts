@@ -17,10 +17,10 @@ import { InvalidArgumentError } from "commander";
 
 import type { Api } from "./api.ts";
 import type { CliIo } from "./io.ts";
-import { note, sizeOf, writeJson, writeLine } from "./io.ts";
+import { answer, note, writeLine } from "./io.ts";
 import { addPageOptions, pageQuery } from "./page.ts";
 import type { PageFlags } from "./page.ts";
-import { tableLines } from "./table.ts";
+import { writeTable } from "./table.ts";
 import type { TargetFlags } from "./target.ts";
 import { addTargetOptions, connect } from "./target.ts";
 import { bytesText, MODEL_COLUMNS } from "./view.ts";
@@ -47,14 +47,10 @@ export function addModelsCommands(program: Command, io: CliIo): void {
     const path = routes.models.path({ taskId: parseTaskId(id) });
     const api = await connect(io, flags);
     const page = await api.getJson<Page<ModelResource>>(`${path}${pageQuery(flags)}`);
-    if (flags.json === true) {
-      writeJson(io, page);
-      return;
-    }
-    for (const line of tableLines(MODEL_COLUMNS, page.items, sizeOf(io).columns)) {
-      writeLine(io, line);
-    }
-    if (page.next !== undefined) note(io, `older ones: --before ${page.next}`);
+    answer(io, flags.json, page, () => {
+      writeTable(io, MODEL_COLUMNS, page.items, "no versions");
+      if (page.next !== undefined) note(io, `older ones: --before ${page.next}`);
+    });
   });
 
   addTargetOptions(
@@ -81,13 +77,9 @@ export function addModelsCommands(program: Command, io: CliIo): void {
     // A download that is interrupted leaves no half file under the name that was asked for.
     await writeFile(`${file}.part`, content);
     await rename(`${file}.part`, file);
-    if (flags.json === true) {
-      writeJson(io, { ...model, file });
-      return;
-    }
     const { modelVersion, digest } = model;
     note(io, `version ${modelVersion}, ${bytesText(content.length)}, digest ${digest} verified`);
-    writeLine(io, file);
+    answer(io, flags.json, { ...model, file }, () => writeLine(io, file));
   });
 }
 

@@ -5,10 +5,10 @@ import { parseTaskId, routes } from "@tributary/protocol";
 import type { Command } from "commander";
 
 import type { CliIo } from "./io.ts";
-import { note, sizeOf, writeJson, writeLine } from "./io.ts";
+import { answer, note } from "./io.ts";
 import { addPageOptions, pageQuery } from "./page.ts";
 import type { PageFlags } from "./page.ts";
-import { tableLines } from "./table.ts";
+import { writeTable } from "./table.ts";
 import type { TargetFlags } from "./target.ts";
 import { addTargetOptions, connect } from "./target.ts";
 import { ROUND_COLUMNS } from "./view.ts";
@@ -26,17 +26,9 @@ export function addRoundsCommand(program: Command, io: CliIo): void {
     const path = routes.rounds.path({ taskId: parseTaskId(id) });
     const api = await connect(io, flags);
     const page = await api.getJson<Page<RoundResource>>(`${path}${pageQuery(flags)}`);
-    if (flags.json === true) {
-      writeJson(io, page);
-      return;
-    }
-    if (page.items.length === 0) {
-      note(io, "no rounds");
-      return;
-    }
-    for (const line of tableLines(ROUND_COLUMNS, page.items, sizeOf(io).columns)) {
-      writeLine(io, line);
-    }
-    if (page.next !== undefined) note(io, `older ones: --before ${page.next}`);
+    answer(io, flags.json, page, () => {
+      writeTable(io, ROUND_COLUMNS, page.items, "no rounds");
+      if (page.next !== undefined) note(io, `older ones: --before ${page.next}`);
+    });
   });
 }

@@ -23,6 +23,8 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
     .description("Federated learning: run a coordinator, steer its tasks, fetch its models.")
     .version(VERSION)
     .option("--debug", "show where an error comes from")
+    // Otherwise `models download --version 3` would print the program's own.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),
@@ -39,10 +41,15 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addRoundsCommand(program, io);
   addModelsCommands(program, io);
   addWatchCommand(program, io);
+  // Wherever it stands: it is an afterthought to a command that failed.
+  const debug = argv.includes("--debug");
   try {
-    await program.parseAsync(argv, { from: "user" });
+    await program.parseAsync(
+      argv.filter((argument) => argument !== "--debug"),
+      { from: "user" },
+    );
     return EXIT.ok;
   } catch (error) {
-    return reportFailure(io, error, program.opts<{ debug?: true }>().debug === true);
+    return reportFailure(io, error, debug);
   }
 }

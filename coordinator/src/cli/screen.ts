@@ -37,7 +37,10 @@ function screenLines(io: CliIo, tasks: readonly WatchedTask[]): string[] {
   const lines = tasks.flatMap(({ taskId, state, endReason, rounds }) => {
     const heading = `${taskId}  ${endReason === undefined ? state : `${state}: ${endReason}`}`;
     const shown = rounds.slice(0, room);
-    const [titles = "", ...body] = tableLines(ROUND_COLUMNS, shown, columns);
+    // A line that wraps would be drawn over two, and the way back up would be wrong.
+    const [titles = "", ...body] = tableLines(ROUND_COLUMNS, shown, columns).map((line) =>
+      line.slice(0, columns),
+    );
     return [
       heading.slice(0, columns),
       paint("dim", titles),

@@ -1,5 +1,8 @@
 /** Tables for people: aligned columns that fit the terminal. */
 
+import type { CliIo } from "./io.ts";
+import { note, sizeOf, writeLine } from "./io.ts";
+
 export interface Column<Row> {
   readonly title: string;
   readonly text: (row: Row) => string;
@@ -40,6 +43,17 @@ export function tableLines<Row>(
       .join(GAP)
       .trimEnd(),
   );
+}
+
+/** Writes a table as wide as the terminal, or a note where there is nothing to show. */
+export function writeTable<Row>(
+  io: CliIo,
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+  whenEmpty: string,
+): void {
+  if (rows.length === 0) note(io, whenEmpty);
+  else for (const line of tableLines(columns, rows, sizeOf(io).columns)) writeLine(io, line);
 }
 
 function fit(text: string, width: number, right: boolean): string {

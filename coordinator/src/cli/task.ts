@@ -8,8 +8,8 @@ import type { Command } from "commander";
 
 import { readSource } from "../config/config-file.ts";
 import type { CliIo } from "./io.ts";
-import { note, painter, sizeOf, writeJson, writeLine } from "./io.ts";
-import { tableLines } from "./table.ts";
+import { answer, writeLine } from "./io.ts";
+import { writeTable } from "./table.ts";
 import type { TargetFlags } from "./target.ts";
 import { addTargetOptions, connect } from "./target.ts";
 import { TASK_COLUMNS, taskLines, taskStateText } from "./view.ts";
@@ -43,28 +43,17 @@ export function addTaskCommands(program: Command, io: CliIo): void {
         spec,
         ...(bytes === undefined ? {} : { initialWeights: bytes.toString("base64") }),
       });
-      if (flags.json === true) {
-        writeJson(io, created);
-        return;
-      }
-      const { taskId, layout } = created;
-      writeLine(io, `created ${taskId}, ${layout.parameterCount} parameters`);
+      answer(io, flags.json, created, () =>
+        writeLine(io, `created ${created.taskId}, ${created.layout.parameterCount} parameters`),
+      );
     });
 
   command("list", "all tasks").action(async (flags: TaskFlags) => {
     const api = await connect(io, flags);
     const tasks = await api.getJson<{ items: TaskResource[] }>(routes.tasks.path());
-    if (flags.json === true) {
-      writeJson(io, tasks.items);
-      return;
-    }
-    if (tasks.items.length === 0) {
-      note(io, "no tasks; create one with `task create`");
-      return;
-    }
-    for (const line of tableLines(TASK_COLUMNS, tasks.items, sizeOf(io).columns)) {
-      writeLine(io, line);
-    }
+    answer(io, flags.json, tasks.items, () =>
+      writeTable(io, TASK_COLUMNS, tasks.items, "no tasks; create one with `task create`"),
+    );
   });
 
   command("show", "one task in full")
@@ -72,11 +61,9 @@ export function addTaskCommands(program: Command, io: CliIo): void {
     .action(async (id: string, flags: TaskFlags) => {
       const path = routes.task.path({ taskId: parseTaskId(id) });
       const shown = await (await connect(io, flags)).getJson<TaskResource>(path);
-      if (flags.json === true) {
-        writeJson(io, shown);
-        return;
-      }
-      for (const line of taskLines(shown)) writeLine(io, line);
+      answer(io, flags.json, shown, () => {
+        for (const line of taskLines(shown)) writeLine(io, line);
+      });
     });
 
   for (const [name, description, route] of COMMANDS) {
@@ -85,11 +72,9 @@ export function addTaskCommands(program: Command, io: CliIo): void {
       .action(async (id: string, flags: TaskFlags) => {
         const path = route.path({ taskId: parseTaskId(id) });
         const changed = await (await connect(io, flags)).postJson<TaskResource>(path);
-        if (flags.json === true) {
-          writeJson(io, changed);
-          return;
-        }
-        writeLine(io, `${changed.taskId} ${painter(io)("green", taskStateText(changed))}`);
+        answer(io, flags.json, changed, () =>
+          writeLine(io, `${changed.taskId} ${taskStateText(changed)}`),
+        );
       });
   }
 }

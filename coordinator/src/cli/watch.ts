@@ -84,7 +84,10 @@ async function watch(
       else if (changed && screen === undefined) writeLine(io, lineOf(event));
     }
     screen?.draw(watched.all());
-    if (ended()) return;
+    if (ended()) {
+      if (screen === undefined) note(io, `task ${taskId ?? ""} has ended`);
+      return;
+    }
   }
 }
 

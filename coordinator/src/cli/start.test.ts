@@ -1,0 +1,179 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import type { TaskResource } from "@tributary/protocol";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import type { CliIo } from "./io.ts";
+import { runCli } from "./run.ts";
+
+const spec = (taskId: string, changes: object = {}) => ({
+  taskId,
+  model: { tensors: [{ name: "w", shape: [2] }] },
+  ...changes,
+});
+
+let cwd: string;
+beforeEach(async () => {
+  cwd = await mkdtemp(join(tmpdir(), "tributary-start-"));
+});
+afterEach(async () => rm(cwd, { recursive: true }));
+
+async function run(argv: readonly string[], io: Partial<CliIo> = {}) {
+  let out = "";
+  let err = "";
+  const exitCode = await runCli(argv, {
+    stdout: { write: (text) => void (out += text) },
+    stderr: { write: (text) => void (err += text) },
+    env: {},
+    cwd,
+    isTTY: false,
+    ...io,
+  });
+  return { exitCode, out, err };
+}
+
+/** A coordinator that `start` runs until it is stopped. */
+async function start(argv: readonly string[], env: CliIo["env"] = {}) {
+  const interrupt = new AbortController();
+  let err = "";
+  const { promise: url, resolve, reject } = promised<string>();
+  const running = runCli(["start", "--port", "0", "--json", ...argv], {
+    stdout: { write: (text) => resolve((JSON.parse(text) as { url: string }).url) },
+    stderr: { write: (text) => void (err += text) },
+    env,
+    cwd,
+    isTTY: false,
+    signal: interrupt.signal,
+  });
+  void running.then((exitCode) => reject(new Error(`start ended with ${exitCode}: ${err}`)));
+  return {
+    url: await url,
+    stop: async () => {
+      interrupt.abort();
+      return { exitCode: await running, err };
+    },
+  };
+}
+
+function promised<T>() {
+  let resolve!: (value: T) => void;
+  let reject!: (error: Error) => void;
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
+}
+
+const tasksAt = async (url: string) => {
+  const ran = await run(["task", "list", "--json", "--url", url]);
+  expect(ran).toMatchObject({ exitCode: 0, err: "" });
+  return JSON.parse(ran.out) as TaskResource[];
+};
+
+test("[CLI13] start runs a coordinator that the other commands steer with the token it made", async () => {
+  const { url, stop } = await start([]);
+  await writeFile(join(cwd, "task.json"), JSON.stringify(spec("by-hand")));
+  const created = await run(["task", "create", "task.json", "--url", url]);
+  expect(created).toMatchObject({ exitCode: 0, out: "created by-hand, 2 parameters\n" });
+  const stranger = await run(["task", "pause", "by-hand", "--url", url, "--data", "elsewhere"]);
+  expect(stranger.exitCode).toBe(5);
+  expect((await run(["task", "pause", "by-hand", "--url", url])).out).toBe("by-hand paused\n");
+  const { exitCode, err } = await stop();
+  expect(exitCode).toBe(0);
+
+  const file = join(cwd, ".tributary", "admin-token");
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  const token = (await readFile(file, "utf8")).trim();
+  expect(token).toMatch(/^[A-Za-z0-9_-]{43}$/);
+  expect(err).toMatch(/^storage\.directory = .* # default$/m);
+  expect(err).not.toContain(token);
+  expect((await run(["task", "list", "--url", url])).exitCode).toBe(6);
+});
+
+test("[CLI14] start creates configured tasks with their weights once, and keeps what it has", async () => {
+  await writeFile(join(cwd, "w.f32"), Buffer.from(Float32Array.of(1.5, -2).buffer));
+  const write = async (tasks: readonly object[]) =>
+    writeFile(join(cwd, "tributary.config.json"), JSON.stringify({ tasks }));
+  await write([{ spec: spec("first"), initialWeightsFile: "w.f32" }]);
+  const before = await start([]);
+  expect((await tasksAt(before.url)).map(({ taskId }) => taskId)).toEqual(["first"]);
+  await run(["models", "download", "first", "--weights", "--out", "got.f32", "--url", before.url]);
+  expect(await readFile(join(cwd, "got.f32"))).toEqual(await readFile(join(cwd, "w.f32")));
+  expect((await before.stop()).err).toContain("created task first");
+
+  await write([{ spec: spec("first") }, { spec: spec("second") }]);
+  const again = await start([]);
+  expect((await tasksAt(again.url)).map(({ taskId }) => taskId)).toEqual(["first", "second"]);
+  const unchanged = (await again.stop()).err;
+  expect(unchanged).toContain("created task second");
+  expect(unchanged).not.toMatch(/created task first|warning/);
+
+  await write([{ spec: spec("first", { plan: { epochs: 2 } }) }]);
+  const changed = await start([]);
+  expect((await tasksAt(changed.url))[0]!.spec.plan.epochs).toBe(1);
+  expect((await changed.stop()).err).toContain("warning: task first exists with another spec");
+});
+
+test("[CLI15] start makes the evaluators that the config file brings", async () => {
+  const evaluation = { kind: "central", evaluator: "held-out" };
+  await writeFile(
+    join(cwd, "tributary.config.ts"),
+    `import { writeFileSync } from "node:fs";
+    export const config = { tasks: [{ spec: ${JSON.stringify(spec("judged", { evaluation }))} }] };
+    export const evaluators = {
+      "held-out": async () => {
+        writeFileSync(${JSON.stringify(join(cwd, "made"))}, "once");
+        return { evaluate: async () => ({ source: "central", numExamples: 1, loss: 0 }) };
+      },
+    };`,
+  );
+  const { url, stop } = await start(["--memory"]);
+  const [task] = await tasksAt(url);
+  expect(task!.spec.evaluation).toEqual(evaluation);
+  expect(await readFile(join(cwd, "made"), "utf8")).toBe("once");
+  expect(await stop()).toMatchObject({ exitCode: 0 });
+});
+
+test("[CLI13] start tells a wrong setting, a wrong weights file and a port in use", async () => {
+  expect((await run(["start", "--port", "x"])).exitCode).toBe(3);
+  await writeFile(
+    join(cwd, "tributary.config.json"),
+    JSON.stringify({ tasks: [{ spec: spec("a"), initialWeightsFile: "none.f32" }] }),
+  );
+  const noWeights = await run(["start", "--memory", "--port", "0"]);
+  expect(noWeights.exitCode).toBe(3);
+  expect(noWeights.err).toContain("none.f32");
+  await rm(join(cwd, "tributary.config.json"));
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const { port } = other.address() as AddressInfo;
+  const inUse = await run(["start", "--memory", "--port", `${port}`]);
+  await new Promise((resolve) => other.close(resolve));
+  expect(inUse.exitCode).toBe(1);
+  expect(inUse.err).toContain(`127.0.0.1:${port} is in use by another program`);
+});
+
+test("[CLI16] config check tells every fault with its origin, config print conceals secrets", async () => {
+  const env = { TRIBUTARY_SERVER_PORT: "nine", TRIBUTARY_AUTH_ADMIN_TOKEN: "short" };
+  const checked = await run(["config", "check", "--set", "limits.maxClients=0"], { env });
+  expect(checked).toMatchObject({ exitCode: 3, out: "" });
+  expect(checked.err).toBe(
+    "error: CONFIG_INVALID the configuration is not valid, 3 faults:\n" +
+      '  server.port must be an integer, got "nine" (env TRIBUTARY_SERVER_PORT)\n' +
+      "  auth.adminToken must be 16 or more visible ASCII characters without spaces (env TRIBUTARY_AUTH_ADMIN_TOKEN)\n" +
+      "  limits.maxClients must be >= 1, got 0 (flag --set limits.maxClients)\n",
+  );
+  const secret = { TRIBUTARY_AUTH_ADMIN_TOKEN: "a-token-of-some-length" };
+  for (const json of [[], ["--json"]]) {
+    const printed = await run(["config", "print", ...json], { env: secret });
+    expect(printed.exitCode).toBe(0);
+    expect(printed.out).toContain("env TRIBUTARY_AUTH_ADMIN_TOKEN");
+    expect(printed.out).not.toContain(secret.TRIBUTARY_AUTH_ADMIN_TOKEN);
+  }
+  expect(await run(["config", "check"])).toMatchObject({ exitCode: 0 });
+});
