@@ -42,6 +42,8 @@ export function createFilterGradient(tf: TensorFlow): Kernel {
     };
     const vertical = rows(info.filterHeight);
     const horizontal = columns(info.filterWidth);
+    // Windows that saw nothing but padding teach nothing.
+    if (vertical.used < 1 || horizontal.used < 1) return zeros(backend, [...filterShape]);
     // Rows and columns that no window reaches would become rows of a larger dW.
     const isWhole = vertical.used === info.inHeight && horizontal.used === info.inWidth;
     const size = [info.batchSize, vertical.used, horizontal.used, info.inChannels];
@@ -72,12 +74,14 @@ function span(inputSize: number, before: number, outputs: number, stride: number
   };
 }
 
-/** Conv2DBackpropInput; the stock kernel does the same in plain loops and serves odd paddings. */
+/**
+ * Conv2DBackpropInput. The stock kernel does the same in plain loops.
+ */
 export function createInputGradient(tf: TensorFlow): Kernel {
-  const stock = stockKernel(tf, "Conv2DBackpropInput");
   const conv2d = stockKernel(tf, "Conv2D");
   const transpose = stockKernel(tf, "Transpose");
   const reverse = stockKernel(tf, "Reverse");
+  const slice = stockKernel(tf, "Slice");
   return (backend, inputs, attrs) => {
     const { inputShape, ...geometry } = attrs as ConvolutionAttrs & { inputShape: Shape4D };
     const dy = input(inputs, "dy");
@@ -92,20 +96,40 @@ export function createInputGradient(tf: TensorFlow): Kernel {
       filterHeight,
     );
     const horizontal = fullPad(info.inWidth, padInfo.left, info.outWidth, strideWidth, filterWidth);
-    if (Math.min(...vertical, ...horizontal) < 0) return stock(backend, inputs, attrs);
+    const owned: TensorInfo[] = [];
+    const own = (tensor: TensorInfo) => {
+      owned.push(tensor);
+      return tensor;
+    };
     const isDense = strideHeight === 1 && strideWidth === 1;
-    const spread = isDense ? dy : spreadOut(backend, dy, strideHeight, strideWidth);
-    const flipped = reverse(backend, { x: filter }, { dims: [0, 1] });
-    const swapped = transpose(backend, { x: flipped }, { perm: [0, 1, 3, 2] });
-    const pad: ExplicitPad = [[0, 0], vertical, horizontal, [0, 0]];
+    let spread = isDense ? dy : own(spreadOut(backend, dy, strideHeight, strideWidth));
+    if (Math.min(...vertical, ...horizontal) < 0) {
+      // Outputs that saw nothing but padding have no part in dx.
+      const [batch, height, width, channels] = spread.shape as Shape4D;
+      const size = [batch, height + cut(vertical), width + cut(horizontal), channels];
+      if (Math.min(...size) < 1) {
+        for (const tensor of owned) backend.disposeData(tensor.dataId);
+        return zeros(backend, [...inputShape]);
+      }
+      const begin = [0, Math.max(0, -vertical[0]), Math.max(0, -horizontal[0]), 0];
+      spread = own(slice(backend, { x: spread }, { begin, size }));
+    }
+    const flipped = own(reverse(backend, { x: filter }, { dims: [0, 1] }));
+    const swapped = own(transpose(backend, { x: flipped }, { perm: [0, 1, 3, 2] }));
+    const pad: ExplicitPad = [[0, 0], notBelowZero(vertical), notBelowZero(horizontal), [0, 0]];
     const options = { strides: [1, 1], dilations: [1, 1], pad, dataFormat: "NHWC" };
     const result = conv2d(backend, { x: spread, filter: swapped }, options);
-    for (const tensor of isDense ? [flipped, swapped] : [spread, flipped, swapped]) {
-      backend.disposeData(tensor.dataId);
-    }
+    for (const tensor of owned) backend.disposeData(tensor.dataId);
     return result;
   };
 }
+
+const cut = ([before, after]: [number, number]) => Math.min(0, before) + Math.min(0, after);
+
+const notBelowZero = ([before, after]: [number, number]): [number, number] => [
+  Math.max(0, before),
+  Math.max(0, after),
+];
 
 /** Padding of the spread-out dy for which the flipped convolution has the input's size. */
 function fullPad(
