@@ -88,7 +88,12 @@ module.exports = {
       { path: "^(protocol|coordinator|client-sdk|examples)/" },
       {
         path: "^(protocol|coordinator|client-sdk)/src/",
-        pathNot: ["^$1/", "/src/index\\.ts$", "/src/(evaluation|tfjs|node|testing)/index\\.ts$", "^protocol/src/schema\\.ts$"],
+        pathNot: [
+          "^$1/",
+          "/src/index\\.ts$",
+          "/src/(evaluation|tfjs|node|testing)/index\\.ts$",
+          "^protocol/src/schema\\.ts$",
+        ],
       },
     ),
     rule("everything-resolves", {}, { couldNotResolve: true }),
@@ -105,7 +110,9 @@ module.exports = {
       conditionNames: ["@tributary/source", "import", "node", "default", "types"],
       exportsFields: ["exports"],
     },
-    exclude: { path: "(^|/)dist/" },
+    exclude: {
+      path: ["^(protocol|coordinator|client-sdk|test)/dist/", "^examples/[a-z-]+/dist/"],
+    },
     doNotFollow: { path: "node_modules" },
   },
 };
