@@ -49,10 +49,10 @@ const WRITERS = 539;
 export function parseOptions(args: readonly string[]): DigitsOptions {
   const command = new Command("digits")
     .description("Trains a digit classifier on MNIST over virtual clients, and serves it.")
-    .option("--rounds <n>", "rounds to train", integer(1), 20)
+    .option("--rounds <n>", "rounds to train", integer(1), 30)
     .option("--clients <n>", "virtual clients the 60 000 images are dealt to", integer(1), 100)
     .option("--cohort <n>", "clients in a round", integer(1), 10)
-    .option("--epochs <n>", "passes of a client over its images in a round", integer(1), 3)
+    .option("--epochs <n>", "passes of a client over its images in a round", integer(1), 2)
     .option("--batch <n>", "images in a step", integer(1), 10)
     .option("--lr <x>", "learning rate of the clients", positive, 0.1)
     .addOption(new Option("--model <kind>", "network").choices(["mlp", "cnn"]).default("mlp"))
