@@ -1,14 +1,16 @@
 /** An update frame off the wire: header checked after its 64 bytes, then one buffer of the right size. */
 
 import { createHash } from "node:crypto";
+import { endianness } from "node:os";
 import type { Readable } from "node:stream";
 
 import type { Digest, Layout } from "@tributary/protocol";
 import {
   assertLayout,
   decodeFrameHeader,
-  decodeUpdate,
+  decodeMetrics,
   FederatedError,
+  float32FromBytes,
   FRAME_HEADER_BYTES,
 } from "@tributary/protocol";
 
@@ -34,11 +36,23 @@ export async function readUpdate(
   body: Readable,
   options: ReadUpdateOptions,
 ): Promise<ReceivedUpdate> {
-  const { layout, maxBytes, contentLength } = options;
+  const { maxBytes, contentLength } = options;
   if (contentLength !== undefined) assertSize(contentLength, maxBytes);
   const { frame, digest } = await readFrame(body, options);
-  return { ...decodeUpdate(layout, frame), digest, bytes: frame.length };
+  const header = decodeFrameHeader(frame, "update");
+  const payloadAt = FRAME_HEADER_BYTES + header.metricsBytes;
+  return {
+    delta: payloadOf(frame, payloadAt),
+    numExamples: header.count,
+    metrics: decodeMetrics(frame.subarray(FRAME_HEADER_BYTES, payloadAt)),
+    digest,
+    bytes: frame.length,
+  };
 }
+
+/** The vector in place where the machine's numbers are the wire's: a copy would double the memory. */
+const payloadOf = (frame: Uint8Array<ArrayBuffer>, at: number): Float32Array =>
+  endianness() === "LE" ? new Float32Array(frame.buffer, at) : float32FromBytes(frame.subarray(at));
 
 function assertSize(bytes: number, maxBytes: number): void {
   if (bytes > maxBytes) {
@@ -69,11 +83,11 @@ const notWhole = (announced: number, got: number) =>
 function readFrame(
   body: Readable,
   options: ReadUpdateOptions,
-): Promise<{ frame: Uint8Array; digest: Digest }> {
+): Promise<{ frame: Uint8Array<ArrayBuffer>; digest: Digest }> {
   const { signal, onBytes } = options;
   return new Promise((resolve, reject) => {
     const hash = createHash("sha256");
-    let frame: Uint8Array = new Uint8Array(FRAME_HEADER_BYTES);
+    let frame = new Uint8Array(FRAME_HEADER_BYTES);
     let headerRead = false;
     let received = 0;
 

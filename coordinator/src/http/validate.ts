@@ -5,7 +5,8 @@ import type { FastifySchemaCompiler } from "fastify";
 import type { TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 import type { TLocalizedValidationError } from "typebox/error";
-import { Clean } from "typebox/value";
+
+import { createProjection } from "./project.ts";
 
 interface Fault {
   readonly path: string;
@@ -79,12 +80,7 @@ function messageOf(error: TLocalizedValidationError): string {
  * For fastify: answers as JSON with exactly the fields that the schema names. Whatever else an object
  * happens to carry, a client's id above all, stays inside.
  */
-export const compileSerializer =
-  ({ schema }: { readonly schema: TSchema }) =>
-  (answer: unknown): string =>
-    JSON.stringify(onlyNamed(schema, answer));
-
-/** A copy of `value` with the fields that `schema` names. */
-export function onlyNamed(schema: TSchema, value: unknown): unknown {
-  return Clean(schema, structuredClone(value));
-}
+export const compileSerializer = ({ schema }: { readonly schema: TSchema }) => {
+  const project = createProjection(schema);
+  return (answer: unknown): string => JSON.stringify(project(answer));
+};

@@ -57,6 +57,13 @@ async function open(query = "", headers: Record<string, string> = {}) {
 
 const created = { type: "task:created", taskId: TASK, data: { state: "running" } } as const;
 const progress = { type: "round:progress", taskId: TASK, data: roundResource } as const;
+/** About 90 KB. */
+const large = (() => {
+  const scores = { precision: 0.123456789, recall: 0.123456789, f1: 0.123456789, support: 12345 };
+  const perClass = Array.from({ length: 1000 }, () => scores);
+  const evaluation = { ...roundResource.evaluation!, perClass };
+  return { ...progress, data: { ...roundResource, evaluation } };
+})();
 
 describe("event stream", () => {
   it("[API22] sends each event with id, type and itself as JSON, without a client's id", async () => {
@@ -102,6 +109,15 @@ describe("event stream", () => {
     await stream.next();
     expect(await stream.next()).toBe("event: reset\ndata: {}");
     expect((await stream.nextEvent()).id).toBe("103");
+  });
+
+  it("[API23] a reader who was away for long gets all it missed, however much that is", async () => {
+    await start({ remember: 200, limits: { sseBufferBytes: 10_000 } });
+    for (let i = 0; i < 101; i++) heart.bus.emit(large); // 9 MB, more than a socket takes at once
+    const stream = await open("?lastEventId=100");
+    heart.bus.emit(created);
+    await stream.next();
+    for (let id = 101; id <= 201; id++) expect((await stream.nextEvent()).id).toBe(String(id));
   });
 
   it("[API24] can be narrowed to a task and to types", async () => {
@@ -160,10 +176,6 @@ describe("event stream", () => {
     while ((await connections()) < 1) await new Promise((resolve) => setTimeout(resolve, 5));
     const reader = await open();
     await reader.next();
-    const scores = { precision: 0.123456789, recall: 0.123456789, f1: 0.123456789, support: 12345 };
-    const perClass = Array.from({ length: 1000 }, () => scores);
-    const evaluation = { ...roundResource.evaluation!, perClass };
-    const large = { ...progress, data: { ...roundResource, evaluation } }; // about 90 KB
     const deadline = performance.now() + 10_000;
     let sent = 0;
     while ((await connections()) > 1 && performance.now() < deadline) {

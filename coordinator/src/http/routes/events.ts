@@ -14,7 +14,7 @@ import Type from "typebox";
 
 import { requireReader } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
-import { onlyNamed } from "../validate.ts";
+import { createProjection } from "../project.ts";
 import { problems, readerSecurity } from "./schemas.ts";
 
 const EventId = Type.String({ pattern: "^[0-9]{1,16}$" });
@@ -92,10 +92,15 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
     const maxBytes = limits.sseBufferBytes ?? DEFAULT_BUFFER_BYTES;
     let seenId = afterId;
     let opening: string[] | undefined = [];
+    // What was missed may be more than the limit; it counts only once it has been read.
+    let catchingUpBytes = 0;
+    response.on("drain", () => {
+      catchingUpBytes = 0;
+    });
     const write = (text: string) => {
       response.write(text);
       // A reader that does not read is cut off; it comes again with its last id.
-      if (response.writableLength > maxBytes) response.destroy();
+      if (response.writableLength > maxBytes + catchingUpBytes) response.destroy();
     };
     const subscription = events.subscribe(
       (event) => {
@@ -107,8 +112,10 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
       afterId === undefined ? {} : { afterId },
     );
     const reset = subscription.complete ? "" : "event: reset\ndata: {}\n\n";
-    write(`retry: ${RECONNECT_MS}\n\n${reset}${opening.join("")}`);
+    const missed = `retry: ${RECONNECT_MS}\n\n${reset}${opening.join("")}`;
     opening = undefined;
+    response.write(missed);
+    catchingUpBytes = response.writableLength;
 
     const heartbeat = setInterval(() => {
       // The id alone moves a reader on past events that it did not ask for.
@@ -163,11 +170,12 @@ function parseTypes(types: string | undefined): ReadonlySet<MonitoringEventType>
 
 /** An event as text, made once however many streams it goes to. */
 function createEncoder(): (event: MonitoringEvent) => string {
+  const project = createProjection(MonitoringEventSchema);
   const texts = new WeakMap<MonitoringEvent, string>();
   return (event) => {
     let text = texts.get(event);
     if (text === undefined) {
-      const data = JSON.stringify(onlyNamed(MonitoringEventSchema, event));
+      const data = JSON.stringify(project(event));
       text = `id: ${event.id}\nevent: ${event.type}\ndata: ${data}\n\n`;
       texts.set(event, text);
     }
