@@ -12,6 +12,7 @@ export type TensorFlow = Pick<
   | "backend_util"
   | "dispose"
   | "div"
+  | "engine"
   | "env"
   | "getBackend"
   | "getKernelsForBackend"

@@ -1,7 +1,7 @@
 /** Mini-batch gradient descent: epochs over shuffled examples, a step per batch, nothing leaked. */
 
 import { FederatedError, type TrainingPlan } from "@tributary/protocol";
-import type { Scalar, Variable } from "@tensorflow/tfjs-core";
+import type { Scalar, Tensor, Variable } from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 
 import { throwIfAborted } from "../delay.ts";
@@ -78,10 +78,11 @@ async function trainBatch(
 ): Promise<number> {
   const value = tf.tidy(() => {
     const batch = gatherBatch(tf, dataset, indices);
-    const result = tf.variableGrads(() => {
-      const fit = batchLoss(tf, loss, forward(model, batch.inputs, true), batch);
-      return model.calculateLosses().reduce<Scalar>((sum, extra) => tf.add(sum, extra), fit);
-    }, variables);
+    const fit = (): Scalar => {
+      const mean = batchLoss(tf, loss, forward(model, batch.inputs, true), batch);
+      return model.calculateLosses().reduce<Scalar>((sum, extra) => tf.add(sum, extra), mean);
+    };
+    const result = differentiate(tf, fit, variables);
     optimizer.step(result.grads);
     return result.value;
   });
@@ -89,6 +90,17 @@ async function trainBatch(
     return (await value.data<"float32">())[0] ?? Number.NaN;
   } finally {
     value.dispose();
+  }
+}
+
+/** Loss and gradients. TF.js keeps what it saved for the backward pass when the forward pass throws. */
+function differentiate(tf: TensorFlow, fit: () => Scalar, variables: Variable[]) {
+  try {
+    return tf.variableGrads(fit, variables);
+  } catch (error) {
+    const { activeTape } = tf.engine().state as { activeTape: { saved?: Tensor[] }[] | null };
+    for (const { saved = [] } of activeTape ?? []) for (const tensor of saved) tensor.dispose();
+    throw error;
   }
 }
 
