@@ -35,7 +35,16 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtime
 }
 
 console.error("Building …");
-run(process.execPath, [fileURLToPath(new URL("node_modules/turbo/bin/turbo", import.meta.url)), "run", "build", "--output-logs=errors-only"], {
-  TURBO_TELEMETRY_DISABLED: "1",
-  TURBO_NO_UPDATE_NOTIFIER: "1",
-});
+run(
+  process.execPath,
+  [
+    fileURLToPath(new URL("node_modules/turbo/bin/turbo", import.meta.url)),
+    "run",
+    "build",
+    "--output-logs=errors-only",
+  ],
+  {
+    TURBO_TELEMETRY_DISABLED: "1",
+    TURBO_NO_UPDATE_NOTIFIER: "1",
+  },
+);
