@@ -312,9 +312,10 @@ test("[CLI10] the token beside the data is never sent elsewhere, nor any token a
   }
   expect(sent).toEqual([null, `Bearer ${ADMIN}`]);
   answers.set(`GET ${routes.tasks.path()}`, (response) => {
-    response.writeHead(302, { location: "http://127.0.0.1:9/" }).end();
+    response.writeHead(302, { location: "/elsewhere" }).end();
   });
   expect((await run(["task", "list"])).exitCode).toBe(6);
+  expect(asked.map(({ path }) => path)).toEqual([routes.tasks.path()]);
 });
 
 let nextEventId = 0;
