@@ -305,6 +305,21 @@ test("[SDK56] a client that is told to go away says why; one that must wait, wai
   });
 });
 
+test("[SDK56] the answer to a check-in that a lost connection has overtaken changes nothing", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  fake.silent = true;
+  const participant = client.join(TASK, { trainer: gatedTrainer() });
+  const errors: unknown[] = [];
+  participant.on("error", (error) => errors.push(error));
+  await fake.until("checkin");
+  fake.silent = false;
+  fake.drop();
+  await state(participant, "waiting");
+  expect(fake.count("checkin")).toBe(2);
+  expect(errors).toEqual([]);
+});
+
 test("[SDK57] a coordinator that closes its connections is found again", async () => {
   await using fake = await startFakeCoordinator();
   await using client = connect(fake);

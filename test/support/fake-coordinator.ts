@@ -54,6 +54,8 @@ export interface FakeCoordinator extends AsyncDisposable {
   refuseHandshake: FederatedError | undefined;
   /** The place that check-ins are answered with. */
   place: Assignment | undefined;
+  /** Check-ins are not answered. */
+  silent: boolean;
   /** The error that check-ins are answered with. */
   refuseCheckIn: FederatedError | undefined;
   answerPut: (put: ReceivedPut, attempt: number) => HttpAnswer | Promise<HttpAnswer>;
@@ -105,6 +107,7 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
     });
     socket.on("checkin", (_: unknown, ack: (reply: Ack<CheckInReply>) => void) => {
       note("checkin");
+      if (fake.silent) return;
       if (fake.refuseCheckIn !== undefined) {
         ack(refused(fake.refuseCheckIn));
         return;
@@ -169,6 +172,7 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
     puts: [],
     refuseHandshake: undefined,
     place: undefined,
+    silent: false,
     refuseCheckIn: undefined,
     answerPut: ({ path }) => ({
       status: 200,
@@ -240,7 +244,9 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
     drop: () => {
       for (const socket of io.of("/").sockets.values()) socket.conn.close();
     },
-    dismiss: () => void io.disconnectSockets(true),
+    dismiss: () => {
+      io.disconnectSockets(true);
+    },
     stop: async () => {
       const closed = io.close();
       // An upload that a client called off would keep the server open for seconds.
