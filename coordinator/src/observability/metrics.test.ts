@@ -119,13 +119,13 @@ describe("metrics", () => {
   it("[MO8] show the event loop's delay since the last scrape, in seconds", async () => {
     await metrics.render();
     await new Promise((resolve) => setTimeout(resolve, 30));
-    const until = performance.now() + 150;
+    const until = performance.now() + 500;
     while (performance.now() < until);
     await new Promise((resolve) => setTimeout(resolve, 30));
     const longest = 'tributary_event_loop_delay_seconds{quantile="1"}';
-    expect(await read(longest)).toBeGreaterThan(0.1);
+    expect(await read(longest)).toBeGreaterThan(0.4);
     await new Promise((resolve) => setTimeout(resolve, 60));
-    expect(await read(longest)).toBeLessThan(0.1);
+    expect(await read(longest)).toBeLessThan(0.4);
     expect(await read("process_resident_memory_bytes")).toBeGreaterThan(1e7);
     expect(await read("process_cpu_seconds_total")).toBeGreaterThan(0);
   });
