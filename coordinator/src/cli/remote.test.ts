@@ -20,6 +20,7 @@ import { runCli } from "./run.ts";
 
 const TASK = "digits" as TaskId;
 const ADMIN = "admin-token-of-the-test";
+const SPEC = { taskId: TASK, model: { tensors: [{ name: "w", shape: [2] }] } };
 const AT = "2026-01-02T03:04:05.678Z";
 
 interface Asked {
@@ -126,8 +127,7 @@ const round = (roundNumber: number, changes: Partial<RoundResource> = {}) => ({
 });
 
 test("[CLI5] a task is created from its file, with its weights and the admin token", async () => {
-  const spec = { taskId: TASK, model: { tensors: [{ name: "w", shape: [2] }] } };
-  await writeFile(join(cwd, "task.json"), JSON.stringify(spec));
+  await writeFile(join(cwd, "task.json"), JSON.stringify(SPEC));
   const weights = Buffer.from(Float32Array.of(1.5, -2).buffer);
   await writeFile(join(cwd, "w.f32"), weights);
   answers.set(`POST ${routes.tasks.path()}`, json(task(), 201));
@@ -135,14 +135,17 @@ test("[CLI5] a task is created from its file, with its weights and the admin tok
   expect(ran).toEqual({ exitCode: 0, out: "created digits, 4 parameters\n", err: "" });
   expect(asked).toHaveLength(1);
   expect(asked[0]!.token).toBe(`Bearer ${ADMIN}`);
-  expect(JSON.parse(asked[0]!.body)).toEqual({ spec, initialWeights: weights.toString("base64") });
+  expect(JSON.parse(asked[0]!.body)).toEqual({
+    spec: SPEC,
+    initialWeights: weights.toString("base64"),
+  });
 });
 
 test("[CLI5] a spec may be a TypeScript module, and weights must be float32", async () => {
-  await writeFile(join(cwd, "task.ts"), "export const spec: object = { taskId: 'from-ts' };");
+  await writeFile(join(cwd, "task.ts"), `export const spec: object = ${JSON.stringify(SPEC)};`);
   answers.set(`POST ${routes.tasks.path()}`, json(task(), 201));
   expect((await run(["task", "create", "task.ts"])).exitCode).toBe(0);
-  expect(JSON.parse(asked[0]!.body)).toEqual({ spec: { taskId: "from-ts" } });
+  expect(JSON.parse(asked[0]!.body)).toEqual({ spec: SPEC });
   await writeFile(join(cwd, "w.f32"), "12345");
   const ran = await run(["task", "create", "task.ts", "--weights", "w.f32"]);
   expect(ran.exitCode).toBe(3);
@@ -241,19 +244,24 @@ test.each([
   expect(ran.err).toMatch(new RegExp(`^error: ${code} what happened.*\n$`));
 });
 
-test("[CLI9] faults of a task are told one by one", async () => {
-  const faults = [
-    { path: "plan.epochs", message: "must be >= 1, got 0" },
-    { path: "sampler", message: "is wrong" },
-  ];
+test("[CLI9] faults of a task are told one by one, those that only the coordinator finds too", async () => {
+  const wrong = { ...SPEC, plan: { epochs: 0 }, schedule: { minClients: 2, minReports: 3 } };
+  await writeFile(join(cwd, "wrong.json"), JSON.stringify(wrong));
+  const ran = await run(["task", "create", "wrong.json"]);
+  expect(ran.exitCode).toBe(3);
+  expect(ran.err).toMatch(
+    /^error: CONFIG_INVALID the task is not valid, 2 faults:\n {2}plan\.epochs must be >= 1, got 0\n {2}schedule\.minReports is 3, above schedule\.minClients of 2.*\n$/,
+  );
+  expect(asked).toEqual([]);
+
+  const faults = [{ path: "evaluation.evaluator", message: "is not known" }];
   const error = new FederatedError("CONFIG_INVALID", "the task is not valid: …", {
     details: { faults },
   });
   answers.set(`POST ${routes.tasks.path()}`, problem(error));
-  await writeFile(join(cwd, "t.json"), "{}");
+  await writeFile(join(cwd, "t.json"), JSON.stringify(SPEC));
   expect((await run(["task", "create", "t.json"])).err).toBe(
-    "error: CONFIG_INVALID the task is not valid, 2 faults:\n" +
-      "  plan.epochs must be >= 1, got 0\n  sampler is wrong\n",
+    "error: CONFIG_INVALID the task is not valid, 1 fault:\n  evaluation.evaluator is not known\n",
   );
 });
 

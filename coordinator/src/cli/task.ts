@@ -7,6 +7,7 @@ import { FederatedError, parseTaskId, routes } from "@tributary/protocol";
 import type { Command } from "commander";
 
 import { readSource } from "../config/config-file.ts";
+import { resolveTaskSpec } from "../task/spec.ts";
 import type { CliIo } from "./io.ts";
 import { answer, writeLine } from "./io.ts";
 import { writeTable } from "./table.ts";
@@ -36,6 +37,8 @@ export function addTaskCommands(program: Command, io: CliIo): void {
     .option("--weights <file>", "first weights: little-endian float32 in layout order")
     .action(async (file: string, flags: TaskFlags) => {
       const spec = await readSpec(resolve(io.cwd, file));
+      // The coordinator checks it again; here every fault is told before anything is sent.
+      resolveTaskSpec(spec);
       const weights = flags.weights;
       const bytes = weights === undefined ? undefined : await readWeights(resolve(io.cwd, weights));
       const api = await connect(io, flags);
