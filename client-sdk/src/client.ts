@@ -108,7 +108,7 @@ export function createClient(options: ClientOptions): Client {
     },
     model: (taskId, { predictor }) => {
       requireOpen();
-      const model = serveModel(deps, parseTaskId(taskId), predictor);
+      const model = serveModel(deps, parseTaskId(taskId), predictor, () => models.delete(model));
       models.add(model);
       return model;
     },

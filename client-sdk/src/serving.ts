@@ -64,6 +64,7 @@ export function serveModel<Input, Output>(
   deps: ServedModelDeps,
   taskId: TaskId,
   predictor: Predictor<Input, Output>,
+  onClosed: () => void,
 ): ServedModel<Input, Output> {
   const { session, cache } = deps;
   const events = createEmitter<ServedModelEvents>((error, name) => {
@@ -216,6 +217,7 @@ export function serveModel<Input, Output>(
     if (alive.size === 0) idle.resolve(undefined);
     await idle.promise;
     events.clear();
+    onClosed();
   };
   let stopped: Promise<void> | undefined;
   const close = () => (stopped ??= stop());
