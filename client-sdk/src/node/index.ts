@@ -1,6 +1,7 @@
 /** What only Node has: files for cache and key, the choice of a TF.js backend, models over HTTP. */
 
 export { chooseBackend } from "./backend.ts";
+export type { ChooseBackendOptions, ChosenBackend, NodeBackend } from "./backend.ts";
 export { loadClientKey } from "./client-key-file.ts";
 export { createFileCache } from "./file-cache.ts";
 export type { FileCacheOptions } from "./file-cache.ts";
