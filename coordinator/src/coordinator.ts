@@ -162,6 +162,10 @@ async function assemble(
     () => tasks.stop(config.timing.shutdownGraceMs),
   );
   await tasks.start();
+  for (const task of await tasks.list()) {
+    const privacy = await tasks.privacy(task.taskId);
+    metrics.restore(task, privacy.mechanism === "central" ? privacy.epsilon : undefined);
+  }
 
   let closing: Promise<void> | undefined;
   const close = () => {

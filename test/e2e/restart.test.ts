@@ -107,6 +107,8 @@ describe("kill -9 of a real coordinator process", () => {
     try {
       const task = await get<TaskResource>(`${running.url}/v1/tasks/small`);
       expect(task).toMatchObject({ checkpoint: { modelVersion: 1 }, roundsCommitted: 1 });
+      const metrics = await (await fetch(`${running.url}/metrics`)).text();
+      expect(metrics).toContain('tributary_model_version{task="small"} 1');
       const after = await get<{ items: RoundResource[] }>(`${running.url}/v1/tasks/small/rounds`);
       expect(after.items.filter((round) => round.phase === "committed")).toEqual(
         before.items.filter((round) => round.phase === "committed"),

@@ -9,6 +9,7 @@ import type {
   MonitoringEvent,
   RoundResource,
   TaskId,
+  TaskResource,
 } from "@tributary/protocol";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
@@ -23,6 +24,8 @@ export interface ClientCounts {
 export interface Metrics {
   /** Rounds, phases, model version, evaluation and epsilon of every task, from the events. */
   observe(event: MonitoringEvent): void;
+  /** Shows at once where a task stands that goes on after a restart. */
+  restore(task: Pick<TaskResource, "taskId" | "checkpoint" | "evaluation">, epsilon?: number): void;
   /** Asks `source` at each scrape. */
   watchClients(source: () => ClientCounts): void;
   updateAccepted(taskId: TaskId): void;
@@ -112,10 +115,17 @@ export function createMetrics(): Metrics {
       if (event.type === "round:phaseChanged") {
         const { phase } = event.data;
         if (phase === "committed" || phase === "abandoned") ended(event.data, phase);
+      } else if (event.type === "task:created") {
+        version.set({ task: event.taskId }, 0);
       } else if (event.type === "model:published") {
         version.set({ task: event.taskId }, event.data.modelVersion);
         evaluated(event.taskId, event.data.evaluation);
       }
+    },
+    restore: ({ taskId, checkpoint, evaluation: result }, spent) => {
+      version.set({ task: taskId }, checkpoint.modelVersion);
+      evaluated(taskId, result);
+      if (spent !== undefined) epsilon.set({ task: taskId }, spent);
     },
     watchClients: (source) => {
       clients = source;
