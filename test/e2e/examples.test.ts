@@ -16,13 +16,13 @@ async function run(example: string, ...args: string[]): Promise<{ code: number; 
   return { code, output };
 }
 
-test("[E2E5] hello-round trains and serves in one process", async () => {
+test("[EE5] hello-round trains and serves in one process", async () => {
   const { code, output } = await run("hello-round");
   expect(output).toContain("10 -> 32.0");
   expect(code).toBe(0);
 });
 
-test("[E2E5] the main job learns digits over processes and serves its model by HTTP", async () => {
+test("[EE5] the main job learns digits over processes and serves its model by HTTP", async () => {
   const options = ["--clients", "20", "--cohort", "4", "--rounds", "2", "--processes", "2"];
   const { code, output } = await run("digits", ...options, "--exit");
   expect(output).toMatch(/model version 2 answers: \d/);

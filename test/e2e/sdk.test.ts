@@ -11,7 +11,7 @@ const TASK = "small" as TaskId;
 const AT_THE_END = { reason: "taskEnded", endReason: "maxRoundsReached" };
 const backoff = { baseMs: 20, maxMs: 200 };
 
-test("[E2E1] SDK clients train round after round until the task ends, and the model moves as they do", async () => {
+test("[EE1] SDK clients train round after round until the task ends, and the model moves as they do", async () => {
   await using running = await startCoordinator();
   await running.coordinator.tasks.create(
     smallTask({ stop: { maxRounds: 5 }, schedule: { minClients: 3 } }),
@@ -32,7 +32,7 @@ test("[E2E1] SDK clients train round after round until the task ends, and the mo
   await Promise.all(clients.map((client) => client.close()));
 });
 
-test("[E2E2] a coordinator that restarts in mid-round gets the finished updates again; none trains twice", async () => {
+test("[EE2] a coordinator that restarts in mid-round gets the finished updates again; none trains twice", async () => {
   await using folder = await temporaryFolder();
   const directory = folder.path;
   const storage = { kind: "sqlite", directory } as const;
@@ -64,7 +64,7 @@ test("[E2E2] a coordinator that restarts in mid-round gets the finished updates 
   await Promise.all(clients.map((client) => client.close()));
 });
 
-test("[E2E3] a third of the clients vanishing in every round costs no round", async () => {
+test("[EE3] a third of the clients vanishing in every round costs no round", async () => {
   await using running = await startCoordinator({ config: { timing: { disconnectGraceMs: 50 } } });
   await running.coordinator.tasks.create(
     smallTask({
@@ -102,7 +102,7 @@ test("[E2E3] a third of the clients vanishing in every round costs no round", as
   });
 });
 
-test("[E2E4] a served model follows publications, survives the coordinator, and works offline from its cache", async () => {
+test("[EE4] a served model follows publications, survives the coordinator, and works offline from its cache", async () => {
   await using folder = await temporaryFolder();
   const directory = folder.path;
   const running = await startCoordinator();
