@@ -6,9 +6,9 @@ import {
   FederatedError,
   judgeOutputs,
   summarizeEvaluation,
-  tensorView,
 } from "@tributary/protocol";
 import type * as core from "@tensorflow/tfjs-core";
+import type { Tensor, Variable } from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 
 import type { Evaluator } from "../ports.ts";
@@ -45,46 +45,28 @@ export interface TfjsEvaluatorOptions {
 
 /**
  * An evaluator of loss and, with classes, accuracy, precision, recall and F1. Evaluations run one after
- * the other, and the event loop gets its turn between batches.
+ * the other, and the event loop gets its turn between batches. `evaluate` throws FederatedError ABORTED
+ * after its signal, CONFIG_INVALID when model, task and data do not fit together, and RangeError when
+ * the model's outputs are not finite.
  */
 export function createTfjsEvaluator(options: TfjsEvaluatorOptions): Evaluator {
-  const { objective = "softmaxCrossEntropy", output = "probabilities", batchSize = 250 } = options;
   let parts: Promise<Parts> | undefined;
   let last: Promise<unknown> = Promise.resolve();
 
+  const load = () => {
+    // A failed load is forgotten, so that the next version is judged once its cause is gone.
+    parts ??= loadParts(options).catch((error: unknown) => {
+      parts = undefined;
+      throw error;
+    });
+    return parts;
+  };
+
   const evaluate = async (weights: Float32Array, layout: Layout, signal: AbortSignal) => {
-    const { tf, model, dataset } = await (parts ??= loadParts(options));
-    tf.tidy(() => setWeights(tf, model, weights, layout));
-    const inputSize = dataset.inputShape.reduce((size, dimension) => size * dimension, 1);
-    const count = dataset.xs.length / inputSize;
-    const labelsPerExample = dataset.ys.length / count;
-    let sums: EvaluationSums | undefined;
-    for (let start = 0; start < count; start += batchSize) {
-      const end = Math.min(count, start + batchSize);
-      const inputs = scaled(dataset, start * inputSize, end * inputSize);
-      const outputs = tf.tidy(() => {
-        const batch = tf.tensor(inputs, [end - start, ...dataset.inputShape], "float32");
-        const predicted = model.predict(batch);
-        if (Array.isArray(predicted)) throw configInvalid("only models with one output are judged");
-        return predicted;
-      });
-      try {
-        const judged = judgeOutputs({
-          objective,
-          output,
-          outputs: await outputs.data<"float32">(),
-          labels: dataset.ys.subarray(start * labelsPerExample, end * labelsPerExample),
-          numExamples: end - start,
-        });
-        sums = sums === undefined ? judged : addEvaluationSums(sums, judged);
-      } finally {
-        outputs.dispose();
-      }
-      await new Promise((resolve) => setImmediate(resolve));
-      signal.throwIfAborted();
-    }
-    if (sums === undefined) throw configInvalid("the held-out set is empty");
-    return summarizeEvaluation(sums, "central");
+    throwIfAborted(signal);
+    const loaded = await load();
+    setWeights(loaded.tf, loaded.model, weights, layout);
+    return summarizeEvaluation(await judge(loaded, options, signal), "central");
   };
 
   return {
@@ -94,6 +76,61 @@ export function createTfjsEvaluator(options: TfjsEvaluatorOptions): Evaluator {
       return result;
     },
   };
+}
+
+/** Runs the held-out set through the model, batch by batch. */
+async function judge(
+  { tf, model, dataset }: Parts,
+  options: Pick<TfjsEvaluatorOptions, "objective" | "output" | "batchSize">,
+  signal: AbortSignal,
+): Promise<EvaluationSums> {
+  const { objective = "softmaxCrossEntropy", output = "probabilities", batchSize = 250 } = options;
+  const { xs, ys, inputShape } = dataset;
+  const inputSize = inputShape.reduce((size, dimension) => size * dimension, 1);
+  const count = xs.length / inputSize;
+  const labelsPerExample = ys.length / count;
+  if (!Number.isInteger(count) || !Number.isInteger(labelsPerExample)) {
+    throw configInvalid(
+      `the held-out set's ${xs.length} inputs of shape [${inputShape.join(", ")}] do not fit its ${ys.length} labels`,
+    );
+  }
+  let sums: EvaluationSums | undefined;
+  for (let start = 0; start < count; start += batchSize) {
+    throwIfAborted(signal);
+    const end = Math.min(count, start + batchSize);
+    const inputs = scaled(dataset, start * inputSize, end * inputSize);
+    const judged = judgeOutputs({
+      objective,
+      output,
+      outputs: await forward(tf, model, inputs, [end - start, ...inputShape]),
+      labels: ys.subarray(start * labelsPerExample, end * labelsPerExample),
+      numExamples: end - start,
+    });
+    sums = sums === undefined ? judged : addEvaluationSums(sums, judged);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  if (sums === undefined) throw configInvalid("the held-out set is empty");
+  return sums;
+}
+
+async function forward(
+  tf: TensorFlow,
+  model: LayersModel,
+  inputs: Float32Array,
+  shape: number[],
+): Promise<Float32Array> {
+  const outputs = tf.tidy(() => {
+    const predicted = model.apply(tf.tensor(inputs, shape, "float32"), { training: false });
+    if (Array.isArray(predicted) || !("dataId" in predicted)) {
+      throw configInvalid("only models with one input and one output are judged");
+    }
+    return predicted;
+  });
+  try {
+    return await outputs.data<"float32">();
+  } finally {
+    outputs.dispose();
+  }
 }
 
 interface Parts {
@@ -126,16 +163,22 @@ function setWeights(
     );
   }
   layout.tensors.forEach((tensor, i) => {
-    const variable = variables[i];
-    if (variable?.shape.join() !== tensor.shape.join()) {
+    const variable = variables[i]?.read();
+    if (variable?.shape.join() !== tensor.shape.join() || !isVariable(variable)) {
       throw configInvalid(
         `tensor ${i} ("${tensor.name}") is [${tensor.shape.join(", ")}] in the task and ` +
           `[${variable?.shape.join(", ") ?? ""}] in the evaluator's model`,
       );
     }
-    variable.write(tf.tensor(tensorView(weights, tensor), [...tensor.shape], "float32"));
+    // A copy: the cpu backend keeps the array that it is given, and the weights are the caller's.
+    const values = weights.slice(tensor.offset, tensor.offset + tensor.size);
+    tf.tidy(() => {
+      variable.assign(tf.tensor(values, variable.shape, "float32"));
+    });
   });
 }
+
+const isVariable = (tensor: Tensor): tensor is Variable => "assign" in tensor;
 
 function scaled({ xs, scale = 1 }: HeldOutSet, start: number, end: number): Float32Array {
   const part = Float32Array.from(xs.subarray(start, end));
@@ -144,3 +187,8 @@ function scaled({ xs, scale = 1 }: HeldOutSet, start: number, end: number): Floa
 }
 
 const configInvalid = (message: string) => new FederatedError("CONFIG_INVALID", message);
+
+function throwIfAborted(signal: AbortSignal): void {
+  if (!signal.aborted) return;
+  throw new FederatedError("ABORTED", "the evaluation was called off", { cause: signal.reason });
+}
