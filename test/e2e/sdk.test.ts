@@ -52,10 +52,7 @@ test("[EE2] a coordinator that restarts in mid-round gets the finished updates a
   const port = Number(new URL(first.url).port);
   await using second = await startCoordinator({ config: { storage, server: { port } } });
   open();
-  expect(await Promise.all(joined.map(({ done }) => done))).toMatchObject([
-    { reason: "taskEnded" },
-    { reason: "taskEnded" },
-  ]);
+  expect(await Promise.all(joined.map(({ done }) => done))).toEqual([AT_THE_END, AT_THE_END]);
   expect([quick.begun, slow.begun]).toEqual([1, 1]);
   expect(await second.coordinator.tasks.get(TASK)).toMatchObject({
     roundsCommitted: 1,

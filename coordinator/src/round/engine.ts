@@ -458,12 +458,9 @@ export async function startRoundEngine(
   }
 
   function requireNotEnded(): void {
-    if (task.state === "ended") {
-      throw new Refusal(
-        "TASK_ENDED",
-        `task "${taskId}" has ended: ${task.endReason ?? "cancelled"}`,
-      );
-    }
+    if (task.state !== "ended") return;
+    const { endReason = "cancelled" } = task;
+    throw new Refusal("TASK_ENDED", `task "${taskId}" has ended: ${endReason}`, { endReason });
   }
 
   // ------------------------------------------------------------------------- monitoring

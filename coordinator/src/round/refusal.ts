@@ -6,9 +6,9 @@ import { FederatedError } from "@tributary/protocol";
 /** Carries a coded error out of an engine's job without breaking the engine. */
 export class Refusal extends Error {
   readonly error: FederatedError;
-  constructor(code: ErrorCode, message: string) {
+  constructor(code: ErrorCode, message: string, details?: Readonly<Record<string, unknown>>) {
     super(message);
-    this.error = new FederatedError(code, message);
+    this.error = new FederatedError(code, message, details === undefined ? {} : { details });
   }
 }
 
