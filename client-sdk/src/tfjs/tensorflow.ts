@@ -4,7 +4,8 @@ import type * as core from "@tensorflow/tfjs-core";
 
 /**
  * The umbrella `@tensorflow/tfjs`, `@tensorflow/tfjs-core` or `{ ...core, ...layers }`. Chained ops
- * (`x.add(y)`) are not needed.
+ * (`x.add(y)`) are not needed here; the default initializer of TF.js's own LSTM and GRU layers needs them
+ * (the umbrella has them, core has `dist/public/chained_ops/register_all_chained_ops`).
  */
 export type TensorFlow = Pick<
   typeof core,
