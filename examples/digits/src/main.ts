@@ -48,7 +48,10 @@ async function main(): Promise<number> {
   try {
     return await run(options, scratch);
   } catch (error) {
-    if (error instanceof Interrupted) return 130;
+    if (error instanceof Interrupted) {
+      console.error("interrupted; everything is stopped");
+      return 130;
+    }
     console.error(error instanceof Error ? error.message : error);
     return 1;
   } finally {
@@ -125,7 +128,7 @@ async function train(options: DigitsOptions, training: Training): Promise<Outcom
     if (!json) {
       const where = options.processes === 0 ? "this process" : `${options.processes} processes`;
       console.log(`${fleets.clients} clients in ${where}, training with TF.js ${fleets.backend}\n`);
-      table.initial(training.before);
+      table.initial(training.lastRound, training.before);
     }
     const task = await training.ended(AbortSignal.any([interruption.signal, failure.signal]));
     return {

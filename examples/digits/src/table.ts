@@ -3,8 +3,8 @@
 import type { MonitoringEvent, RoundResource } from "@tributary/protocol";
 
 export interface RoundTable {
-  /** Version 0, before any training. */
-  initial(evaluation: { readonly accuracy?: number; readonly loss: number }): void;
+  /** The model before training, or as an earlier run left it after `round`. */
+  initial(round: number, evaluation: { readonly accuracy?: number; readonly loss: number }): void;
   observe(event: MonitoringEvent): void;
   /** A line between the rounds. */
   note(text: string): void;
@@ -54,8 +54,8 @@ export function createRoundTable({ privacy, live, write }: TableOptions): RoundT
   };
 
   return {
-    initial: ({ accuracy, loss }) =>
-      row(lineOf({ round: "0", accuracy: percent(accuracy), loss: loss.toFixed(4) })),
+    initial: (round, { accuracy, loss }) =>
+      row(lineOf({ round: String(round), accuracy: percent(accuracy), loss: loss.toFixed(4) })),
     observe: (event) => {
       if (event.type === "round:phaseChanged" || event.type === "round:progress") {
         showRound(event.data);

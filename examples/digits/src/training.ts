@@ -32,6 +32,8 @@ export interface Training extends AsyncDisposable {
   readonly before: Evaluation;
   /** Rounds that had been committed before. */
   readonly roundsBefore: number;
+  /** Number of the last of them; 0 in a new training. Abandoned rounds have numbers, too. */
+  readonly lastRound: number;
   /** TF.js backend of the evaluator. */
   readonly backend: string;
   /** Calls `listener` for every event of the task from now on, the one that ends it included. */
@@ -73,7 +75,7 @@ export async function openTraining(options: TrainingOptions): Promise<Training> 
     config: {
       server: { port: options.port ?? 0 },
       storage: options.storage,
-      log: { level: "warn" },
+      log: { level: "error" },
     },
     evaluators: { [EVALUATOR]: evaluator },
   });
@@ -88,6 +90,7 @@ export async function openTraining(options: TrainingOptions): Promise<Training> 
     if (known !== undefined) assertSameTask(known, spec);
     const task = known ?? (await coordinator.tasks.create(spec, initialWeights));
     const before = task.evaluation ?? (await evaluator.evaluate(initialWeights, layout, never));
+    const { roundNumber: modelRound } = await coordinator.models.get(taskId, "latest");
     const { url } = await coordinator.listen();
     const watch = (listener: (event: MonitoringEvent) => void) =>
       coordinator.events.subscribe((event) => {
@@ -99,6 +102,7 @@ export async function openTraining(options: TrainingOptions): Promise<Training> 
       test,
       before,
       roundsBefore: task.roundsCommitted,
+      lastRound: modelRound ?? 0,
       backend,
       watch,
       ended: (signal) => endOf(coordinator, taskId, watch, signal),
