@@ -119,28 +119,33 @@ export function createMaxPoolGradient(tf: TensorFlow): Kernel {
 
 function routeToMaxima(info: PoolInfo, x: Float32Array, dy: Float32Array, dx: Float32Array): void {
   const { inHeight, inWidth, inChannels: channels, outHeight, outWidth } = info;
+  const largest = new Float32Array(channels);
+  const places = new Int32Array(channels);
   let at = 0;
   for (let n = 0; n < info.batchSize; n++) {
     for (let i = 0; i < outHeight; i++) {
       const top = i * info.strideHeight - info.padInfo.top;
       const bottom = Math.min(top + info.effectiveFilterHeight, inHeight);
-      for (let j = 0; j < outWidth; j++) {
+      for (let j = 0; j < outWidth; j++, at += channels) {
         const left = j * info.strideWidth - info.padInfo.left;
         const right = Math.min(left + info.effectiveFilterWidth, inWidth);
-        for (let c = 0; c < channels; c++, at++) {
-          let best = -1;
-          let largest = -Infinity;
-          for (let row = Math.max(top, 0); row < bottom; row++) {
-            for (let column = Math.max(left, 0); column < right; column++) {
-              const position = ((n * inHeight + row) * inWidth + column) * channels + c;
-              const value = x[position] as number;
-              if (value > largest || best < 0) {
-                largest = value;
-                best = position;
+        largest.fill(-Infinity);
+        places.fill(-1);
+        for (let row = Math.max(top, 0); row < bottom; row++) {
+          for (let column = Math.max(left, 0); column < right; column++) {
+            const pixel = ((n * inHeight + row) * inWidth + column) * channels;
+            for (let c = 0; c < channels; c++) {
+              const value = x[pixel + c] as number;
+              if (value > (largest[c] as number)) {
+                largest[c] = value;
+                places[c] = pixel + c;
               }
             }
           }
-          if (best >= 0) dx[best] = (dx[best] as number) + (dy[at] as number);
+        }
+        for (let c = 0; c < channels; c++) {
+          const place = places[c] as number;
+          if (place >= 0) dx[place] = (dx[place] as number) + (dy[at + c] as number);
         }
       }
     }
