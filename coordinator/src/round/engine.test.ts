@@ -1,0 +1,281 @@
+import type { Assignment, ClientId, RoundId, TaskId, TaskSpecInput } from "@tributary/protocol";
+import { createLayout, encodeCheckpoint, FederatedError, sha256 } from "@tributary/protocol";
+import { describe, expect, test } from "vitest";
+
+import { createAssignmentTokens } from "../clients/assignment-token.ts";
+import { createModelRegistry } from "../model/registry.ts";
+import type { Clock, DomainEvent, Evaluator, Store, Timer } from "../ports.ts";
+import { createSecureRandom, uniformFrom } from "../privacy/random.ts";
+import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
+import { resolveTaskSpec } from "../task/spec.ts";
+import { startRoundEngine } from "./engine.ts";
+
+/** Time that moves only when told to; timers fire in order. */
+function fakeClock() {
+  let now = 0;
+  const timers = new Set<{ at: number; run: () => void }>();
+  const clock: Clock = {
+    now: () => 1_700_000_000_000 + now,
+    monotonicMs: () => now,
+    after: (delayMs, run): Timer => {
+      const timer = { at: now + delayMs, run };
+      timers.add(timer);
+      return { cancel: () => void timers.delete(timer) };
+    },
+  };
+  const settle = async () => {
+    // Signing goes through the thread pool, and so does this.
+    for (let i = 0; i < 50; i++) await sha256(new Uint8Array(1));
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return {
+    clock,
+    settle,
+    pending: () => timers.size,
+    advance: async (ms: number) => {
+      const end = now + ms;
+      for (;;) {
+        const [next] = [...timers].filter(({ at }) => at <= end).sort((x, y) => x.at - y.at);
+        if (next === undefined) break;
+        now = Math.max(now, next.at);
+        timers.delete(next);
+        next.run();
+        await settle();
+      }
+      now = end;
+      await settle();
+    },
+  };
+}
+
+const clients = ["a", "b", "c"].map((name) => name.repeat(8) as ClientId);
+const noLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+interface Options {
+  readonly spec?: Partial<TaskSpecInput>;
+  readonly evaluator?: Evaluator;
+}
+
+/** An engine over a memory store whose calls can be made to fail. */
+async function startWorld({ spec: overrides, evaluator }: Options = {}) {
+  const time = fakeClock();
+  const memory = createMemoryStore();
+  const failing = new Set<keyof Store>();
+  const store = new Proxy(memory, {
+    get: (target, name: keyof Store) =>
+      failing.has(name)
+        ? () => Promise.reject(new FederatedError("UNAVAILABLE", "the disk is full"))
+        : target[name],
+  });
+  const blobs = createMemoryBlobs();
+  const shelf = createModelRegistry({ store, blobs }, { keepInMemory: 2 });
+  const spec = resolveTaskSpec({
+    taskId: "t",
+    model: { tensors: [{ name: "w", shape: [2] }] },
+    sampler: { kind: "all" },
+    ...overrides,
+    schedule: { minClients: 2, minReports: 2, reportWindowMs: 1_000, ...overrides?.schedule },
+  });
+  const layout = await createLayout(spec.model.tensors);
+  const taskId = "t" as TaskId;
+  const frame = encodeCheckpoint(layout, { modelVersion: 0, weights: new Float32Array(2) });
+  const digest = await shelf.save(frame);
+  const task = { taskId, spec, layout, state: "running" as const, createdAt: 0 };
+  await memory.createTask(task, {
+    taskId,
+    modelVersion: 0,
+    digest,
+    bytes: frame.length,
+    createdAt: 0,
+  });
+  const assigned = new Map<ClientId, Assignment>();
+  const events: DomainEvent[] = [];
+  const deps = {
+    ...{ store, blobs, shelf, clock: time.clock, logger: noLog },
+    random: createSecureRandom(),
+    tokens: await createAssignmentTokens(new Uint8Array(32)),
+    events: { emit: (event: DomainEvent) => void events.push(event) },
+    gateway: {
+      assign: (clientId: ClientId, assignment: Assignment) =>
+        void assigned.set(clientId, assignment),
+      closeRound: () => {},
+      publishModel: () => {},
+      taskPaused: () => {},
+      taskEnded: () => {},
+    },
+    isConnected: () => false,
+    uniformFor: () => uniformFrom(createSecureRandom()),
+    ...(evaluator === undefined ? {} : { evaluator }),
+  };
+  const options = { disconnectGraceMs: 100, abandonedRetryMs: 50 };
+  const start = () => startRoundEngine(deps, task, options);
+  const engine = await start();
+  const report = async (clientId: ClientId, value: number, roundNumber = 1) => {
+    const delta = new Float32Array(2).fill(value);
+    const key = await sha256(new Uint8Array(delta.buffer));
+    return engine.report(
+      { roundId: `t.${roundNumber}` as RoundId, taskId, clientId },
+      { digest: key, delta, numExamples: 1, metrics: {}, bytes: 72 },
+    );
+  };
+  return { engine, start, time, memory, failing, assigned, events, report, taskId };
+}
+
+describe("a store that fails", () => {
+  test("[EN1] in a commit: nothing is published, and the round opens again and commits", async () => {
+    const world = await startWorld();
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    world.failing.add("commitRound");
+    await world.report(clients[0]!, 1);
+    await world.report(clients[1]!, 3);
+    await world.time.settle();
+    expect(world.events.some(({ type }) => type === "model:published")).toBe(false);
+    await expect(world.engine.checkIn(clients[2]!)).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      retryable: true,
+    });
+    world.failing.clear();
+    world.assigned.clear();
+    await world.time.advance(60);
+    expect([...world.assigned.values()]).toMatchObject([
+      { roundNumber: 1, reported: false },
+      { roundNumber: 1, reported: false },
+    ]);
+    await world.report(clients[0]!, 1);
+    await world.report(clients[1]!, 3);
+    await world.time.settle();
+    expect(await world.memory.latestModelVersion(world.taskId)).toMatchObject({ modelVersion: 1 });
+    expect(await world.memory.countRounds(world.taskId)).toEqual({
+      committed: 1,
+      abandoned: 0,
+      last: 1,
+    });
+    await world.engine.stop(0);
+  });
+
+  test("[EN1] for a while: the engine tries again until it can load", async () => {
+    const world = await startWorld();
+    world.failing.add("saveOpenRound").add("getTask");
+    await expect(world.engine.checkIn(clients[0]!)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await world.time.advance(500);
+    await expect(world.engine.checkIn(clients[0]!)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    world.failing.clear();
+    await world.time.advance(60);
+    await expect(world.engine.checkIn(clients[1]!)).resolves.toMatchObject({
+      clientId: clients[1],
+    });
+    await world.engine.stop(0);
+  });
+
+  test("[EN2] between reservation and commit: the charge stays until it is released, once", async () => {
+    const world = await startWorld({
+      spec: {
+        clippingNorm: 1,
+        weighting: { kind: "uniform" },
+        privacy: { mechanism: "central", noiseMultiplier: 2, delta: 1e-5, maxEpsilon: 10 },
+      },
+    });
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    world.failing.add("commitRound");
+    await world.report(clients[0]!, 1);
+    await world.report(clients[1]!, 1);
+    await world.time.settle();
+    expect(await world.memory.listLedger(world.taskId)).toMatchObject([{ status: "reserved" }]);
+    world.failing.clear();
+    await world.time.advance(60);
+    await world.report(clients[0]!, 1);
+    await world.report(clients[1]!, 1);
+    await world.time.settle();
+    expect(await world.memory.listLedger(world.taskId)).toMatchObject([{ status: "released" }]);
+    await world.engine.stop(0);
+  });
+});
+
+describe("aggregation", () => {
+  test("[EN3] an evaluator that hangs ends with its deadline: the round is abandoned, its charge void", async () => {
+    const world = await startWorld({
+      spec: {
+        clippingNorm: 1,
+        weighting: { kind: "uniform" },
+        privacy: { mechanism: "central", noiseMultiplier: 2, delta: 1e-5, maxEpsilon: 10 },
+        schedule: { aggregationDeadlineMs: 200 },
+      },
+      evaluator: { evaluate: () => new Promise(() => {}) },
+    });
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    await world.report(clients[0]!, 1);
+    await world.report(clients[1]!, 1);
+    await world.time.advance(250);
+    expect(await world.memory.getRound("t.1" as RoundId)).toMatchObject({
+      phase: "abandoned",
+      reason: "aggregationTimedOut",
+    });
+    expect(await world.memory.listLedger(world.taskId)).toMatchObject([{ status: "void" }]);
+    await world.engine.stop(0);
+  });
+
+  test("[EN3] an evaluator that throws costs its figures, not the round", async () => {
+    const world = await startWorld({
+      evaluator: { evaluate: () => Promise.reject(new Error("no data")) },
+    });
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    await world.report(clients[0]!, 1);
+    await world.report(clients[1]!, 1);
+    await world.time.settle();
+    expect(await world.memory.getRound("t.1" as RoundId)).toMatchObject({ phase: "committed" });
+    await world.engine.stop(0);
+  });
+
+  test("[EN4] cancelling during aggregation releases nothing", async () => {
+    let finish: () => void = () => {};
+    const world = await startWorld({
+      evaluator: {
+        evaluate: () =>
+          new Promise((resolve) => {
+            finish = () => resolve({ source: "central", numExamples: 1, loss: 0 });
+          }),
+      },
+    });
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    await world.report(clients[0]!, 1);
+    await world.report(clients[1]!, 1);
+    await world.time.settle();
+    await world.engine.cancel();
+    finish();
+    await world.time.settle();
+    expect(await world.memory.latestModelVersion(world.taskId)).toMatchObject({ modelVersion: 0 });
+    expect(world.engine.snapshot().task).toMatchObject({ state: "ended", endReason: "cancelled" });
+    await world.engine.stop(0);
+  });
+});
+
+describe("time", () => {
+  test("[EN5] abandoned rounds rest longer and longer, and a stopped engine leaves no timer", async () => {
+    const world = await startWorld({ spec: { schedule: { selectionDeadlineMs: 100 } } });
+    await world.engine.checkIn(clients[0]!);
+    const openedAt: number[] = [];
+    for (let round = 1; round <= 4; round++) {
+      while (world.engine.snapshot().currentRound?.roundNumber !== round)
+        await world.time.advance(5);
+      openedAt.push(world.time.clock.monotonicMs());
+    }
+    const gaps = openedAt.slice(1).map((at, i) => at - openedAt[i]!);
+    // 100 ms of selection, then 50, 100 and 200 ms of rest
+    gaps.forEach((gap, i) => expect(Math.abs(gap - (100 + 50 * 2 ** i))).toBeLessThanOrEqual(10));
+    await world.engine.stop(0);
+    expect(world.time.pending()).toBe(0);
+  });
+
+  test("[EN6] a pause holds over a restart: an open selection ends with it", async () => {
+    const world = await startWorld();
+    await world.engine.checkIn(clients[0]!);
+    expect(world.engine.snapshot().currentRound).toMatchObject({ phase: "selecting" });
+    await world.engine.stop(0);
+    await world.memory.setTaskState(world.taskId, "paused");
+    const restarted = await world.start();
+    await world.time.settle();
+    expect(restarted.snapshot().currentRound).toBeUndefined();
+    expect(await world.memory.getRound("t.1" as RoundId)).toMatchObject({ reason: "paused" });
+    await restarted.stop(0);
+  });
+});
