@@ -327,12 +327,13 @@ export interface UpdateIntake {
   /**
    * Whom the token stands for, and what it may upload. Called before a byte of the body is read.
    * @throws FederatedError UNAUTHENTICATED (no, wrong, expired or another round's token),
-   * ROUND_NOT_FOUND; a closed round is not an error here, since a retry may deserve a receipt
+   * ROUND_NOT_FOUND; ROUND_CLOSED for a round that has ended without this participant's update
+   * @returns with `receipt` when the round has ended with it: then no byte need be read
    */
   admit(
     roundId: RoundId,
     token: string | undefined,
-  ): Promise<{ participant: Participant; layout: Layout; maxBytes: number }>;
+  ): Promise<{ participant: Participant; layout: Layout; maxBytes: number; receipt?: Receipt }>;
   /**
    * Counts the update, once.
    * @throws FederatedError ROUND_CLOSED, NOT_IN_COHORT, UPDATE_CONFLICT, UPDATE_NOT_FINITE,

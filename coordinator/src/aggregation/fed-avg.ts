@@ -38,7 +38,8 @@ export function createFedAvg({
       const weight = weightOf(weighting, numExamples);
       const clip = clippingNorm === undefined ? 1 : clipFactor(l2Norm(delta), clippingNorm);
       const factor = weight * clip;
-      if (!(factor > 0 && factor < Infinity)) {
+      // A factor of 0 is a delta clipped to nothing, below the smallest number there is.
+      if (!(weight > 0 && factor >= 0 && factor < Infinity)) {
         throw new RangeError(
           `a delta cannot count ${factor} times; it must be finite and trained on an example`,
         );

@@ -5,6 +5,8 @@ import { describe, expect, it } from "vitest";
 import { createAdmission } from "./admission.ts";
 
 const never = new AbortController().signal;
+let senders = 0;
+const someone = () => `sender ${++senders}`;
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("admission", () => {
@@ -13,7 +15,7 @@ describe("admission", () => {
     const order: number[] = [];
     const leaves: (() => void)[] = [];
     const entering = [0, 1, 2, 3].map(async (i) => {
-      leaves[i] = await admission.enter(never);
+      leaves[i] = await admission.enter(someone(), never);
       order.push(i);
     });
     await settled();
@@ -30,9 +32,9 @@ describe("admission", () => {
 
   it("[API20] refuses what does not fit into the queue, and says when to come again", async () => {
     const admission = createAdmission({ concurrent: 1, queued: 1, retryAfterMs: 1234 });
-    const leave = await admission.enter(never);
-    const second = admission.enter(never);
-    await expect(admission.enter(never)).rejects.toMatchObject({
+    const leave = await admission.enter(someone(), never);
+    const second = admission.enter(someone(), never);
+    await expect(admission.enter(someone(), never)).rejects.toMatchObject({
       code: "RATE_LIMITED",
       retryAfterMs: 1234,
     });
@@ -43,16 +45,29 @@ describe("admission", () => {
 
   it("[API20] who gives up waiting leaves the queue and takes no turn", async () => {
     const admission = createAdmission({ concurrent: 1, queued: 2, retryAfterMs: 1 });
-    const leave = await admission.enter(never);
+    const leave = await admission.enter(someone(), never);
     const impatient = new AbortController();
-    const waiting = admission.enter(impatient.signal);
-    const patient = admission.enter(never);
+    const waiting = admission.enter(someone(), impatient.signal);
+    const patient = admission.enter(someone(), never);
     impatient.abort(new Error("gone"));
     await expect(waiting).rejects.toThrow("gone");
     expect(admission.waiting).toBe(1);
     leave();
     (await patient)();
-    await expect(admission.enter(impatient.signal)).rejects.toThrow("gone");
+    await expect(admission.enter(someone(), impatient.signal)).rejects.toThrow("gone");
+    expect(admission).toMatchObject({ active: 0, waiting: 0 });
+  });
+
+  it("[API26] gives each sender one place: a newer request takes it from the older one", async () => {
+    const admission = createAdmission({ concurrent: 1, queued: 1, retryAfterMs: 1 });
+    const first = await admission.enter("a", never);
+    expect(first.replaced.aborted).toBe(false);
+    const second = admission.enter("a", never);
+    expect(first.replaced.reason).toMatchObject({ code: "ABORTED" });
+    const third = admission.enter("a", never);
+    await expect(second).rejects.toMatchObject({ code: "ABORTED" });
+    first();
+    (await third)();
     expect(admission).toMatchObject({ active: 0, waiting: 0 });
   });
 
@@ -71,7 +86,7 @@ describe("admission", () => {
             if (action === "enter") {
               const controller = new AbortController();
               const full = admission.active === concurrent && admission.waiting === queued;
-              const entering = admission.enter(controller.signal).then(
+              const entering = admission.enter(someone(), controller.signal).then(
                 (leave) => {
                   waiting.splice(waiting.indexOf(controller), 1);
                   held.push(leave);

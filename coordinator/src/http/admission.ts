@@ -1,14 +1,25 @@
-/** A bounded number of turns and a bounded queue for them: what is beyond both is refused at once. */
+/**
+ * A bounded number of turns and a bounded queue for them: what is beyond both is refused at once. Each
+ * sender has one place; a newer request of the same sender takes it from the older one, which is most
+ * likely a connection that died, and never costs others a turn.
+ */
 
 import { FederatedError } from "@tributary/protocol";
+
+/** Gives the turn back; calling it again changes nothing. */
+export interface Turn {
+  (): void;
+  /** Aborts when a newer request of the same sender takes over. */
+  readonly replaced: AbortSignal;
+}
 
 export interface Admission {
   /**
    * Waits for a turn.
-   * @returns gives the turn back; calling it again changes nothing
-   * @throws FederatedError RATE_LIMITED when the queue is full; the signal's reason when it aborts
+   * @throws FederatedError RATE_LIMITED when the queue is full, ABORTED when a newer request of the same
+   * sender came; the signal's reason when it aborts
    */
-  enter(signal: AbortSignal): Promise<() => void>;
+  enter(sender: string, signal: AbortSignal): Promise<Turn>;
   readonly active: number;
   readonly waiting: number;
 }
@@ -22,18 +33,47 @@ export interface AdmissionOptions {
 
 export function createAdmission({ concurrent, queued, retryAfterMs }: AdmissionOptions): Admission {
   const queue = new Set<() => void>();
+  /** The newest request of each sender that waits or has its turn. */
+  const places = new Map<string, AbortController>();
   let active = 0;
 
-  function takeTurn(): () => void {
+  function takeTurn(sender: string, place: AbortController): Turn {
     active += 1;
     let held = true;
-    return () => {
+    const leave = () => {
       if (!held) return;
       held = false;
       active -= 1;
+      free(sender, place);
       const [next] = queue;
       next?.();
     };
+    return Object.assign(leave, { replaced: place.signal });
+  }
+
+  function free(sender: string, place: AbortController): void {
+    if (places.get(sender) === place) places.delete(sender);
+  }
+
+  function waitForTurn(sender: string, place: AbortController, signal: AbortSignal): Promise<Turn> {
+    const ended = AbortSignal.any([signal, place.signal]);
+    return new Promise((resolve, reject) => {
+      const leaveQueue = () => {
+        queue.delete(start);
+        ended.removeEventListener("abort", abort);
+      };
+      const start = () => {
+        leaveQueue();
+        resolve(takeTurn(sender, place));
+      };
+      const abort = () => {
+        leaveQueue();
+        free(sender, place);
+        reject(ended.reason as Error);
+      };
+      queue.add(start);
+      ended.addEventListener("abort", abort, { once: true });
+    });
   }
 
   return {
@@ -43,9 +83,15 @@ export function createAdmission({ concurrent, queued, retryAfterMs }: AdmissionO
     get waiting() {
       return queue.size;
     },
-    enter: async (signal) => {
+    enter: async (sender, signal) => {
       signal.throwIfAborted();
-      if (active < concurrent) return takeTurn();
+      const message = "a newer upload of the same participant took over";
+      places.get(sender)?.abort(new FederatedError("ABORTED", message));
+      const place = new AbortController();
+      if (active < concurrent) {
+        places.set(sender, place);
+        return takeTurn(sender, place);
+      }
       if (queue.size >= queued) {
         throw new FederatedError(
           "RATE_LIMITED",
@@ -53,22 +99,8 @@ export function createAdmission({ concurrent, queued, retryAfterMs }: AdmissionO
           { retryAfterMs },
         );
       }
-      return new Promise((resolve, reject) => {
-        const leave = () => {
-          queue.delete(start);
-          signal.removeEventListener("abort", abort);
-        };
-        const start = () => {
-          leave();
-          resolve(takeTurn());
-        };
-        const abort = () => {
-          leave();
-          reject(signal.reason as Error);
-        };
-        queue.add(start);
-        signal.addEventListener("abort", abort, { once: true });
-      });
+      places.set(sender, place);
+      return waitForTurn(sender, place, signal);
     },
   };
 }

@@ -109,6 +109,7 @@ export interface FakeHeart {
   readonly counted: { received: number; sent: number; accepted: number; rejected: string[] };
   /** Called by `report` before it answers. */
   onReport: (update: ReceivedUpdate) => Promise<void>;
+  onAdmit: () => Promise<void>;
   ready: () => Promise<void>;
 }
 
@@ -212,6 +213,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
     logged: [],
     counted,
     onReport: async () => {},
+    onAdmit: async () => {},
     ready: async () => {},
     deps: {
       tasks: {
@@ -258,10 +260,13 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
       intake: {
         admit: async (roundId, token) => {
           note("admit", roundId, token);
-          if (token !== ASSIGNMENT) {
+          await heart.onAdmit();
+          // `<ASSIGNMENT>-2` is another participant's token.
+          if (token?.startsWith(ASSIGNMENT) !== true) {
             throw new FederatedError("UNAUTHENTICATED", "the assignment token is not valid");
           }
-          const participant = { roundId, taskId: TASK, clientId: CLIENT };
+          const clientId = `${CLIENT}${token.slice(ASSIGNMENT.length)}` as ClientId;
+          const participant = { roundId, taskId: TASK, clientId };
           return { participant, layout, maxBytes: frame.length + 65_536 };
         },
         report: async ({ roundId }, update) => {

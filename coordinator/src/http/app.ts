@@ -5,6 +5,7 @@ import { fastify } from "fastify";
 
 import { closeInBoundedTime } from "./closing.ts";
 import type { HttpDeps } from "./deps.ts";
+import { letFinish } from "./linger.ts";
 import { describeApi, openapiRoutes } from "./openapi.ts";
 import { sendProblem, setProblemHandlers } from "./problem.ts";
 import { checkpointRoutes } from "./routes/checkpoints.ts";
@@ -44,6 +45,8 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   setProblemHandlers(app, logger);
 
   app.addHook("onRequest", async (_request, reply) => setSafetyHeaders(reply));
+  // Whatever is answered before its body was read to the end.
+  app.addHook("onSend", async (request) => letFinish(request.raw));
   closeInBoundedTime(app);
 
   await describeApi(app, deps);

@@ -88,6 +88,7 @@ async function startWorld({ spec: overrides, evaluator }: Options = {}) {
     bytes: frame.length,
     createdAt: 0,
   });
+  const gone = new Set<ClientId>();
   const assigned = new Map<ClientId, Assignment>();
   const events: DomainEvent[] = [];
   const deps = {
@@ -103,7 +104,7 @@ async function startWorld({ spec: overrides, evaluator }: Options = {}) {
       taskPaused: () => {},
       taskEnded: () => {},
     },
-    isConnected: () => false,
+    isConnected: (clientId: ClientId) => !gone.has(clientId),
     uniformFor: () => uniformFrom(createSecureRandom()),
     ...(evaluator === undefined ? {} : { evaluator }),
   };
@@ -118,7 +119,7 @@ async function startWorld({ spec: overrides, evaluator }: Options = {}) {
       { digest: key, delta, numExamples: 1, metrics: {}, bytes: 72 },
     );
   };
-  return { engine, start, time, memory, failing, assigned, events, report, taskId };
+  return { engine, start, time, memory, failing, gone, assigned, events, report, taskId };
 }
 
 describe("a store that fails", () => {
@@ -278,4 +279,42 @@ describe("time", () => {
     expect(await world.memory.getRound("t.1" as RoundId)).toMatchObject({ reason: "paused" });
     await restarted.stop(0);
   });
+});
+
+test("[EN7] a client that went while its check-in waited its turn does not wait for a round", async () => {
+  const world = await startWorld();
+  world.gone.add(clients[0]!);
+  await expect(world.engine.checkIn(clients[0]!)).rejects.toMatchObject({ code: "ABORTED" });
+  expect(world.engine.snapshot()).toMatchObject({ clientsWaiting: 0 });
+  await world.engine.stop(0);
+});
+
+test("[EN8] a charge that turned void is there for the next round", async () => {
+  const world = await startWorld({
+    spec: {
+      clippingNorm: 1,
+      weighting: { kind: "uniform" },
+      // Epsilon of one round is 2.2, of two 3.3.
+      privacy: { mechanism: "central", noiseMultiplier: 2, delta: 1e-5, maxEpsilon: 2.6 },
+    },
+  });
+  await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+  world.failing.add("commitRound");
+  await Promise.all([world.report(clients[0]!, 1), world.report(clients[1]!, 1)]);
+  await world.time.settle();
+  world.failing.clear();
+  // The round opens again, nobody reports, and it is abandoned.
+  await world.time.advance(1_200);
+  expect(await world.memory.listLedger(world.taskId)).toMatchObject([{ status: "void" }]);
+  expect(world.engine.snapshot().task.state).toBe("running");
+  await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+  await world.time.advance(200);
+  await Promise.all([world.report(clients[0]!, 1, 2), world.report(clients[1]!, 1, 2)]);
+  await world.time.settle();
+  expect(world.engine.snapshot().task).toMatchObject({
+    state: "ended",
+    endReason: "privacyBudgetExhausted",
+  });
+  expect(await world.memory.latestModelVersion(world.taskId)).toMatchObject({ modelVersion: 1 });
+  await world.engine.stop(0);
 });

@@ -17,6 +17,7 @@ import type {
 } from "@tributary/protocol";
 import { decodeCheckpoint, FederatedError, roundIdOf } from "@tributary/protocol";
 
+import { weightOf } from "../aggregation/weighting.ts";
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
 import { createWaitingRoom } from "../clients/waiting-room.ts";
 import { checkpointRef, modelResource } from "../model/registry.ts";
@@ -77,6 +78,8 @@ export interface RoundEngine {
   decline(clientId: ClientId, roundNumber: number): Promise<void>;
   leave(clientId: ClientId): Promise<void>;
   disconnected(clientId: ClientId): void;
+  /** The receipt of a round that has ended; undefined while it is open. @throws ROUND_CLOSED */
+  settled(participant: Participant): Promise<Receipt | undefined>;
   report(participant: Participant, update: ReceivedUpdate): Promise<Receipt>;
   refuse(participant: Participant, code: ErrorCode): Promise<void>;
   pause(): Promise<void>;
@@ -292,7 +295,7 @@ export async function startRoundEngine(
         case "accumulate":
           if (update !== undefined) {
             round.aggregator.add(update);
-            round.book.countReport(update);
+            round.book.countReport(update, weightOf(spec.weighting, update.numExamples));
           }
           answer = "counted";
           break;
@@ -416,6 +419,8 @@ export async function startRoundEngine(
     const record = round.book.abandonedRecord(round.state, clock.now());
     await store.abandonRound({ round: record });
     open = undefined;
+    // A charge that is void now may be what the next round needs.
+    affordable = affordsNextRound(spec, await store.listLedger(taskId));
     if (reason !== "paused") {
       restUntil =
         clock.monotonicMs() + options.abandonedRetryMs * 2 ** Math.min(5, abandonedInARow);
@@ -532,6 +537,8 @@ export async function startRoundEngine(
     checkIn: (clientId) =>
       post(async () => {
         requireNotEnded();
+        // It may have gone while its message waited here, and nobody would ever remove it again.
+        if (!deps.isConnected(clientId)) throw new Refusal("ABORTED", "the client has gone");
         await apply({ type: "returned", at: clock.monotonicMs(), clientId });
         let assignment = await placeOf(clientId);
         if (assignment === undefined) {
@@ -573,6 +580,12 @@ export async function startRoundEngine(
       });
       graceTimers.add(timer);
     },
+    settled: (participant) =>
+      post(async () =>
+        open?.book.identity.roundId === participant.roundId
+          ? undefined
+          : receiptOfEndedRound(participant),
+      ),
     report: (participant, update) => post(() => reportNow(participant, update)),
     refuse: (participant, code) =>
       post(async () => {

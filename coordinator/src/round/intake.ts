@@ -23,10 +23,13 @@ export function createUpdateIntake({ tokens, clock, engineOf }: IntakeDeps): Upd
   return {
     admit: async (roundId, token) => {
       const { taskId } = parseRoundId(roundId);
-      const { layout } = requireEngine(taskId).snapshot().task;
+      const engine = requireEngine(taskId);
+      const { layout } = engine.snapshot().task;
       const clientId = await tokens.verify(token, roundId, clock.now());
       const participant = { roundId, taskId, clientId };
-      return { participant, layout, maxBytes: maxFrameBytes(layout) };
+      const receipt = await engine.settled(participant);
+      const maxBytes = maxFrameBytes(layout);
+      return { participant, layout, maxBytes, ...(receipt === undefined ? {} : { receipt }) };
     },
     report: async (participant, update) => {
       const engine = requireEngine(participant.taskId);
@@ -62,4 +65,23 @@ function assertSound({ spec, layout }: TaskRecord, update: ReceivedUpdate): void
       `the evaluation has ${classes} classes, the task ${spec.evaluation.numClasses}`,
     );
   }
+  // One client must not outweigh all others by what it claims.
+  if (evaluation.numExamples > MAX_EVALUATED_EXAMPLES) {
+    throw new FederatedError(
+      "MALFORMED_MESSAGE",
+      `the evaluation claims ${evaluation.numExamples} examples; at most ${MAX_EVALUATED_EXAMPLES} count`,
+    );
+  }
+  const meanLoss = evaluation.lossSum / evaluation.numExamples;
+  if (!(meanLoss >= 0 && meanLoss <= MAX_MEAN_LOSS)) {
+    throw new FederatedError(
+      "MALFORMED_MESSAGE",
+      `the evaluation's mean loss is ${meanLoss}; it must be from 0 to ${MAX_MEAN_LOSS}`,
+    );
+  }
 }
+
+/** Examples of one client's test split that may count: as many as default weighting takes. */
+const MAX_EVALUATED_EXAMPLES = 10_000;
+/** Far above any loss of a model that is worth evaluating, and far below what could overflow a sum. */
+const MAX_MEAN_LOSS = 1e6;

@@ -37,9 +37,9 @@ export interface RoundBook {
   /** Call whenever the phase has changed. */
   enterPhase(phase: RoundState["phase"], now: Instant, tick: number): void;
   countRejection(code: ErrorCode): void;
-  /** Notes what a counted update says besides its delta. */
-  countReport(update: Pick<ReceivedUpdate, "bytes" | "numExamples" | "metrics">): void;
-  /** Mean training loss of the reports, weighted by examples. */
+  /** Notes what a counted update says besides its delta. @param weight as in the aggregate */
+  countReport(update: Pick<ReceivedUpdate, "bytes" | "metrics">, weight: number): void;
+  /** Mean training loss of the reports, weighted as the aggregate is. */
   trainLoss(): number | undefined;
   /** Sum of the clients' evaluations of the base version. */
   evaluationSums(): EvaluationSums | undefined;
@@ -66,7 +66,7 @@ export function createRoundBook(identity: RoundIdentity, earlier?: OpenRoundReco
   // Bytes that were received before a restart count as traffic, though their sums are lost.
   let updateBytes = earlier?.updateBytes ?? 0;
   let trainLossSum = 0;
-  let trainLossExamples = 0;
+  let trainLossWeight = 0;
   let evaluationSums: EvaluationSums | undefined;
   let current: { phase: RoundState["phase"]; startedAt: Instant; tick: number } | undefined;
 
@@ -93,12 +93,12 @@ export function createRoundBook(identity: RoundIdentity, earlier?: OpenRoundReco
     countRejection: (code) => {
       rejections[code] = (rejections[code] ?? 0) + 1;
     },
-    countReport: ({ bytes, numExamples, metrics }) => {
+    countReport: ({ bytes, metrics }, weight) => {
       updateBytes += bytes;
       const { trainLoss, evaluation } = metrics;
       if (trainLoss !== undefined) {
-        trainLossSum += trainLoss * numExamples;
-        trainLossExamples += numExamples;
+        trainLossSum += trainLoss * weight;
+        trainLossWeight += weight;
       }
       if (evaluation !== undefined) {
         evaluationSums =
@@ -106,7 +106,7 @@ export function createRoundBook(identity: RoundIdentity, earlier?: OpenRoundReco
       }
     },
     trainLoss: () => {
-      const mean = trainLossSum / trainLossExamples;
+      const mean = trainLossSum / trainLossWeight;
       return Number.isFinite(mean) ? mean : undefined;
     },
     evaluationSums: () => evaluationSums,

@@ -130,7 +130,9 @@ async function evaluate(
 ): Promise<Evaluation | undefined> {
   if (evaluator === undefined) return undefined;
   try {
-    return await evaluator.evaluate(weights, task.layout, signal);
+    const evaluation = await evaluator.evaluate(weights, task.layout, signal);
+    if (!Number.isFinite(evaluation.loss)) throw new RangeError("the loss is not finite");
+    return evaluation;
   } catch (error) {
     signal.throwIfAborted();
     logger.warn({ taskId: task.taskId, error }, "the evaluator failed; the version has no figures");

@@ -75,12 +75,22 @@ export function createSocketServer(
   };
 
   let attached = false;
+  let placesTaken = 0;
   function attach(server: HttpServer, desk: ClientDesk): void {
     attached = true;
     io.use((socket, next) => {
-      admit(socket, desk)
+      const place = takePlace(socket);
+      if (place === undefined) {
+        const message = `${options.maxClients} clients are connected, as many as there may be`;
+        next(handshakeError(new FederatedError("RATE_LIMITED", message, { retryAfterMs: 5_000 })));
+        return;
+      }
+      void admit(socket, desk)
         .then(() => next())
-        .catch((error: unknown) => next(handshakeError(error)));
+        .catch((error: unknown) => {
+          place.release();
+          next(handshakeError(error));
+        });
     });
     io.on("connection", (socket) => serve(socket, desk));
     io.attach(server);
@@ -89,12 +99,21 @@ export function createSocketServer(
     });
   }
 
+  /** Counts the connection from before its token is checked until it closes. */
+  function takePlace(socket: Socket): { release(): void } | undefined {
+    if (placesTaken >= options.maxClients) return undefined;
+    placesTaken += 1;
+    let taken = true;
+    const release = () => {
+      if (!taken) return;
+      taken = false;
+      placesTaken -= 1;
+    };
+    socket.conn.once("close", release);
+    return { release };
+  }
+
   async function admit(socket: Socket, desk: ClientDesk): Promise<void> {
-    if (io.of("/").sockets.size >= options.maxClients) {
-      throw new FederatedError("RATE_LIMITED", `${options.maxClients} clients are connected`, {
-        retryAfterMs: 5_000,
-      });
-    }
     const auth = checkAuth(socket.handshake.auth);
     socket.data.clientId = await desk.authenticate(auth);
   }
@@ -145,6 +164,8 @@ export function createSocketServer(
       if (typeof ack === "function") (ack as (reply: Ack<never>) => void)(refused(error));
     });
 
+    let underWay = 0;
+
     /** Registers the handler of one event: message checked, result or error acknowledged. */
     function answer<Message, Reply>(
       event: keyof ClientEvents,
@@ -159,10 +180,19 @@ export function createSocketServer(
         const ack = args.at(-1);
         const reply = typeof ack === "function" ? (ack as (reply: Ack<Reply>) => void) : () => {};
         const run = async (): Promise<Ack<Reply>> => {
+          if (underWay > MAX_MESSAGES_UNDER_WAY) {
+            throw new FederatedError("RATE_LIMITED", "wait for the answers to earlier messages", {
+              retryAfterMs: 1_000,
+            });
+          }
           if (args.length > 2) throw malformed(`"${event}" takes one message and a callback`);
           return { ok: true, value: await handle(check(args[0])) };
         };
+        underWay += 1;
         run()
+          .finally(() => {
+            underWay -= 1;
+          })
           .catch((error: unknown) => {
             const known = toFederatedError(error);
             if (known.code === "INTERNAL") logger.error({ event, error }, "a message failed");
@@ -185,6 +215,12 @@ export function createSocketServer(
     },
   };
 }
+
+/**
+ * Messages of one connection that may wait for their answers: enough for a client that checks in for
+ * many tasks at once, too few to fill an engine's mailbox.
+ */
+const MAX_MESSAGES_UNDER_WAY = 32;
 
 const KNOWN_EVENTS: ReadonlySet<string> = new Set(["checkin", "decline", "leave", "watch"]);
 

@@ -42,11 +42,12 @@ const RECONNECT_MS = 2000;
 
 export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
   const { events, tasks, authenticator, limits } = deps;
-  const streams = new Set<ServerResponse>();
+  /** How to end each open stream. */
+  const streams = new Set<() => void>();
   const encode = createEncoder();
 
   app.addHook("preClose", async () => {
-    for (const stream of streams) stream.end();
+    for (const end of streams) end();
   });
 
   app.get<{ Querystring: EventsQuery }>(
@@ -80,6 +81,8 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
       const accepts = (event: MonitoringEvent) =>
         (taskId === undefined || event.taskId === taskId) && wanted.has(event.type);
       const afterId = lastIdOf(request) ?? lastEventId;
+      // A reader that left while its token was checked is not told of its end again.
+      if (reply.raw.destroyed || request.raw.socket.destroyed) return;
       stream(openStream(reply), accepts, afterId);
     },
   );
@@ -98,6 +101,7 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
       catchingUpBytes = 0;
     });
     const write = (text: string) => {
+      if (response.writableEnded || response.destroyed) return;
       response.write(text);
       // A reader that does not read is cut off; it comes again with its last id.
       if (response.writableLength > maxBytes + catchingUpBytes) response.destroy();
@@ -122,12 +126,18 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
       write(`: alive\n${seenId === undefined ? "" : `id: ${seenId}\n`}\n`);
     }, limits.sseHeartbeatMs);
     heartbeat.unref();
-    streams.add(response);
-    response.once("close", () => {
+    const release = () => {
       clearInterval(heartbeat);
       subscription.unsubscribe();
-      streams.delete(response);
-    });
+      streams.delete(end);
+    };
+    const end = () => {
+      release();
+      response.end();
+    };
+    streams.add(end);
+    // An error is always followed by `close`.
+    response.once("close", release).on("error", release);
   }
 }
 

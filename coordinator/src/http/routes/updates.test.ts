@@ -67,6 +67,9 @@ function put(body: Uint8Array, headers: Record<string, string | number> = {}): P
   return answer;
 }
 
+/** Headers of another participant. */
+const as = (n: number) => ({ authorization: `Bearer ${ASSIGNMENT}-${n}` });
+
 async function until(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 5000;
   while (!condition()) {
@@ -205,9 +208,9 @@ describe("many senders", () => {
   it("[API20] wait for their turn; beyond the queue they are told when to come again", async () => {
     await start({ limits: oneTurn });
     const first = await begin();
-    const second = put(frame);
+    const second = put(frame, as(2));
     await until(() => heart.calls.length === 2);
-    const third = await put(frame);
+    const third = await put(frame, as(3));
     expect(third).toMatchObject({ status: 429, body: { code: "RATE_LIMITED", retryable: true } });
     expect(third.headers["retry-after"]).toBe("1");
     expect(heart.reported).toEqual([]);
@@ -215,6 +218,37 @@ describe("many senders", () => {
     expect((await first.answer).status).toBe(200);
     expect((await second).status).toBe(200);
     expect(heart.refused).toEqual([]); // to come too early is no fault of the update
+  });
+
+  it("[API26] a newer upload of one participant takes the place of the older one", async () => {
+    await start({ limits: oneTurn });
+    const older = await begin();
+    expect((await put(frame)).status).toBe(200);
+    expect((await older.answer).body.code).toBe("ABORTED");
+    expect(heart.reported).toHaveLength(1);
+    expect(heart.refused).toEqual([]);
+  });
+
+  it("[API21] one that goes away while its token is checked, or in the queue, frees its place", async () => {
+    await start({ limits: oneTurn });
+    let goOn = () => {};
+    heart.onAdmit = () => new Promise<void>((resolve) => (goOn = resolve));
+    const early = open({ "content-length": frame.length });
+    await until(() => heart.calls.length === 1);
+    early.request.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    goOn();
+    heart.onAdmit = async () => {};
+    const first = await begin();
+    const queued = open({ "content-length": frame.length, ...as(2) });
+    await until(() => heart.calls.length === 3);
+    queued.request.destroy();
+    await until(() => heart.counted.rejected.length === 2);
+    const third = put(frame, as(3));
+    first.request.end(frame.subarray(70));
+    expect((await first.answer).status).toBe(200);
+    expect((await third).status).toBe(200);
+    expect(heart.counted.rejected).toEqual(Array(2).fill("digits ABORTED"));
   });
 
   it("[API21] one that goes away in the middle frees its turn and leaves nothing", async () => {

@@ -4,6 +4,7 @@ import type { Receipt, RoundId } from "@tributary/protocol";
 import { FederatedError, routes } from "@tributary/protocol";
 import { ReceiptSchema } from "@tributary/protocol/schema";
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { IncomingMessage } from "node:http";
 
 import type { Participant, ReceivedUpdate } from "../../ports.ts";
 import type { Admission } from "../admission.ts";
@@ -19,8 +20,6 @@ type Admitted = Awaited<ReturnType<HttpDeps["intake"]["admit"]>>;
 
 /** What a sender is told to wait when all turns and places are taken: about one upload of 4 MB at 30 Mbit/s. */
 const RETRY_AFTER_MS = 1000;
-/** Time that a refused sender has to finish and to read the answer before its connection is cut. */
-const LINGER_MS = 2000;
 
 export async function updateRoutes(app: FastifyInstance, deps: HttpDeps): Promise<void> {
   const { concurrentUploads, queuedUploads } = deps.limits;
@@ -62,11 +61,11 @@ export async function updateRoutes(app: FastifyInstance, deps: HttpDeps): Promis
         },
       },
       async (request) => {
+        const sender = watchSender(request.raw);
         try {
-          return await receive(request, deps, admission);
-        } catch (error) {
-          letFinish(request);
-          throw error;
+          return await receive(request, deps, admission, sender.gone);
+        } finally {
+          sender.release();
         }
       },
     );
@@ -77,13 +76,15 @@ async function receive(
   request: UpdateRequest,
   deps: HttpDeps,
   admission: Admission,
+  gone: AbortSignal,
 ): Promise<Receipt> {
   const { intake, metrics } = deps;
   let participant: Participant | undefined;
   try {
     const admitted = await intake.admit(request.params.roundId, bearerToken(request));
     participant = admitted.participant;
-    const update = await readInTurn(request, deps, admission, admitted);
+    if (admitted.receipt !== undefined) return admitted.receipt;
+    const update = await readInTurn(request, deps, admission, admitted, gone);
     const receipt = await intake.report(participant, update);
     if (!receipt.duplicate) metrics.updateAccepted(participant.taskId);
     return receipt;
@@ -98,6 +99,7 @@ async function readInTurn(
   deps: HttpDeps,
   admission: Admission,
   { participant, layout, maxBytes }: Admitted,
+  gone: AbortSignal,
 ): Promise<ReceivedUpdate> {
   const { intake, limits, metrics } = deps;
   const announced = request.headers["content-length"];
@@ -108,12 +110,21 @@ async function readInTurn(
     onBytes: metrics.bytesReceived,
   };
   try {
-    const leave = await within(limits.uploadTimeoutMs, "no turn for the upload came up", (signal) =>
-      admission.enter(signal),
+    const { roundId, clientId } = participant;
+    const sender = `${roundId} ${clientId}`;
+    const leave = await within(
+      limits.uploadTimeoutMs,
+      "no turn for the upload came up",
+      gone,
+      (signal) => admission.enter(sender, signal),
     );
     try {
-      return await within(limits.uploadTimeoutMs, "the update did not arrive", (signal) =>
-        readUpdate(request.raw, { ...options, signal }),
+      return await within(
+        limits.uploadTimeoutMs,
+        "the update did not arrive",
+        leave.replaced,
+        (signal) =>
+          readUpdate(request.raw, { ...options, signal: AbortSignal.any([signal, gone]) }),
       );
     } finally {
       leave();
@@ -126,10 +137,11 @@ async function readInTurn(
   }
 }
 
-/** @throws FederatedError UNAVAILABLE when `run` takes longer */
+/** @throws FederatedError UNAVAILABLE when `run` takes longer; the reason of `outer` when that aborts */
 async function within<Result>(
   timeoutMs: number,
   complaint: string,
+  outer: AbortSignal,
   run: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const controller = new AbortController();
@@ -139,21 +151,19 @@ async function within<Result>(
   }, timeoutMs);
   timer.unref();
   try {
-    return await run(controller.signal);
+    return await run(AbortSignal.any([outer, controller.signal]));
   } finally {
     clearTimeout(timer);
   }
 }
 
-/**
- * Throws the rest of a refused body away for a moment: cutting a connection while the other end still
- * writes would also destroy the answer that it has not read yet.
- */
-function letFinish({ raw }: FastifyRequest): void {
-  if (raw.complete || raw.destroyed) return;
-  raw.resume();
-  const timer = setTimeout(() => raw.destroy(), LINGER_MS);
-  timer.unref();
-  const clear = () => clearTimeout(timer);
-  raw.once("end", clear).once("close", clear).on("error", clear);
+/** Notices from the first moment on when the sender is gone before its body is whole. */
+function watchSender(raw: IncomingMessage): { readonly gone: AbortSignal; release(): void } {
+  const controller = new AbortController();
+  const onClose = () => {
+    if (!raw.complete) controller.abort(new FederatedError("ABORTED", "the sender went away"));
+  };
+  if (raw.destroyed) onClose();
+  raw.once("close", onClose);
+  return { gone: controller.signal, release: () => void raw.off("close", onClose) };
 }
