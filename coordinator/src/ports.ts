@@ -168,6 +168,11 @@ export interface RoundCommit {
 
 export interface RoundAbandonment {
   readonly round: AbandonedRoundRecord;
+  /**
+   * The reserved charge counts as released instead of becoming void: where noise was drawn and the end
+   * of the round may itself say something about the noisy result.
+   */
+  readonly keepCharge?: boolean;
 }
 
 /**
@@ -199,7 +204,7 @@ export interface Store extends AsyncDisposable {
    * version is not the next one
    */
   commitRound(commit: RoundCommit): Promise<void>;
-  /** Ends the round and turns a reserved ledger event of it into void. @throws ROUND_CLOSED */
+  /** Ends the round; a reserved ledger event of it becomes void, unless kept. @throws ROUND_CLOSED */
   abandonRound(abandonment: RoundAbandonment): Promise<void>;
   getRound(roundId: RoundId): Promise<RoundRecord | undefined>;
   /** Newest first; only rounds numbered below `before`. */

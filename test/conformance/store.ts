@@ -389,6 +389,14 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
       ]);
     });
 
+    test("[ST43] abandoning a round can keep its charge: it counts as released", async () => {
+      await using under = await open();
+      const { store } = under;
+      const round = await openPrivateRound(store);
+      await store.abandonRound({ round: abandonedRound(round), keepCharge: true });
+      expect(await store.listLedger(A)).toStrictEqual([reservation(round, { status: "released" })]);
+    });
+
     test("[ST13] a charge that is released or void never changes again, nor is it reserved again", async () => {
       await using under = await open();
       const { store } = under;

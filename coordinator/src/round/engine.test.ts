@@ -193,7 +193,7 @@ describe("a store that fails", () => {
 });
 
 describe("aggregation", () => {
-  test("[EN3] an evaluator that hangs ends with its deadline: the round is abandoned, its charge void", async () => {
+  test("[EN3] an evaluator that hangs ends with its deadline: the round is abandoned, its charge kept", async () => {
     const world = await startWorld({
       spec: {
         clippingNorm: 1,
@@ -211,7 +211,7 @@ describe("aggregation", () => {
       phase: "abandoned",
       reason: "aggregationTimedOut",
     });
-    expect(await world.memory.listLedger(world.taskId)).toMatchObject([{ status: "void" }]);
+    expect(await world.memory.listLedger(world.taskId)).toMatchObject([{ status: "released" }]);
     await world.engine.stop(0);
   });
 

@@ -417,7 +417,9 @@ export async function startRoundEngine(
     if (round.state.phase !== "abandoned") throw new Error("only an abandoned round is abandoned");
     const { reason } = round.state;
     const record = round.book.abandonedRecord(round.state, clock.now());
-    await store.abandonRound({ round: record });
+    // Whether an aggregation fails or takes too long may depend on the noisy sum: that is paid for.
+    const keepCharge = reason === "aggregationFailed" || reason === "aggregationTimedOut";
+    await store.abandonRound({ round: record, keepCharge });
     open = undefined;
     // A charge that is void now may be what the next round needs.
     affordable = affordsNextRound(spec, await store.listLedger(taskId));

@@ -148,13 +148,14 @@ export function createStore(rows: Rows): Store {
         addEvaluation(taskId, round.baseModelVersion, baseEvaluation);
         if (end !== undefined) setState(task, "ended", end);
       }),
-    abandonRound: ({ round }) =>
+    abandonRound: ({ round, keepCharge = false }) =>
       write(() => {
         const saved = requireOpenRound(round.roundId, rows.round(round.roundId));
         assertSameRound(saved, round);
         rows.putRound(round);
         const event = rows.ledgerEvent(round.roundId);
-        if (event !== undefined) rows.putLedgerEvent({ ...event, status: "void" });
+        const status = keepCharge ? "released" : "void";
+        if (event !== undefined) rows.putLedgerEvent({ ...event, status });
       }),
     getRound: (roundId) => read(() => rows.round(roundId)),
     listRounds: (taskId, page) => read(() => rows.rounds(taskId, page)),
