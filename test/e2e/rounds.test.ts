@@ -146,6 +146,31 @@ describe("a round from check-in to published model", () => {
     await expect(first.checkIn(TASK)).rejects.toMatchObject({ code: "TASK_ENDED" });
   });
 
+  test("[RD29] the end of a round is told before its model, and the model before the task's end", async () => {
+    await using running = await startCoordinator();
+    const told: string[] = [];
+    running.coordinator.events.subscribe((event) => {
+      const { data } = event;
+      told.push("phase" in data ? `${event.type} ${data.phase}` : event.type);
+    });
+    await running.coordinator.tasks.create(smallTask({ stop: { maxRounds: 1 } }));
+    await using first = await connectRaw(running.url);
+    await using second = await connectRaw(running.url);
+    for (const { client, assignment, layout } of await assigned([first, second])) {
+      await client.report(assignment, layout, update(1));
+    }
+    await first.next("task:ended");
+    expect(told.filter((type) => !type.startsWith("round:progress"))).toEqual([
+      "task:created",
+      "round:phaseChanged selecting",
+      "round:phaseChanged reporting",
+      "round:phaseChanged aggregating",
+      "round:phaseChanged committed",
+      "model:published",
+      "task:stateChanged",
+    ]);
+  });
+
   test("[RD26] pause finishes the open round and starts no other; resume goes on; cancel ends", async () => {
     await using running = await startCoordinator();
     const { tasks } = running.coordinator;

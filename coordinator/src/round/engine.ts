@@ -281,7 +281,6 @@ export async function startRoundEngine(
     const changed = before.phase !== step.state.phase;
     if (changed) round.book.enterPhase(step.state.phase, clock.now(), clock.monotonicMs());
     let answer: Answer | undefined;
-    let record: RoundResource | undefined;
     for (const effect of step.effects) {
       switch (effect.type) {
         case "selectCohort":
@@ -319,15 +318,16 @@ export async function startRoundEngine(
           round.aggregation?.abort.abort();
           break;
         case "commit":
-          record = await commit(round);
+          await commit(round);
           break;
         case "abandon":
-          record = await abandon(round);
+          await abandon(round);
           break;
       }
     }
-    if (changed) emitRound("round:phaseChanged", record);
-    else if (step.state !== before) emitProgress();
+    // The end of a round was told when it was saved.
+    if (changed && open === round) emitRound("round:phaseChanged");
+    else if (step.state !== before && open === round) emitProgress();
     return answer;
   }
 
@@ -387,7 +387,7 @@ export async function startRoundEngine(
     round.aggregation = { abort, done: run().catch(() => undefined) };
   }
 
-  async function commit(round: OpenRound): Promise<RoundResource> {
+  async function commit(round: OpenRound): Promise<void> {
     const { made } = round;
     if (made === undefined) throw new Error("a round was committed without a version");
     const { version } = made;
@@ -408,12 +408,12 @@ export async function startRoundEngine(
       modelVersion: version.modelVersion,
     });
     gateway.publishModel({ taskId, checkpoint: checkpointRef(version) });
+    emitRound("round:phaseChanged", roundResource(commit.round));
     events.emit({ type: "model:published", taskId, data: modelResource(version, layout.digest) });
     if (commit.end !== undefined) announceEnd(commit.end);
-    return roundResource(commit.round);
   }
 
-  async function abandon(round: OpenRound): Promise<RoundResource> {
+  async function abandon(round: OpenRound): Promise<void> {
     if (round.state.phase !== "abandoned") throw new Error("only an abandoned round is abandoned");
     const { reason } = round.state;
     const record = round.book.abandonedRecord(round.state, clock.now());
@@ -435,7 +435,7 @@ export async function startRoundEngine(
       outcome: "abandoned",
       reason,
     });
-    return roundResource(record);
+    emitRound("round:phaseChanged", roundResource(record));
   }
 
   // ----------------------------------------------------------------------- task's state
