@@ -9,7 +9,7 @@ const PURE = [
   "coordinator/src/privacy/**/*.ts",
 ];
 const APPLICATION = [
-  "coordinator/src/round/engine.ts",
+  "coordinator/src/round/*.ts",
   "coordinator/src/{task,model,clients,events}/**/*.ts",
 ];
 

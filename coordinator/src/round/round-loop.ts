@@ -1,0 +1,551 @@
+/**
+ * The loop of one task's rounds: one job at a time, events in, effects out. It alone changes the phase of
+ * a round, in `apply`.
+ *
+ * It is crash-only: whatever fails while an effect is carried out (the store above all), the loop forgets
+ * the open round and loads the task again from the store, as after a restart.
+ */
+
+import type {
+  Assignment,
+  ClientId,
+  RoundResource,
+  TaskBrief,
+  TaskEndReason,
+} from "@tributary/protocol";
+import { decodeCheckpoint, FederatedError, roundIdOf } from "@tributary/protocol";
+
+import { weightOf } from "../aggregation/weighting.ts";
+import type { AssignmentTokens } from "../clients/assignment-token.ts";
+import type { WaitingRoom } from "../clients/waiting-room.ts";
+import { createWaitingRoom } from "../clients/waiting-room.ts";
+import { checkpointRef, modelResource } from "../model/registry.ts";
+import type {
+  ClientGateway,
+  EventSink,
+  Instant,
+  OpenRoundRecord,
+  ReceivedUpdate,
+  TaskRecord,
+  Timer,
+  UniformSource,
+} from "../ports.ts";
+import { affordsNextRound } from "./budget.ts";
+import { assignmentFor } from "./assignment.ts";
+import { createMailbox } from "./mailbox.ts";
+import type { OpenRound } from "./open-round.ts";
+import { beginRound, commitOf } from "./open-round.ts";
+import type { RoundBook } from "./progress.ts";
+import { createRoundBook, roundResource } from "./progress.ts";
+import type { CurrentModel, ReleaseDeps } from "./release.ts";
+import { loadModel, makeVersion } from "./release.ts";
+import { Refusal } from "./refusal.ts";
+import { selectCohort } from "./sampler.ts";
+import { nextMove, rulesOf } from "./schedule.ts";
+import type { RoundEffect, RoundEvent, RoundState, Tick } from "./state.ts";
+import { deadlineOf, openRound, participantsOf, reopenRound } from "./state.ts";
+import { transition } from "./machine.ts";
+
+export interface EngineDeps extends ReleaseDeps {
+  readonly gateway: ClientGateway;
+  readonly events: EventSink;
+  readonly tokens: AssignmentTokens;
+  /** The coins of cohort selection for one round: secure, or seeded where the task asks for it. */
+  readonly uniformFor: (task: TaskRecord, roundNumber: number) => UniformSource;
+  readonly isConnected: (clientId: ClientId) => boolean;
+}
+
+export interface EngineOptions {
+  /** A participant that lost its connection is waited for so long. */
+  readonly disconnectGraceMs: number;
+  /** First rest after an abandoned round; doubles with each one in a row, up to 32 times it. */
+  readonly abandonedRetryMs: number;
+}
+
+export interface EngineSnapshot {
+  readonly task: TaskRecord;
+  readonly clientsWaiting: number;
+  readonly currentRound?: RoundResource;
+  readonly nextRoundAt?: Instant;
+}
+
+/** What the engine's messages are made of. */
+export interface RoundLoop {
+  readonly waiting: WaitingRoom;
+  snapshot(): EngineSnapshot;
+  brief(): TaskBrief;
+  /** The round that is open now. */
+  openRound(): OpenRound | undefined;
+  /** The client's place in the open round, if it has one that is still worth something. */
+  placeOf(clientId: ClientId): Promise<Assignment | undefined>;
+  /**
+   * Runs `job` alone, then looks for the next thing to do. A {@link Refusal} is an answer; whatever else
+   * a job throws breaks the loop, which loads again.
+   * @throws FederatedError of the refusal, or UNAVAILABLE
+   */
+  post<T>(job: () => Promise<T>): Promise<T>;
+  /** Inside a job: moves the open round and carries out the effects. */
+  apply(event: RoundEvent, update?: ReceivedUpdate): Promise<Answer | undefined>;
+  /** Inside a job: somebody new waits; opens a round for them or tells the open one. */
+  welcome(): Promise<void>;
+  /** Inside a job: @throws Refusal TASK_ENDED */
+  requireNotEnded(): void;
+  setPaused(paused: boolean): Promise<void>;
+  cancel(): Promise<void>;
+  /** Lets an aggregation under way finish for at most `graceMs`; the open round stays open on disk. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** What a transition answers to the message that caused it. */
+export type Answer = "counted" | "duplicate" | Extract<RoundEffect, { type: "refuse" }>["code"];
+
+const PROGRESS_INTERVAL_MS = 200;
+
+/** Loads the task from the store, re-opens its open round, and starts. */
+export async function startRoundLoop(
+  deps: EngineDeps,
+  initial: TaskRecord,
+  options: EngineOptions,
+): Promise<RoundLoop> {
+  const { clock, events, gateway, logger, store } = deps;
+  const mailbox = createMailbox();
+  const waiting = createWaitingRoom();
+  const rules = rulesOf(initial.spec);
+  const { taskId, spec, layout } = initial;
+
+  let task = initial;
+  let current: CurrentModel;
+  let roundsCommitted = 0;
+  let lastRoundNumber = 0;
+  let affordable = true;
+  let open: OpenRound | undefined;
+  let restUntil: Tick = 0;
+  let abandonedInARow = 0;
+  let broken = false;
+  let stopped = false;
+  let alarm: Timer | undefined;
+  let progressDue: Timer | undefined;
+
+  // ------------------------------------------------------------- loading and failing
+
+  async function load(): Promise<void> {
+    const record = await store.getTask(taskId);
+    const version = await store.latestModelVersion(taskId);
+    if (record === undefined || version === undefined) {
+      throw new FederatedError("TASK_NOT_FOUND", `the store has lost task "${taskId}"`);
+    }
+    task = record;
+    current = await loadModel(
+      deps,
+      task,
+      version,
+      (frame) => decodeCheckpoint(layout, frame).weights,
+    );
+    const counts = await store.countRounds(taskId);
+    roundsCommitted = counts.committed;
+    lastRoundNumber = counts.last;
+    affordable = affordsNextRound(spec, await store.listLedger(taskId));
+    const left = await store.getOpenRound(taskId);
+    if (left !== undefined) await reopen(left.round, left.cohort);
+    broken = false;
+  }
+
+  async function reopen(record: OpenRoundRecord, cohort: readonly ClientId[]): Promise<void> {
+    const at = clock.monotonicMs();
+    const state = cohort.length === 0 ? openRound(rules, at) : reopenRound(rules, cohort, at);
+    const { roundId, roundNumber, baseModelVersion, openedAt } = record;
+    const identity = { roundId, taskId, roundNumber, baseModelVersion, openedAt };
+    open = begin(state, createRoundBook(identity, record));
+    logger.info({ roundId, cohort: cohort.length }, "the open round is open again");
+    emitRound("round:phaseChanged");
+    await sendAssignments(cohort);
+    if (task.state === "paused") await stopRound("paused");
+    else await hintWaiting();
+  }
+
+  /** Starts the book's clock with the round's first phase. */
+  function begin(state: RoundState, book: RoundBook): OpenRound {
+    book.enterPhase(state.phase, clock.now(), clock.monotonicMs());
+    return beginRound(task, state, book);
+  }
+
+  /** Runs `job` alone, then looks for the next thing to do. A failure of the store breaks the engine. */
+  async function post<T>(job: () => Promise<T>): Promise<T> {
+    const outcome = await mailbox.post(async () => {
+      if (stopped) throw unavailable("the coordinator is stopping");
+      if (broken) throw unavailable(`task "${taskId}" waits for its storage`);
+      try {
+        const result = await settle(job);
+        await advance();
+        return result;
+      } catch (error) {
+        fail(error);
+        throw unavailable(`task "${taskId}" had a failure and is loading again`);
+      }
+    });
+    if (outcome instanceof Refusal) throw outcome.error;
+    return outcome;
+  }
+
+  /** A refusal is a result: the round may have moved all the same. */
+  const settle = <T>(job: () => Promise<T>): Promise<T | Refusal> =>
+    job().catch((error: unknown) => {
+      if (error instanceof Refusal) return error;
+      throw error;
+    });
+
+  function fail(error: unknown): void {
+    logger.error({ taskId, error }, "the task's engine failed; it loads again from the store");
+    open?.aggregation?.abort.abort();
+    open = undefined;
+    broken = true;
+    setAlarm(options.abandonedRetryMs, () =>
+      mailbox.post(async () => {
+        if (stopped) return;
+        try {
+          await load();
+          await advance();
+        } catch (again) {
+          fail(again);
+        }
+      }),
+    );
+  }
+
+  const unavailable = (message: string) =>
+    new FederatedError("UNAVAILABLE", message, { retryAfterMs: options.abandonedRetryMs });
+
+  // ------------------------------------------------------------------ time and schedule
+
+  function setAlarm(delayMs: number, run: () => Promise<unknown>): void {
+    alarm?.cancel();
+    alarm = clock.after(Math.max(0, delayMs), () => void run().catch(() => undefined));
+  }
+
+  /** Opens, ends or waits for the next round, and sets the alarm for the next deadline. */
+  async function advance(): Promise<void> {
+    alarm?.cancel();
+    for (;;) {
+      const now = clock.monotonicMs();
+      if (open !== undefined) {
+        const deadline = deadlineOf(open.state);
+        if (deadline !== undefined) setAlarm(deadline - now, () => post(tick));
+        return;
+      }
+      const move = nextMove({
+        taskState: task.state,
+        clientsWaiting: waiting.size,
+        now,
+        restUntil,
+        affordable,
+      });
+      if (move.kind === "idle") return;
+      if (move.kind === "rest") {
+        setAlarm(move.until - now, () => post(async () => undefined));
+        return;
+      }
+      if (move.kind === "end") await endTask(move.reason);
+      else await openNextRound();
+    }
+  }
+
+  const tick = async () => {
+    await apply({ type: "tick", at: clock.monotonicMs(), clientsWaiting: waiting.size });
+  };
+
+  async function openNextRound(): Promise<void> {
+    lastRoundNumber += 1;
+    const book = createRoundBook({
+      roundId: roundIdOf(taskId, lastRoundNumber),
+      taskId,
+      roundNumber: lastRoundNumber,
+      baseModelVersion: current.version.modelVersion,
+      openedAt: clock.now(),
+    });
+    const round = begin(openRound(rules, clock.monotonicMs()), book);
+    await store.saveOpenRound(book.openRecord(round.state));
+    open = round;
+    emitRound("round:phaseChanged");
+    await hintWaiting();
+  }
+
+  const stopRound = (reason: "paused" | "cancelled") =>
+    apply({ type: "stopped", at: clock.monotonicMs(), reason });
+
+  const hintWaiting = () =>
+    apply({ type: "clientsWaiting", at: clock.monotonicMs(), count: waiting.size });
+
+  // --------------------------------------------------------------------- the one funnel
+
+  /** Moves the open round and carries out the effects, in order. Answers the message at hand. */
+  async function apply(event: RoundEvent, update?: ReceivedUpdate): Promise<Answer | undefined> {
+    const round = open;
+    if (round === undefined) return undefined;
+    const before = round.state;
+    const step = transition(before, event);
+    round.state = step.state;
+    const changed = before.phase !== step.state.phase;
+    if (changed) round.book.enterPhase(step.state.phase, clock.now(), clock.monotonicMs());
+    let answer: Answer | undefined;
+    for (const effect of step.effects) {
+      switch (effect.type) {
+        case "selectCohort":
+          await selectNow(round);
+          break;
+        case "assign":
+          await store.saveOpenRound(round.book.openRecord(round.state), effect.cohort);
+          for (const clientId of effect.cohort) waiting.remove(clientId);
+          await sendAssignments(effect.cohort);
+          break;
+        case "accumulate":
+          if (update !== undefined) {
+            round.aggregator.add(update);
+            round.book.countReport(update, weightOf(spec.weighting, update.numExamples));
+          }
+          answer = "counted";
+          break;
+        case "acknowledgeDuplicate":
+          answer = "duplicate";
+          break;
+        case "refuse":
+          answer = effect.code;
+          break;
+        case "closeReports":
+          gateway.closeRound(effect.clientIds, {
+            taskId,
+            roundId: round.book.identity.roundId,
+            outcome: "reportsClosed",
+          });
+          break;
+        case "aggregate":
+          startAggregation(round);
+          break;
+        case "stopAggregation":
+          round.aggregation?.abort.abort();
+          break;
+        case "commit":
+          await commit(round);
+          break;
+        case "abandon":
+          await abandon(round);
+          break;
+      }
+    }
+    // The end of a round was told when it was saved.
+    if (changed && open === round) emitRound("round:phaseChanged");
+    else if (step.state !== before && open === round) emitProgress();
+    return answer;
+  }
+
+  async function selectNow(round: OpenRound): Promise<void> {
+    const uniform = deps.uniformFor(task, round.book.identity.roundNumber);
+    const { cohort } = selectCohort(spec.sampler, waiting.all(), uniform);
+    await apply({ type: "cohortSelected", at: clock.monotonicMs(), cohort });
+  }
+
+  // ------------------------------------------------------------------------ assignments
+
+  async function sendAssignments(cohort: readonly ClientId[]): Promise<void> {
+    for (const clientId of cohort) {
+      const assignment = await placeOf(clientId);
+      if (assignment !== undefined) gateway.assign(clientId, assignment);
+    }
+  }
+
+  /** The client's place in the open round, if it has one that is still worth something. */
+  async function placeOf(clientId: ClientId): Promise<Assignment | undefined> {
+    if (open === undefined) return undefined;
+    const round = { identity: open.book.identity, state: open.state };
+    return assignmentFor(deps, task, round, checkpointRef(current.version), clientId);
+  }
+
+  const brief = (): TaskBrief => ({
+    taskId,
+    layout,
+    checkpoint: checkpointRef(current.version),
+    paused: task.state === "paused",
+  });
+
+  // ------------------------------------------------------------------------ aggregation
+
+  function startAggregation(round: OpenRound): void {
+    const abort = new AbortController();
+    const run = async () => {
+      let made: CurrentModel | undefined;
+      try {
+        const { identity } = round.book;
+        made = await makeVersion(deps, task, current, identity, round.aggregator, abort.signal);
+      } catch (error) {
+        if (!abort.signal.aborted) logger.error({ taskId, error }, "the aggregation failed");
+      }
+      await post(async () => {
+        // The round may have been abandoned meanwhile, or another one may be open.
+        if (open !== round || abort.signal.aborted) return;
+        round.made = made;
+        const at = clock.monotonicMs();
+        await apply(
+          made === undefined
+            ? { type: "aggregationFailed", at }
+            : { type: "versionMade", at, modelVersion: made.version.modelVersion },
+        );
+      });
+    };
+    round.aggregation = { abort, done: run().catch(() => undefined) };
+  }
+
+  async function commit(round: OpenRound): Promise<void> {
+    const { made } = round;
+    if (made === undefined) throw new Error("a round was committed without a version");
+    const { version } = made;
+    const ledger = spec.privacy.mechanism === "none" ? [] : await store.listLedger(taskId);
+    const commit = commitOf(task, round, made, { endedAt: clock.now(), roundsCommitted, ledger });
+    await store.commitRound(commit);
+    // From here on the version exists: only now may anybody hear of it.
+    open = undefined;
+    current = made;
+    roundsCommitted += 1;
+    abandonedInARow = 0;
+    restUntil = clock.monotonicMs() + spec.schedule.pauseBetweenRoundsMs;
+    affordable = affordsNextRound(spec, ledger);
+    gateway.closeRound(participantsOf(round.state).keys(), {
+      taskId,
+      roundId: commit.round.roundId,
+      outcome: "committed",
+      modelVersion: version.modelVersion,
+    });
+    gateway.publishModel({ taskId, checkpoint: checkpointRef(version) });
+    emitRound("round:phaseChanged", roundResource(commit.round));
+    events.emit({ type: "model:published", taskId, data: modelResource(version, layout.digest) });
+    if (commit.end !== undefined) announceEnd(commit.end);
+  }
+
+  async function abandon(round: OpenRound): Promise<void> {
+    if (round.state.phase !== "abandoned") throw new Error("only an abandoned round is abandoned");
+    const { reason } = round.state;
+    const record = round.book.abandonedRecord(round.state, clock.now());
+    // Whether an aggregation fails or takes too long may depend on the noisy sum: that is paid for.
+    const keepCharge = reason === "aggregationFailed" || reason === "aggregationTimedOut";
+    await store.abandonRound({ round: record, keepCharge });
+    open = undefined;
+    // A charge that is void now may be what the next round needs.
+    affordable = affordsNextRound(spec, await store.listLedger(taskId));
+    if (reason !== "paused") {
+      restUntil =
+        clock.monotonicMs() + options.abandonedRetryMs * 2 ** Math.min(5, abandonedInARow);
+      abandonedInARow += 1;
+    }
+    logger.warn({ roundId: record.roundId, reason }, "the round was abandoned");
+    gateway.closeRound(participantsOf(round.state).keys(), {
+      taskId,
+      roundId: record.roundId,
+      outcome: "abandoned",
+      reason,
+    });
+    emitRound("round:phaseChanged", roundResource(record));
+  }
+
+  // ----------------------------------------------------------------------- task's state
+
+  async function endTask(reason: TaskEndReason): Promise<void> {
+    await store.setTaskState(taskId, "ended", reason);
+    announceEnd(reason);
+  }
+
+  function announceEnd(reason: TaskEndReason): void {
+    task = { ...task, state: "ended", endReason: reason };
+    for (const clientId of waiting.all()) waiting.remove(clientId);
+    logger.info({ taskId, reason }, "the task has ended");
+    gateway.taskEnded({ taskId, reason });
+    events.emit({ type: "task:stateChanged", taskId, data: { state: "ended", reason } });
+  }
+
+  async function setPaused(paused: boolean): Promise<void> {
+    const state = paused ? "paused" : "running";
+    requireNotEnded();
+    if (task.state === state) return;
+    await store.setTaskState(taskId, state);
+    task = { ...task, state };
+    if (paused) await stopRound("paused");
+    gateway.taskPaused({ taskId, paused });
+    events.emit({ type: "task:stateChanged", taskId, data: { state } });
+  }
+
+  function requireNotEnded(): void {
+    if (task.state !== "ended") return;
+    const { endReason = "cancelled" } = task;
+    throw new Refusal("TASK_ENDED", `task "${taskId}" has ended: ${endReason}`, { endReason });
+  }
+
+  // ------------------------------------------------------------------------- monitoring
+
+  function snapshotRound(): RoundResource | undefined {
+    if (open === undefined) return undefined;
+    const deadline = deadlineOf(open.state);
+    return roundResource(
+      open.book.openRecord(open.state),
+      deadline === undefined ? undefined : clock.now() + deadline - clock.monotonicMs(),
+    );
+  }
+
+  function emitRound(type: "round:phaseChanged" | "round:progress", ended?: RoundResource): void {
+    const data = ended ?? snapshotRound();
+    if (data !== undefined) events.emit({ type, taskId, data });
+  }
+
+  /** A burst of reports becomes one event. */
+  function emitProgress(): void {
+    progressDue ??= clock.after(PROGRESS_INTERVAL_MS, () => {
+      progressDue = undefined;
+      emitRound("round:progress");
+    });
+  }
+
+  await load();
+  await mailbox.post(advance);
+
+  return {
+    waiting,
+    brief,
+    placeOf,
+    post,
+    apply,
+    requireNotEnded,
+    openRound: () => open,
+    snapshot: () => {
+      const currentRound = snapshotRound();
+      const restMs = restUntil - clock.monotonicMs();
+      return {
+        task,
+        clientsWaiting: waiting.size,
+        ...(currentRound === undefined ? {} : { currentRound }),
+        ...(restMs > 0 && task.state === "running" ? { nextRoundAt: clock.now() + restMs } : {}),
+      };
+    },
+    welcome: async () => {
+      if (open === undefined) await advance();
+      else await hintWaiting();
+    },
+    setPaused: (paused) => post(() => setPaused(paused)),
+    cancel: () =>
+      post(async () => {
+        requireNotEnded();
+        await stopRound("cancelled");
+        await endTask("cancelled");
+      }),
+    stop: async (graceMs) => {
+      const aggregation = open?.aggregation;
+      if (aggregation !== undefined) {
+        let patience: Timer | undefined;
+        const enough = new Promise<void>((resolve) => {
+          patience = clock.after(graceMs, resolve);
+        });
+        await Promise.race([aggregation.done, enough]);
+        patience?.cancel();
+      }
+      stopped = true;
+      open?.aggregation?.abort.abort();
+      await mailbox.idle();
+      for (const timer of [alarm, progressDue]) timer?.cancel();
+    },
+  };
+}
