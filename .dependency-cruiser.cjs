@@ -96,7 +96,7 @@ module.exports = {
         ],
       },
     ),
-    rule("everything-resolves", {}, { couldNotResolve: true }),
+    rule("everything-resolves", { pathNot: "^coordinator/bin/" }, { couldNotResolve: true }),
     rule(
       "no-dev-dependency-in-products",
       { path: "^(protocol|coordinator|client-sdk)/src/", pathNot: TESTS },
