@@ -24,6 +24,7 @@ import type {
   ClientGateway,
   EventSink,
   Instant,
+  LedgerEvent,
   OpenRoundRecord,
   ReceivedUpdate,
   TaskRecord,
@@ -128,6 +129,10 @@ export async function startRoundLoop(
 
   // ------------------------------------------------------------- loading and failing
 
+  /** A task without privacy has none to read. */
+  const readLedger = async (): Promise<readonly LedgerEvent[]> =>
+    spec.privacy.mechanism === "none" ? [] : store.listLedger(taskId);
+
   async function load(): Promise<void> {
     const record = await store.getTask(taskId);
     const version = await store.latestModelVersion(taskId);
@@ -144,7 +149,7 @@ export async function startRoundLoop(
     const counts = await store.countRounds(taskId);
     roundsCommitted = counts.committed;
     lastRoundNumber = counts.last;
-    affordable = affordsNextRound(spec, await store.listLedger(taskId));
+    affordable = affordsNextRound(spec, await readLedger());
     const left = await store.getOpenRound(taskId);
     if (left !== undefined) await reopen(left.round, left.cohort);
     broken = false;
@@ -397,7 +402,7 @@ export async function startRoundLoop(
     const { made } = round;
     if (made === undefined) throw new Error("a round was committed without a version");
     const { version } = made;
-    const ledger = spec.privacy.mechanism === "none" ? [] : await store.listLedger(taskId);
+    const ledger = await readLedger();
     const commit = commitOf(task, round, made, { endedAt: clock.now(), roundsCommitted, ledger });
     await store.commitRound(commit);
     // From here on the version exists: only now may anybody hear of it.
@@ -428,7 +433,7 @@ export async function startRoundLoop(
     await store.abandonRound({ round: record, keepCharge });
     open = undefined;
     // A charge that is void now may be what the next round needs.
-    affordable = affordsNextRound(spec, await store.listLedger(taskId));
+    affordable = affordsNextRound(spec, await readLedger());
     if (reason !== "paused") {
       restUntil =
         clock.monotonicMs() + options.abandonedRetryMs * 2 ** Math.min(5, abandonedInARow);

@@ -39,7 +39,6 @@ export interface SocketServer {
   readonly gateway: ClientGateway;
   /** Begins to take connections on the server, for this desk. */
   attach(server: HttpServer, desk: ClientDesk): void;
-  connections(): number;
   close(): void;
 }
 
@@ -207,7 +206,6 @@ export function createSocketServer(
   return {
     gateway,
     attach,
-    connections: () => io.of("/").sockets.size,
     close: () => {
       // Not `io.close()`: that would also close the HTTP server, which is not ours.
       io.disconnectSockets(true);
