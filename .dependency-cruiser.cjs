@@ -5,7 +5,7 @@ const notFrom = (path) => ({ path, pathNot: TESTS });
 const COORDINATOR = "^coordinator/src/";
 const PURE = `${COORDINATOR}(round/(state|machine|sampler|schedule)\\.ts|aggregation/|privacy/|config/schema\\.ts)`;
 const APPLICATION = `${COORDINATOR}(round/(engine|round-loop|intake|release|assignment|budget|open-round|progress|refusal|mailbox|seed)\\.ts|task/|model/|clients/|events/|ports\\.ts)`;
-const ADAPTERS = `${COORDINATOR}(storage|transport|http|evaluation|observability|config)/`;
+const ADAPTERS = `${COORDINATOR}(storage|transport|http|network|evaluation|observability|config)/`;
 const TFJS = "node_modules/@tensorflow/";
 const NODE_BUILTIN = { dependencyTypes: ["core"] };
 
@@ -55,7 +55,7 @@ module.exports = {
     rule(
       "adapters-never-import-each-other",
       {
-        path: `${COORDINATOR}(storage|transport|http|evaluation|observability|config)/`,
+        path: `${COORDINATOR}(storage|transport|http|network|evaluation|observability|config)/`,
         pathNot: TESTS,
       },
       { path: ADAPTERS, pathNot: [`${COORDINATOR}$1/`, "config/schema\\.ts$"] },

@@ -62,6 +62,18 @@ export interface UniformSource {
   next(): number;
 }
 
+/** What is known of a request before anything of it is believed: node's and socket.io's fit. */
+export interface RequestHead {
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly socket: { readonly remoteAddress?: string | undefined };
+}
+
+/**
+ * The address of who asks, in one spelling: what limits count by. Where it cannot be known, "unknown".
+ * `network/peer-address.ts`.
+ */
+export type PeerAddress = (request: RequestHead) => string;
+
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

@@ -58,7 +58,12 @@ test("[CF9] flags go before environment, environment before file, file before de
     env: { TRIBUTARY_SERVER_PORT: "2", TRIBUTARY_LIMITS_MAX_CLIENTS: "2" },
     flags: [flag("server.port", "3"), { path: "server.port", text: "4", flag: "--port" }],
   });
-  expect(config.server).toEqual({ host: "127.0.0.2", port: 4, trustedProxy: false });
+  expect(config.server).toEqual({
+    host: "127.0.0.2",
+    port: 4,
+    trustedProxy: false,
+    proxyHops: 1,
+  });
   expect(config.limits).toMatchObject({ maxClients: 2, sseStreams: 1 });
   expect(origins).toMatchObject({
     "server.port": "flag --port",

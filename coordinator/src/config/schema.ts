@@ -39,6 +39,9 @@ export const ConfigSchema = group({
     port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080 }),
     // False: the coordinator speaks plain HTTP, so only its operator can say that a proxy adds TLS.
     trustedProxy: Type.Boolean({ default: false }),
+    // Which entry of X-Forwarded-For is the client's address, counted from the right: each of our own
+    // proxies appends one. 1: one proxy is the common case; more would believe what clients write.
+    proxyHops: Type.Integer({ minimum: 1, maximum: 16, default: 1 }),
   }),
   storage: Type.Union(
     [
