@@ -3,6 +3,8 @@
 import type {
   AbandonReason,
   Assignment,
+  AuditEntry,
+  AuditHead,
   CheckInReply,
   ClientId,
   Digest,
@@ -243,10 +245,46 @@ export interface Store extends AsyncDisposable {
   /** Every event of the task, in order of reservation, void ones too. */
   listLedger(taskId: TaskId): Promise<readonly LedgerEvent[]>;
 
+  /** Round ends, versions, charges and tasks enter it by themselves, in the transaction that makes them. */
+  readonly audit: AuditLog;
   /** The secret of this name, made by `create` the first time. Always the same afterwards. */
   secret(name: string, create: () => Uint8Array): Promise<Uint8Array>;
   /** Throws when the store cannot be written. */
   check(): Promise<void>;
+}
+
+/** What is recorded for good. A new kind gets its line here. */
+export type AuditKind =
+  | "task:created"
+  | "task:stateChanged"
+  | "round:committed"
+  | "round:abandoned"
+  | "model:published"
+  | "privacy:reserved"
+  | "privacy:released"
+  | "privacy:voided"
+  /** Somebody asked for a change: on disk before anything of it is done. */
+  | "admin:requested"
+  /** How the request ended: on disk before it is answered. */
+  | "admin:answered";
+
+/** One thing that happened. */
+export interface AuditFact {
+  readonly kind: AuditKind;
+  /** Who made it happen: the coordinator by its rules, its operator by API or CLI, the program around it, a client. */
+  readonly actor: "coordinator" | "operator" | "program" | "client";
+  /** Ids and counts. Never data, a token or another secret, nor a client's id: the API shows the log. */
+  readonly facts: Readonly<Record<string, string | number>>;
+}
+
+/** Append-only and hash-chained; never pruned. */
+export interface AuditLog {
+  /** Durable before it resolves. */
+  append(fact: AuditFact): Promise<AuditEntry>;
+  /** Oldest first; only entries numbered above `after`. */
+  list(page: { after?: number; limit: number }): Promise<readonly AuditEntry[]>;
+  /** Number 0 and 64 zeros while the log is empty. */
+  head(): Promise<AuditHead>;
 }
 
 /** Content-addressed bytes: durable (fsync and rename) before `put` resolves. */

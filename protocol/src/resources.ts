@@ -117,6 +117,30 @@ export type PrivacyResource =
       readonly statement: string;
     };
 
+/**
+ * One entry of the audit log. `hash` is the SHA-256 of `tributary audit 1`, `previous` and `record`, a line
+ * break between each two, so nothing before the newest entry can change without changing its hash.
+ */
+export interface AuditEntry {
+  /** 1, 2, 3 … without a gap. */
+  readonly number: number;
+  /** Hash of the entry before; 64 zeros for the first. */
+  readonly previous: Digest;
+  /** JSON as it is hashed: number, instant, kind, actor, facts. Never a client's id, never a secret. */
+  readonly record: string;
+  readonly hash: Digest;
+}
+
+/** The newest entry's number and hash; 0 and 64 zeros while there is none. Kept elsewhere, it proves the rest. */
+export type AuditHead = Pick<AuditEntry, "number" | "hash">;
+
+/** One page of the audit log, oldest first; `next` goes into `after` for the one after it. */
+export interface AuditPage {
+  readonly items: readonly AuditEntry[];
+  readonly head: AuditHead;
+  readonly next?: number;
+}
+
 /** One page, newest first; `next` goes into `before` for the one after it. */
 export interface Page<T> {
   readonly items: readonly T[];

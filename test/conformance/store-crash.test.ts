@@ -11,6 +11,7 @@ import { expect, test } from "vitest";
 
 import { createSqliteStore } from "../../coordinator/src/storage/sqlite.ts";
 import { clientIds, commitOf, openRound, taskId, taskRecord, versionRecord } from "./records.ts";
+import { expectChain, factsOf } from "./audit.ts";
 import { everythingOf } from "./store.ts";
 
 const A = taskId("a");
@@ -88,6 +89,21 @@ test("[ST23] what a call resolved for is there after kill -9, and the file is fr
   const open = await store.getOpenRound(A);
   if (open !== undefined) await store.commitRound(commitOf(open.round, committed + 1));
   else await store.saveOpenRound(next);
+});
+
+test("[AL6] after kill -9 the log tells of exactly the rounds and versions that are there", async () => {
+  await using directory = await makeDirectory();
+  const file = join(directory.path, "store.sqlite");
+  await using holder = startHolder(file);
+  await holder.heard(5);
+  await holder.kill();
+  await using store = await createSqliteStore({ file });
+  const { committed } = await store.countRounds(A);
+  expectChain(await store.audit.list({ limit: 10_000 }));
+  const told = (await factsOf(store)).filter(([kind]) => kind === "round:committed");
+  expect(told.map(([, facts]) => facts.roundId)).toEqual(
+    Array.from({ length: committed }, (_, i) => openRound("a", i + 1).roundId),
+  );
 });
 
 test("[ST23] the files as a crash leaves them, after any call, open with all that was resolved", async () => {

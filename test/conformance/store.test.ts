@@ -4,14 +4,16 @@ import { join } from "node:path";
 
 import { createMemoryStore } from "../../coordinator/src/storage/memory.ts";
 import { createSqliteStore } from "../../coordinator/src/storage/sqlite.ts";
+import { auditConformance } from "./audit.ts";
+import type { StoreUnderTest } from "./store.ts";
 import { storeConformance } from "./store.ts";
 
-storeConformance("memory", async () => {
+async function openMemory(): Promise<StoreUnderTest> {
   const store = createMemoryStore();
   return { store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
-});
+}
 
-storeConformance("sqlite", async () => {
+async function openSqlite(): Promise<StoreUnderTest> {
   const directory = await mkdtemp(join(tmpdir(), "tributary-store-"));
   const file = join(directory, "store.sqlite");
   const store = await createSqliteStore({ file });
@@ -27,4 +29,9 @@ storeConformance("sqlite", async () => {
       await rm(directory, { recursive: true });
     },
   };
-});
+}
+
+for (const conformance of [storeConformance, auditConformance]) {
+  conformance("memory", openMemory);
+  conformance("sqlite", openSqlite);
+}

@@ -1,10 +1,12 @@
 /** Store and blobs that live and die with the process: for tests, examples and first steps. */
 
-import type { ClientId, Digest, RoundId, TaskId } from "@tributary/protocol";
+import type { AuditEntry, ClientId, Digest, RoundId, TaskId } from "@tributary/protocol";
 import { sha256 } from "@tributary/protocol";
 
+import { systemClock } from "../clock.ts";
 import type {
   BlobStore,
+  Instant,
   LedgerEvent,
   ModelVersionRecord,
   OpenRoundRecord,
@@ -17,8 +19,8 @@ import type { NumberedPage, Rows } from "./store.ts";
 import { createStore } from "./store.ts";
 
 /** Keeps every promise of the port but one: nothing survives the process. */
-export function createMemoryStore(): Store {
-  return createStore(createMemoryRows());
+export function createMemoryStore(now: () => Instant = systemClock.now): Store {
+  return createStore(createMemoryRows(), now);
 }
 
 interface RoundRow {
@@ -38,6 +40,7 @@ function createMemoryRows(): Rows {
   const rounds = new Map<RoundId, RoundRow>();
   const reports = new Map<RoundId, Set<ClientId>>();
   const ledger = new Map<RoundId, LedgerEvent>();
+  const audit: AuditEntry[] = [];
   const secrets = new Map<string, Uint8Array>();
 
   const versionsOf = (taskId: TaskId) => versions.get(taskId) ?? [];
@@ -96,6 +99,10 @@ function createMemoryRows(): Rows {
     ledgerEvent: (roundId) => found(ledger.get(roundId)),
     ledgerEvents: (taskId) => copy([...ledger.values()].filter((event) => event.taskId === taskId)),
     putLedgerEvent: (event) => void ledger.set(event.roundId, copy(event)),
+
+    auditEntries: ({ after = 0, limit }) => copy(audit.slice(after, after + limit)),
+    lastAuditEntry: () => found(audit.at(-1)),
+    addAuditEntry: (entry) => void audit.push(copy(entry)),
 
     secret: (name) => secrets.get(name)?.slice(),
     putSecret: (name, value) => void secrets.set(name, value.slice()),

@@ -72,6 +72,23 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
   CREATE TABLE probe (id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
   `,
+  `
+  CREATE TABLE audit (
+    number INTEGER PRIMARY KEY,
+    previous TEXT NOT NULL,
+    record TEXT NOT NULL,
+    hash TEXT NOT NULL
+  ) STRICT;
+  -- A log that can be mended proves nothing: the file itself takes the next entry and nothing else.
+  CREATE TRIGGER audit_grows_at_its_end BEFORE INSERT ON audit
+    WHEN NEW.number <> 1 + coalesce((SELECT max(number) FROM audit), 0)
+      OR NEW.previous <> coalesce((SELECT hash FROM audit ORDER BY number DESC LIMIT 1), NEW.previous)
+    BEGIN SELECT RAISE(ABORT, 'an audit entry follows the newest one'); END;
+  CREATE TRIGGER audit_never_changes BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'an audit entry never changes'); END;
+  CREATE TRIGGER audit_forgets_nothing BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'an audit entry is never deleted'); END;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

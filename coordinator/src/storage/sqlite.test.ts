@@ -238,13 +238,14 @@ test("[ST29] a full disk in the middle of a commit undoes all of it, and the sto
   await using under = await makeFile();
   const connection = driver.connect(join(under.directory, "full.sqlite"));
   migrate(connection, 0);
-  const store = createStore(createSqliteRows(onConnection(connection)));
+  const store = createStore(createSqliteRows(onConnection(connection)), Date.now);
   await store.createTask(task, versionRecord(0));
   await store.saveOpenRound(round);
   await store.reserveLedger(reserved);
   const reported = Array.from({ length: 5000 }, (_, i) => `client-${i}` as ClientId);
   const commit = { round: committed, version: versionRecord(1), reported, releaseLedger: true };
   const { page_count: pages } = connection.prepare("PRAGMA page_count").get()!;
+  const logged = await store.audit.head();
 
   connection.exec(`PRAGMA max_page_count = ${Number(pages) + 5}`);
   await expect(store.commitRound(commit)).rejects.toMatchObject({
@@ -255,6 +256,7 @@ test("[ST29] a full disk in the middle of a commit undoes all of it, and the sto
   expect((await store.latestModelVersion(taskId))?.modelVersion).toBe(0);
   expect(await store.listLedger(taskId)).toStrictEqual([reserved]);
   expect(await store.wasReported(round.roundId, reported[0]!)).toBe(false);
+  expect(await store.audit.head()).toEqual(logged);
 
   connection.exec("PRAGMA max_page_count = 100000");
   await store.commitRound(commit);
@@ -267,7 +269,7 @@ test("[ST29] a store that cannot be written says so when it is checked, and can 
   await using under = await makeFile();
   const connection = driver.connect(join(under.directory, "readonly.sqlite"));
   migrate(connection, 0);
-  const store = createStore(createSqliteRows(onConnection(connection)));
+  const store = createStore(createSqliteRows(onConnection(connection)), Date.now);
   await store.createTask(task, versionRecord(0));
   connection.exec("PRAGMA query_only = ON");
   const refusal = { code: "UNAVAILABLE", message: expect.stringContaining("read-only") };

@@ -1,9 +1,11 @@
 /** The durable store: one SQLite file, WAL, `synchronous = FULL`. Calls block for as long as the disk does. */
 
-import type { ClientId } from "@tributary/protocol";
+import type { AuditEntry, ClientId } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
+import { systemClock } from "../clock.ts";
 import type {
+  Instant,
   LedgerEvent,
   ModelVersionRecord,
   OpenRoundRecord,
@@ -24,8 +26,13 @@ import { createStore } from "./store.ts";
  * @throws FederatedError UNAVAILABLE (in use, cannot be opened), CONFIG_INVALID (another application's
  * file, or a newer version's), INTERNAL (damaged)
  */
-export async function createSqliteStore({ file }: { readonly file: string }): Promise<Store> {
-  return createStore(createSqliteRows(await openSqliteDatabase(file)));
+export async function createSqliteStore(options: {
+  readonly file: string;
+  /** The system's clock when absent. */
+  readonly now?: () => Instant;
+}): Promise<Store> {
+  const { file, now = systemClock.now } = options;
+  return createStore(createSqliteRows(await openSqliteDatabase(file)), now);
 }
 
 /** Above every number that a round or version can have. */
@@ -79,6 +86,16 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     putLedgerEvent: database.prepare(`
       INSERT INTO ledger (round_id, task_id, record) VALUES (?, ?, ?)
       ON CONFLICT (round_id) DO UPDATE SET record = excluded.record`),
+
+    auditEntries: database.prepare(
+      "SELECT number, previous, record, hash FROM audit WHERE number > ? ORDER BY number LIMIT ?",
+    ),
+    auditEnd: database.prepare(
+      "SELECT number, previous, record, hash FROM audit ORDER BY number DESC LIMIT 1",
+    ),
+    addAuditEntry: database.prepare(
+      "INSERT INTO audit (number, previous, record, hash) VALUES (?, ?, ?, ?)",
+    ),
 
     secret: database.prepare("SELECT value FROM secrets WHERE name = ?"),
     putSecret: database.prepare("INSERT INTO secrets (name, value) VALUES (?, ?)"),
@@ -141,6 +158,12 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     putLedgerEvent: (event) =>
       void sql.putLedgerEvent.run(event.roundId, event.taskId, encodeRecord(event)),
 
+    // An entry that somebody numbered 0 or less must be seen, too.
+    auditEntries: ({ after = -NO_LIMIT, limit }) => sql.auditEntries.all(after, limit).map(entry),
+    lastAuditEntry: () => sql.auditEnd.all().map(entry)[0],
+    addAuditEntry: ({ number, previous, record, hash }) =>
+      void sql.addAuditEntry.run(number, previous, record, hash),
+
     secret: (name) => {
       const value = sql.secret.get(name)?.value;
       return value instanceof Uint8Array ? new Uint8Array(value) : undefined;
@@ -151,6 +174,9 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     close: database.close,
   };
 }
+
+/** An audit entry's columns, as they are: whether they are right is for whoever verifies the log. */
+const entry = (row: SqliteRow) => ({ ...row }) as unknown as AuditEntry;
 
 /** The record of a row; undefined where there is no row. */
 function record(row: SqliteRow | undefined): unknown {

@@ -4,10 +4,19 @@
  * A mutation reads what its rules need, asks the rules (`rules.ts`), then writes: all in one transaction.
  */
 
-import type { ClientId, RoundId, TaskEndReason, TaskId, TaskState } from "@tributary/protocol";
+import type {
+  AuditEntry,
+  ClientId,
+  RoundId,
+  TaskEndReason,
+  TaskId,
+  TaskState,
+} from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
 import type {
+  AuditFact,
+  Instant,
   LedgerEvent,
   ModelVersionRecord,
   OpenRoundRecord,
@@ -15,6 +24,14 @@ import type {
   Store,
   TaskRecord,
 } from "../ports.ts";
+import { headOf, nextEntry } from "./audit-chain.ts";
+import {
+  abandonmentFacts,
+  chargeFact,
+  commitFacts,
+  creationFacts,
+  stateFact,
+} from "./audit-facts.ts";
 import {
   assertCanBeOpen,
   assertCanCommit,
@@ -63,6 +80,11 @@ export interface Rows {
   ledgerEvents(taskId: TaskId): LedgerEvent[];
   putLedgerEvent(event: LedgerEvent): void;
 
+  /** Oldest first; only those numbered above `after`. */
+  auditEntries(page: { readonly after?: number; readonly limit: number }): AuditEntry[];
+  lastAuditEntry(): AuditEntry | undefined;
+  addAuditEntry(entry: AuditEntry): void;
+
   secret(name: string): Uint8Array | undefined;
   putSecret(name: string, value: Uint8Array): void;
 
@@ -72,7 +94,7 @@ export interface Rows {
 }
 
 /** A store on these rows. Calls after its disposal are refused with UNAVAILABLE. */
-export function createStore(rows: Rows): Store {
+export function createStore(rows: Rows, now: () => Instant): Store {
   let closed = false;
 
   const read = async <T>(run: () => T): Promise<T> => {
@@ -81,19 +103,25 @@ export function createStore(rows: Rows): Store {
   };
   const write = <T>(run: () => T): Promise<T> => read(() => rows.transaction(run));
 
-  const setState = (
-    { taskId, spec, layout, createdAt }: TaskRecord,
-    state: TaskState,
-    endReason: TaskEndReason | undefined,
-  ) =>
-    rows.putTask({
+  /** Inside the transaction of what it tells of, so that neither is ever there without the other. */
+  const audit = (...facts: readonly AuditFact[]) => {
+    for (const fact of facts) {
+      rows.addAuditEntry(nextEntry(headOf(rows.lastAuditEntry()), fact, now()));
+    }
+  };
+  const setState = (task: TaskRecord, state: TaskState, endReason: TaskEndReason | undefined) => {
+    const { taskId, spec, layout, createdAt } = task;
+    const changed: TaskRecord = {
       taskId,
       spec,
       layout,
       state,
       ...(endReason === undefined ? {} : { endReason }),
       createdAt,
-    });
+    };
+    rows.putTask(changed);
+    if (state !== task.state || endReason !== task.endReason) audit(stateFact(changed));
+  };
 
   const addEvaluation = (
     taskId: TaskId,
@@ -112,6 +140,7 @@ export function createStore(rows: Rows): Store {
         assertNewTask(task, initial, rows.task(task.taskId));
         rows.putTask(task);
         rows.putVersion(initial);
+        audit(...creationFacts(task, initial));
       }),
     getTask: (taskId) => read(() => rows.task(taskId)),
     listTasks: () => read(() => rows.tasks()),
@@ -146,6 +175,7 @@ export function createStore(rows: Rows): Store {
           rows.putLedgerEvent({ ...event, status: "released" });
         }
         addEvaluation(taskId, round.baseModelVersion, baseEvaluation);
+        audit(...commitFacts(commit, event));
         if (end !== undefined) setState(task, "ended", end);
       }),
     abandonRound: ({ round, keepCharge = false }) =>
@@ -155,7 +185,9 @@ export function createStore(rows: Rows): Store {
         rows.putRound(round);
         const event = rows.ledgerEvent(round.roundId);
         const status = keepCharge ? "released" : "void";
-        if (event !== undefined) rows.putLedgerEvent({ ...event, status });
+        const settled: LedgerEvent | undefined = event && { ...event, status };
+        if (settled !== undefined) rows.putLedgerEvent(settled);
+        audit(...abandonmentFacts(round, settled));
       }),
     getRound: (roundId) => read(() => rows.round(roundId)),
     listRounds: (taskId, page) => read(() => rows.rounds(taskId, page)),
@@ -171,9 +203,21 @@ export function createStore(rows: Rows): Store {
       write(() => {
         const reserved = rows.ledgerEvent(event.roundId);
         assertCanReserve(event, rows.round(event.roundId), reserved);
-        if (reserved === undefined) rows.putLedgerEvent(event);
+        if (reserved !== undefined) return;
+        rows.putLedgerEvent(event);
+        audit(chargeFact(event));
       }),
     listLedger: (taskId) => read(() => rows.ledgerEvents(taskId)),
+
+    audit: {
+      append: (fact) =>
+        write(() => {
+          audit(fact);
+          return rows.lastAuditEntry() as AuditEntry;
+        }),
+      list: (page) => read(() => rows.auditEntries(page)),
+      head: () => read(() => headOf(rows.lastAuditEntry())),
+    },
 
     secret: (name, create) =>
       write(() => {

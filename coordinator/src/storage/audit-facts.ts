@@ -1,0 +1,68 @@
+/** What the store's own mutations put into the audit log: ids, counts and charges, nothing of any client. */
+
+import type {
+  AbandonedRoundRecord,
+  AuditFact,
+  LedgerEvent,
+  ModelVersionRecord,
+  RoundCommit,
+  TaskRecord,
+} from "../ports.ts";
+
+type Kind = AuditFact["kind"];
+type Facts = AuditFact["facts"];
+
+/** Whoever asked for it has an entry of its own; what the store does, the coordinator does. */
+const fact = (kind: Kind, facts: Facts): AuditFact => ({ kind, actor: "coordinator", facts });
+
+export const creationFacts = (task: TaskRecord, initial: ModelVersionRecord): AuditFact[] => [
+  fact("task:created", {
+    taskId: task.taskId,
+    layoutDigest: task.layout.digest,
+    privacy: task.spec.privacy.mechanism,
+  }),
+  publicationFact(initial),
+];
+
+export const stateFact = ({ taskId, state, endReason }: TaskRecord): AuditFact =>
+  fact("task:stateChanged", {
+    taskId,
+    state,
+    ...(endReason === undefined ? {} : { reason: endReason }),
+  });
+
+/** @param charge the round's reserved charge */
+export function commitFacts(commit: RoundCommit, charge: LedgerEvent | undefined): AuditFact[] {
+  const { round, version, reported, releaseLedger } = commit;
+  const { roundId, modelVersion } = round;
+  return [
+    fact("round:committed", { roundId, modelVersion, reported: reported.length }),
+    publicationFact(version),
+    ...(releaseLedger && charge !== undefined
+      ? [chargeFact({ ...charge, status: "released" })]
+      : []),
+  ];
+}
+
+/** @param charge as it is settled by the abandonment */
+export const abandonmentFacts = (
+  { roundId, reason }: AbandonedRoundRecord,
+  charge: LedgerEvent | undefined,
+): AuditFact[] => [
+  fact("round:abandoned", { roundId, reason }),
+  ...(charge === undefined ? [] : [chargeFact(charge)]),
+];
+
+const CHARGE_KIND = {
+  reserved: "privacy:reserved",
+  released: "privacy:released",
+  void: "privacy:voided",
+} as const satisfies Record<LedgerEvent["status"], Kind>;
+
+export function chargeFact({ roundId, status, charge }: LedgerEvent): AuditFact {
+  const { noiseMultiplier, samplingRate } = charge;
+  return fact(CHARGE_KIND[status], { roundId, noiseMultiplier, samplingRate });
+}
+
+const publicationFact = ({ taskId, modelVersion, digest }: ModelVersionRecord): AuditFact =>
+  fact("model:published", { taskId, modelVersion, digest });
