@@ -10,7 +10,9 @@ import type { Config, ConfigInput } from "./config/schema.ts";
 import { resolveConfig } from "./config/schema.ts";
 import { createEventBus } from "./events/bus.ts";
 import { createHttpApp } from "./http/app.ts";
+import { createRates } from "./limits/rates.ts";
 import { createModelRegistry } from "./model/registry.ts";
+import { createPeerAddress } from "./network/peer-address.ts";
 import { createLogger } from "./observability/logger.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import type {
@@ -103,7 +105,10 @@ async function assemble(
   const authenticator = createAuthenticator(config.auth);
   const secret = await store.secret("assignment-token", () => random.bytes(32));
   const tokens = await createAssignmentTokens(secret);
-  const sockets = createSocketServer({ logger }, config.limits);
+  const rates = createRates({ clock }, config.limits);
+  const peerAddress = createPeerAddress(config.server);
+  const countRefusal = metrics.refused;
+  const sockets = createSocketServer({ logger, rates, peerAddress, countRefusal }, config.limits);
 
   const tasks = createTaskRegistry({
     store,
@@ -132,7 +137,7 @@ async function assemble(
     },
   });
   const { engineOf, engines } = tasks;
-  const desk = createClientDesk({ authenticator, engineOf, engines });
+  const desk = createClientDesk({ authenticator, rates, engineOf, engines });
   const intake = createUpdateIntake({ tokens, clock, engineOf });
   metrics.watchClients(() => ({
     connected: desk.connectedClients(),
@@ -145,6 +150,7 @@ async function assemble(
   let phase: "starting" | "ready" | "closing" = "starting";
   const app = await createHttpApp({
     ...{ tasks, models: shelf, intake, events, authenticator, metrics, logger },
+    ...{ rates, peerAddress },
     health: {
       ready: async () => {
         if (phase !== "ready") throw new Error(`the coordinator is ${phase}`);

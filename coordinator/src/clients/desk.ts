@@ -3,11 +3,13 @@
 import type { ClientId, TaskId } from "@tributary/protocol";
 import { FederatedError, parseRoundId, SUPPORTED_PROTOCOL_VERSIONS } from "@tributary/protocol";
 
+import type { Rates } from "../limits/rates.ts";
 import type { Authenticator, ClientDesk } from "../ports.ts";
 import type { RoundEngine } from "../round/engine.ts";
 
 export interface DeskDeps {
   readonly authenticator: Authenticator;
+  readonly rates: Pick<Rates, "checkIn">;
   readonly engineOf: (taskId: TaskId) => RoundEngine | undefined;
   readonly engines: () => readonly RoundEngine[];
 }
@@ -35,6 +37,7 @@ export function createClientDesk(deps: DeskDeps): FrontDesk {
       for (const engine of deps.engines()) engine.disconnected(clientId);
     },
     checkIn: async (clientId, taskId, protocolVersion) => {
+      deps.rates.checkIn(clientId);
       assertVersion(protocolVersion);
       return requireEngine(taskId).checkIn(clientId);
     },

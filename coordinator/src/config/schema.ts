@@ -66,8 +66,36 @@ export const ConfigSchema = group({
     adminToken: secret(),
   }),
   limits: group({
+    // Every client's socket, and as many connections for what they fetch and send meanwhile. Each is a
+    // file descriptor: the process must be allowed as many (`ulimit -n`). One more is closed unread.
+    maxConnections: count(20_000),
     // An idle connection costs about 17 KB, so these are 170 MB at most.
     maxClients: count(10_000),
+    // An address is no person: behind one NAT of a campus or a carrier are thousands, so this leaves room for
+    // every client, and keeps half of all connections out of one address's reach. Lower it where the
+    // clients' networks are known.
+    connectionsPerAddress: count(10_000),
+    // An app in some tabs or processes at once, and connections that died and are not known to be dead yet
+    // (that takes 45 s).
+    connectionsPerClient: count(16),
+    // From the open connection to the client's first message with its credentials: one round trip, and a slow
+    // phone's computing. Common values are 10 to 60 s.
+    handshakeTimeoutMs: spanMs(10_000, 100),
+    // From the open connection to the end of a request's head, which fits into one packet or two.
+    headersTimeoutMs: spanMs(10_000, 100),
+    // Of each rate ten seconds' worth may come at once. This one: a round that begins brings two requests of
+    // each of 10 000 clients behind one address; a refusal costs about as much as an answer that is small.
+    requestsPerSecondPerAddress: count(2000),
+    // Wrong tokens and keys; beyond it the address must wait, whoever else is behind it. Enough for clients
+    // whose tokens ran out together, and at this rate 64 bits take longer than the sun has left.
+    failedAuthenticationsPerSecondPerAddress: count(10),
+    // Of one connection. A client says two or three things in a round; in-process rounds take 10 ms.
+    messagesPerSecond: count(100),
+    // Of all clients: one takes less than 0.1 ms, so half of one core at most. Ten seconds' worth at once
+    // is every client five times over, as after a restart.
+    checkInsPerSecond: count(5000),
+    // One in each round of each task, and in-process rounds take 10 ms.
+    checkInsPerSecondPerClient: count(100),
     // The largest client message is below 1 KB; 16 KiB leaves room and bounds what a peer can buffer.
     maxMessageBytes: count(16_384, 1024),
     // A task with a thousand tensors takes about 100 KB of JSON.

@@ -17,8 +17,11 @@ import type {
 } from "@tributary/protocol";
 import { createLayout, encodeCheckpoint, FederatedError, routes } from "@tributary/protocol";
 
+import { systemClock } from "../clock.ts";
 import { createEventBus } from "../events/bus.ts";
-import type { EventFeed, EventSink, ReceivedUpdate } from "../ports.ts";
+import type { RateOptions } from "../limits/rates.ts";
+import { createRates } from "../limits/rates.ts";
+import type { Clock, EventFeed, EventSink, ReceivedUpdate } from "../ports.ts";
 import type { HttpDeps, HttpLimits, HttpMetrics } from "./deps.ts";
 
 export const TASK = "digits" as TaskId;
@@ -106,7 +109,13 @@ export interface FakeHeart {
   readonly reported: ReceivedUpdate[];
   readonly refused: string[];
   readonly logged: { level: string; fields: object; message: string }[];
-  readonly counted: { received: number; sent: number; accepted: number; rejected: string[] };
+  readonly counted: {
+    received: number;
+    sent: number;
+    accepted: number;
+    rejected: string[];
+    refused: string[];
+  };
   /** Called by `report` before it answers. */
   onReport: (update: ReceivedUpdate) => Promise<void>;
   onAdmit: () => Promise<void>;
@@ -120,6 +129,9 @@ export interface FakeOptions {
   /** Events that the bus remembers. */
   readonly remember?: number;
   readonly metrics?: HttpMetrics;
+  readonly rates?: Partial<RateOptions>;
+  readonly clock?: Clock;
+  readonly peerAddress?: HttpDeps["peerAddress"];
 }
 
 export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHeart> {
@@ -198,7 +210,13 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
     firstId: 100,
     remember: options.remember ?? 10,
   });
-  const counted = { received: 0, sent: 0, accepted: 0, rejected: [] as string[] };
+  const counted = {
+    received: 0,
+    sent: 0,
+    accepted: 0,
+    rejected: [] as string[],
+    refused: [] as string[],
+  };
 
   const heart: FakeHeart = {
     bus,
@@ -288,9 +306,22 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
           if (token !== ADMIN) throw new FederatedError("FORBIDDEN", "not the admin token");
         },
       },
+      rates: createRates(
+        { clock: options.clock ?? systemClock },
+        {
+          requestsPerSecondPerAddress: 1000,
+          failedAuthenticationsPerSecondPerAddress: 1000,
+          messagesPerSecond: 1000,
+          checkInsPerSecond: 1000,
+          checkInsPerSecondPerClient: 1000,
+          ...options.rates,
+        },
+      ),
+      peerAddress: options.peerAddress ?? ((request) => request.socket.remoteAddress ?? ""),
       metrics: options.metrics ?? {
         updateAccepted: () => void (counted.accepted += 1),
         updateRejected: (taskId, code) => void counted.rejected.push(`${taskId ?? "none"} ${code}`),
+        refused: (limit) => void counted.refused.push(limit),
         bytesReceived: (bytes) => void (counted.received += bytes),
         bytesSent: (bytes) => void (counted.sent += bytes),
         contentType: "text/plain; version=0.0.4",

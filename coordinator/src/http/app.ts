@@ -5,6 +5,7 @@ import { fastify } from "fastify";
 
 import { closeInBoundedTime } from "./closing.ts";
 import type { HttpDeps } from "./deps.ts";
+import { limitRequests } from "./limit-requests.ts";
 import { letFinish } from "./linger.ts";
 import { describeApi, openapiRoutes } from "./openapi.ts";
 import { sendProblem, setProblemHandlers } from "./problem.ts";
@@ -45,6 +46,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   setProblemHandlers(app, logger);
 
   app.addHook("onRequest", async (_request, reply) => setSafetyHeaders(reply));
+  limitRequests(app, deps);
   // Whatever is answered before its body was read to the end.
   app.addHook("onSend", async (request) => letFinish(request.raw));
   closeInBoundedTime(app);

@@ -2,11 +2,14 @@
 
 import type { ErrorCode, TaskId } from "@tributary/protocol";
 
+import type { Limit } from "../limits/limit.ts";
+import type { Rates } from "../limits/rates.ts";
 import type {
   Authenticator,
   EventFeed,
   Logger,
   ModelRegistry,
+  PeerAddress,
   TaskRegistry,
   UpdateIntake,
 } from "../ports.ts";
@@ -15,6 +18,7 @@ import type {
 export interface HttpMetrics {
   updateAccepted(taskId: TaskId): void;
   updateRejected(taskId: TaskId | undefined, code: ErrorCode): void;
+  refused(limit: Limit): void;
   bytesReceived(bytes: number): void;
   bytesSent(bytes: number): void;
   readonly contentType: string;
@@ -45,6 +49,8 @@ export interface HttpDeps {
   readonly intake: UpdateIntake;
   readonly events: EventFeed;
   readonly authenticator: Authenticator;
+  readonly rates: Rates;
+  readonly peerAddress: PeerAddress;
   readonly metrics: HttpMetrics;
   readonly logger?: Logger;
   readonly health: {

@@ -13,6 +13,7 @@ import type {
 } from "@tributary/protocol";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
+import type { Limit } from "../limits/limit.ts";
 import { watchProcess } from "./process-metrics.ts";
 
 /** Clients as they are at the moment of a scrape. */
@@ -31,6 +32,8 @@ export interface Metrics {
   updateAccepted(taskId: TaskId): void;
   /** @param taskId absent when the sender could not be admitted: its claim is not believed */
   updateRejected(taskId: TaskId | undefined, code: ErrorCode): void;
+  /** Somebody was over a limit. */
+  refused(limit: Limit): void;
   /** Bytes of update frames, refused ones too. */
   bytesReceived(bytes: number): void;
   /** Bytes of checkpoints. */
@@ -69,6 +72,9 @@ export function createMetrics(): Metrics {
   const rejected = counter("updates_rejected_total", "Updates refused, by error code", [
     "task",
     "code",
+  ]);
+  const refusals = counter("limit_refusals_total", "Refusals because of a limit, by its setting", [
+    "limit",
   ]);
   const received = counter("received_bytes_total", "Bytes of update frames received");
   const sent = counter("sent_bytes_total", "Bytes of checkpoint frames sent");
@@ -132,6 +138,7 @@ export function createMetrics(): Metrics {
     },
     updateAccepted: (task) => accepted.inc({ task }),
     updateRejected: (task, code) => rejected.inc({ task: task ?? "none", code }),
+    refused: (limit) => refusals.inc({ limit }),
     bytesReceived: (bytes) => received.inc(bytes),
     bytesSent: (bytes) => sent.inc(bytes),
     contentType: registry.contentType,

@@ -1,6 +1,6 @@
 /** Control messages over socket.io: each is checked against its schema, answered, and bounded in size. */
 
-import type { Server as HttpServer } from "node:http";
+import type { IncomingMessage, Server as HttpServer } from "node:http";
 
 import type { Ack, ClientId, ClientEvents, CoordinatorEvents, TaskId } from "@tributary/protocol";
 import { FederatedError, SOCKET_PATH, toFederatedError } from "@tributary/protocol";
@@ -16,7 +16,10 @@ import { Server } from "socket.io";
 import type { Static, TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 
+import { limitOf, overLimit } from "../limits/limit.ts";
 import type { ClientDesk, ClientGateway, Logger } from "../ports.ts";
+import type { DoorkeeperDeps, DoorkeeperOptions } from "./doorkeeper.ts";
+import { createDoorkeeper, refuseUpgrade } from "./doorkeeper.ts";
 
 interface SocketData {
   clientId: ClientId;
@@ -24,15 +27,17 @@ interface SocketData {
 type Nothing = Record<string, never>;
 type Socket = AnySocket<ClientEvents, CoordinatorEvents, Nothing, SocketData>;
 
-export interface SocketServerDeps {
+export interface SocketServerDeps extends DoorkeeperDeps {
   readonly logger: Logger;
 }
 
-export interface SocketServerOptions {
+export interface SocketServerOptions extends DoorkeeperOptions {
   /** Largest control message; bytes travel by HTTP. */
   readonly maxMessageBytes: number;
-  /** Connections beyond this are refused with RATE_LIMITED. */
-  readonly maxClients: number;
+  /** A connection that has not said who it is by then is closed. */
+  readonly handshakeTimeoutMs: number;
+  /** Messages of one connection; more are refused. */
+  readonly messagesPerSecond: number;
 }
 
 export interface SocketServer {
@@ -46,14 +51,18 @@ export interface SocketServer {
 const watchersOf = (taskId: TaskId) => `task:${taskId}`;
 
 export function createSocketServer(
-  { logger }: SocketServerDeps,
+  deps: SocketServerDeps,
   options: SocketServerOptions,
 ): SocketServer {
+  const { logger, rates, countRefusal } = deps;
+  const doorkeeper = createDoorkeeper(deps, options);
   const io = new Server<ClientEvents, CoordinatorEvents, Nothing, SocketData>({
     path: SOCKET_PATH,
     transports: ["websocket"],
     serveClient: false,
     maxHttpBufferSize: options.maxMessageBytes,
+    connectTimeout: options.handshakeTimeoutMs,
+    allowRequest: mayUpgrade,
     allowUpgrades: false,
     perMessageDeflate: false,
   });
@@ -74,47 +83,43 @@ export function createSocketServer(
   };
 
   let attached = false;
-  let placesTaken = 0;
   function attach(server: HttpServer, desk: ClientDesk): void {
     attached = true;
     io.use((socket, next) => {
-      const place = takePlace(socket);
-      if (place === undefined) {
-        const message = `${options.maxClients} clients are connected, as many as there may be`;
-        next(handshakeError(new FederatedError("RATE_LIMITED", message, { retryAfterMs: 5_000 })));
-        return;
-      }
       void admit(socket, desk)
         .then(() => next())
         .catch((error: unknown) => {
-          place.release();
           next(handshakeError(error));
+          hangUpSoon(socket);
         });
     });
     io.on("connection", (socket) => serve(socket, desk));
     io.attach(server);
+    io.engine.on("connection", (visitor: Socket["conn"]) => doorkeeper.opened(visitor));
     io.engine.on("connection_error", (error: { code: number }) => {
       logger.debug({ code: error.code }, "a connection was refused");
     });
   }
 
-  /** Counts the connection from before its token is checked until it closes. */
-  function takePlace(socket: Socket): { release(): void } | undefined {
-    if (placesTaken >= options.maxClients) return undefined;
-    placesTaken += 1;
-    let taken = true;
-    const release = () => {
-      if (!taken) return;
-      taken = false;
-      placesTaken -= 1;
-    };
-    socket.conn.once("close", release);
-    return { release };
+  function mayUpgrade(
+    request: IncomingMessage,
+    answer: (error: string | null | undefined, ok: boolean) => void,
+  ): void {
+    try {
+      doorkeeper.letUpgrade(request);
+      answer(undefined, true);
+    } catch (error) {
+      const known = toFederatedError(error);
+      const limit = limitOf(known);
+      if (limit !== undefined) countRefusal(limit);
+      refuseUpgrade(request.socket, known);
+      answer(known.code, false);
+    }
   }
 
   async function admit(socket: Socket, desk: ClientDesk): Promise<void> {
     const auth = checkAuth(socket.handshake.auth);
-    socket.data.clientId = await desk.authenticate(auth);
+    socket.data.clientId = await doorkeeper.admit(socket.conn, () => desk.authenticate(auth));
   }
 
   function serve(socket: Socket, desk: ClientDesk): void {
@@ -152,15 +157,26 @@ export function createSocketServer(
       await socket.join(watchersOf(taskId));
       return brief;
     });
+    const spend = rates.messages();
+    let refusedInARow = 0;
     socket.use((packet: readonly unknown[], next) => {
-      const name = String(packet[0]);
-      if (KNOWN_EVENTS.has(name)) {
+      try {
+        spend();
+        const name = String(packet[0]);
+        if (!KNOWN_EVENTS.has(name)) {
+          throw malformed(`unknown event ${JSON.stringify(name.slice(0, 40))}`);
+        }
+        refusedInARow = 0;
         next();
-        return;
+      } catch (error) {
+        refusedInARow += 1;
+        const ack: unknown = packet.at(-1);
+        if (typeof ack === "function") {
+          (ack as (reply: Ack<never>) => void)(refused(toFederatedError(error)));
+        }
+        // Who does not hear a refusal does not read them either, and they must not pile up.
+        if (refusedInARow > DEAF_SECONDS * options.messagesPerSecond) socket.disconnect(true);
       }
-      const error = malformed(`unknown event ${JSON.stringify(name.slice(0, 40))}`);
-      const ack: unknown = packet.at(-1);
-      if (typeof ack === "function") (ack as (reply: Ack<never>) => void)(refused(error));
     });
 
     let underWay = 0;
@@ -180,9 +196,7 @@ export function createSocketServer(
         const reply = typeof ack === "function" ? (ack as (reply: Ack<Reply>) => void) : () => {};
         const run = async (): Promise<Ack<Reply>> => {
           if (underWay > MAX_MESSAGES_UNDER_WAY) {
-            throw new FederatedError("RATE_LIMITED", "wait for the answers to earlier messages", {
-              retryAfterMs: 1_000,
-            });
+            throw overLimit("messagesPerSecond", "wait for the answers to earlier messages", 1000);
           }
           if (args.length > 2) throw malformed(`"${event}" takes one message and a callback`);
           return { ok: true, value: await handle(check(args[0])) };
@@ -219,6 +233,18 @@ export function createSocketServer(
  * many tasks at once, too few to fill an engine's mailbox.
  */
 const MAX_MESSAGES_UNDER_WAY = 32;
+
+/** A connection that goes on for so many seconds' worth of messages after being told to wait is cut. */
+const DEAF_SECONDS = 100;
+
+/** Time that a refused one has to read why. An honest one hangs up itself. */
+const LINGER_MS = 1000;
+
+function hangUpSoon(socket: Socket): void {
+  const timer = setTimeout(() => socket.conn.close(), LINGER_MS);
+  timer.unref();
+  socket.conn.once("close", () => clearTimeout(timer));
+}
 
 const KNOWN_EVENTS: ReadonlySet<string> = new Set(["checkin", "decline", "leave", "watch"]);
 

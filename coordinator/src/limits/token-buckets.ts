@@ -1,0 +1,65 @@
+/**
+ * Token buckets by key in bounded memory, as GCRA (ITU-T I.371): of each bucket one number is kept, the
+ * instant at which it will be full again. One that is full by now needs no memory at all.
+ *
+ * No library: those for Node count in fixed windows, which let twice the rate through at their edges, and
+ * keep an entry and a timer for every address that was ever seen, which is what a flood would use.
+ */
+
+export interface TokenBucketOptions {
+  readonly perSecond: number;
+  /** Tokens of a full bucket: what may come at once. */
+  readonly burst: number;
+  /**
+   * Buckets remembered. Beyond it the one that was used least recently is forgotten: who can send from so
+   * many addresses gets more than one bucket's rate, but never costs more memory, and nobody is shut out.
+   */
+  readonly maxKeys: number;
+}
+
+export interface TokenBuckets {
+  /** Takes a token. @returns 0, or the milliseconds until there is one; then nothing was taken */
+  take(key: string, nowMs: number): number;
+  /** What `take` would return; takes nothing. */
+  waitMs(key: string, nowMs: number): number;
+  readonly size: number;
+}
+
+export function createTokenBuckets({
+  perSecond,
+  burst,
+  maxKeys,
+}: TokenBucketOptions): TokenBuckets {
+  const tokenMs = 1000 / perSecond;
+  /** Time in which an empty bucket fills. */
+  const fillMs = burst * tokenMs;
+  /** Oldest use first. */
+  const fullAt = new Map<string, number>();
+
+  const afterTaking = (key: string, nowMs: number) =>
+    Math.max(nowMs, fullAt.get(key) ?? nowMs) + tokenMs;
+  const waitFor = (next: number, nowMs: number) => {
+    const missing = next - nowMs - fillMs;
+    // Sums of fractions of a millisecond are not exact, and a token must not be lost to that.
+    return missing > 1e-6 ? missing : 0;
+  };
+
+  return {
+    get size() {
+      return fullAt.size;
+    },
+    waitMs: (key, nowMs) => waitFor(afterTaking(key, nowMs), nowMs),
+    take: (key, nowMs) => {
+      const next = afterTaking(key, nowMs);
+      const wait = waitFor(next, nowMs);
+      if (wait > 0) return wait;
+      fullAt.delete(key);
+      fullAt.set(key, next);
+      if (fullAt.size > maxKeys) {
+        const [oldest] = fullAt.keys();
+        if (oldest !== undefined) fullAt.delete(oldest);
+      }
+      return 0;
+    },
+  };
+}
