@@ -108,7 +108,10 @@ async function assemble(
   const rates = createRates({ clock }, config.limits);
   const peerAddress = createPeerAddress(config.server);
   const countRefusal = metrics.refused;
-  const sockets = createSocketServer({ logger, rates, peerAddress, countRefusal }, config.limits);
+  const sockets = createSocketServer(
+    { logger, rates, clock, peerAddress, countRefusal },
+    config.limits,
+  );
 
   const tasks = createTaskRegistry({
     store,

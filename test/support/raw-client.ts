@@ -41,13 +41,14 @@ export interface Answer {
 
 export async function connectRaw(
   url: string,
-  options: { clientKey?: string; token?: string } = {},
+  options: { clientKey?: string; token?: string; headers?: Record<string, string> } = {},
 ): Promise<RawClient> {
   const clientKey = options.clientKey ?? newClientKey();
   const socket = io(url, {
     path: SOCKET_PATH,
     transports: ["websocket"],
     auth: { clientKey, ...(options.token === undefined ? {} : { token: options.token }) },
+    ...(options.headers === undefined ? {} : { extraHeaders: options.headers }),
     reconnection: false,
     forceNew: true,
   });

@@ -11,6 +11,6 @@ export function addressKey(address: string): string {
   const groupsOf = (part = "") => (part === "" ? [] : part.split(":"));
   const before = groupsOf(head);
   const after = groupsOf(tail);
-  const gap = Array<string>(8 - before.length - after.length).fill("0");
+  const gap = Array<string>(Math.max(0, 8 - before.length - after.length)).fill("0");
   return `${[...before, ...gap, ...after].slice(0, 4).join(":")}::/64`;
 }

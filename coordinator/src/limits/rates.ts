@@ -37,7 +37,7 @@ export interface Rates {
  * wake all clients together, and those behind one network are one address.
  */
 const BURST_SECONDS = 10;
-/** Addresses and clients remembered: about 100 bytes each, so 6 MB at most. */
+/** Addresses or clients remembered of each rate: 120 bytes each, so 8 MB at most. */
 const MAX_KEYS = 65_536;
 
 export function createRates({ clock }: { readonly clock: Clock }, options: RateOptions): Rates {

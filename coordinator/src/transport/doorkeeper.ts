@@ -10,10 +10,11 @@ import type { CountRefusal } from "../limits/limit.ts";
 import { limitOf, overLimit } from "../limits/limit.ts";
 import { createPlaces } from "../limits/places.ts";
 import type { Rates } from "../limits/rates.ts";
-import type { PeerAddress, RequestHead } from "../ports.ts";
+import type { Clock, PeerAddress, RequestHead } from "../ports.ts";
 
 export interface DoorkeeperDeps {
   readonly rates: Rates;
+  readonly clock: Pick<Clock, "after">;
   readonly peerAddress: PeerAddress;
   readonly countRefusal: CountRefusal;
 }
@@ -23,18 +24,23 @@ export interface DoorkeeperOptions {
   readonly maxClients: number;
   readonly connectionsPerAddress: number;
   readonly connectionsPerClient: number;
+  /** A connection that has not said who it is by then is cut. */
+  readonly handshakeTimeoutMs: number;
 }
 
 /** A connection from its upgrade on, before anybody knows whose it is. */
 export interface Visitor {
-  readonly request: RequestHead;
+  readonly request: RequestHead & {
+    /** Without a word: a polite close waits half a minute for the other end's. */
+    readonly socket: { destroy(): unknown };
+  };
   once(event: "close", listener: () => void): unknown;
 }
 
 export interface Doorkeeper {
   /** Before the upgrade, where a refusal costs least. @throws FederatedError RATE_LIMITED */
   letUpgrade(request: RequestHead): void;
-  /** Counts a connection from its upgrade to its end. */
+  /** Counts a connection from its upgrade to its end, and ends it when nobody is admitted on it. */
   opened(visitor: Visitor): void;
   /**
    * Lets a visitor in and counts it until its connection closes.
@@ -47,9 +53,11 @@ export interface Doorkeeper {
 const ROOM_FOR_REFUSALS = 64;
 /** What those are told to wait who find every place taken. */
 const RETRY_AFTER_MS = 5000;
+/** Time that a refused one has to read why. An honest one hangs up itself. */
+const LINGER_MS = 1000;
 
 export function createDoorkeeper(
-  { rates, peerAddress, countRefusal }: DoorkeeperDeps,
+  { rates, clock, peerAddress, countRefusal }: DoorkeeperDeps,
   options: DoorkeeperOptions,
 ): Doorkeeper {
   const { maxClients, connectionsPerAddress, connectionsPerClient } = options;
@@ -59,6 +67,7 @@ export function createDoorkeeper(
   const ofAddress = createPlaces(connectionsPerAddress);
   const ofClient = createPlaces(connectionsPerClient);
   const shakenHands = new WeakSet<Visitor>();
+  const admitted = new WeakSet<Visitor>();
 
   const full = {
     maxClients: () =>
@@ -108,6 +117,11 @@ export function createDoorkeeper(
     }
   }
 
+  function hangUpSoon(visitor: Visitor): void {
+    const patience = clock.after(LINGER_MS, () => visitor.request.socket.destroy());
+    visitor.once("close", () => patience.cancel());
+  }
+
   return {
     letUpgrade: (request) => {
       rates.request(peerAddress(request));
@@ -120,6 +134,12 @@ export function createDoorkeeper(
       for (const release of [open.take("all"), openOfAddress.take(keyOf(visitor.request))]) {
         if (release !== undefined) visitor.once("close", release);
       }
+      const patience = clock.after(options.handshakeTimeoutMs, () => {
+        if (admitted.has(visitor)) return;
+        countRefusal("handshakeTimeoutMs");
+        visitor.request.socket.destroy();
+      });
+      visitor.once("close", () => patience.cancel());
     },
     admit: async (visitor, identify) => {
       const held: (() => void)[] = [];
@@ -129,9 +149,11 @@ export function createDoorkeeper(
           held.push(release);
           visitor.once("close", release);
         });
+        admitted.add(visitor);
         return clientId;
       } catch (error) {
         for (const release of held) release();
+        hangUpSoon(visitor);
         const limit = limitOf(error);
         if (limit !== undefined) countRefusal(limit);
         throw error;

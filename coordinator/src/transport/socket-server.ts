@@ -34,8 +34,6 @@ export interface SocketServerDeps extends DoorkeeperDeps {
 export interface SocketServerOptions extends DoorkeeperOptions {
   /** Largest control message; bytes travel by HTTP. */
   readonly maxMessageBytes: number;
-  /** A connection that has not said who it is by then is closed. */
-  readonly handshakeTimeoutMs: number;
   /** Messages of one connection; more are refused. */
   readonly messagesPerSecond: number;
 }
@@ -61,7 +59,6 @@ export function createSocketServer(
     transports: ["websocket"],
     serveClient: false,
     maxHttpBufferSize: options.maxMessageBytes,
-    connectTimeout: options.handshakeTimeoutMs,
     allowRequest: mayUpgrade,
     allowUpgrades: false,
     perMessageDeflate: false,
@@ -90,7 +87,6 @@ export function createSocketServer(
         .then(() => next())
         .catch((error: unknown) => {
           next(handshakeError(error));
-          hangUpSoon(socket);
         });
     });
     io.on("connection", (socket) => serve(socket, desk));
@@ -99,6 +95,16 @@ export function createSocketServer(
     io.engine.on("connection_error", (error: { code: number }) => {
       logger.debug({ code: error.code }, "a connection was refused");
     });
+  }
+
+  function countIfLimit(error: FederatedError): void {
+    const limit = limitOf(error);
+    if (limit !== undefined) countRefusal(limit);
+  }
+
+  function refused(error: FederatedError): Ack<never> {
+    countIfLimit(error);
+    return { ok: false, error: error.toPayload() };
   }
 
   function mayUpgrade(
@@ -110,16 +116,16 @@ export function createSocketServer(
       answer(undefined, true);
     } catch (error) {
       const known = toFederatedError(error);
-      const limit = limitOf(known);
-      if (limit !== undefined) countRefusal(limit);
+      countIfLimit(known);
       refuseUpgrade(request.socket, known);
       answer(known.code, false);
     }
   }
 
   async function admit(socket: Socket, desk: ClientDesk): Promise<void> {
-    const auth = checkAuth(socket.handshake.auth);
-    socket.data.clientId = await doorkeeper.admit(socket.conn, () => desk.authenticate(auth));
+    socket.data.clientId = await doorkeeper.admit(socket.conn, async () =>
+      desk.authenticate(checkAuth(socket.handshake.auth)),
+    );
   }
 
   function serve(socket: Socket, desk: ClientDesk): void {
@@ -175,7 +181,9 @@ export function createSocketServer(
           (ack as (reply: Ack<never>) => void)(refused(toFederatedError(error)));
         }
         // Who does not hear a refusal does not read them either, and they must not pile up.
-        if (refusedInARow > DEAF_SECONDS * options.messagesPerSecond) socket.disconnect(true);
+        if (refusedInARow > DEAF_SECONDS * options.messagesPerSecond) {
+          socket.conn.request.socket.destroy();
+        }
       }
     });
 
@@ -237,15 +245,6 @@ const MAX_MESSAGES_UNDER_WAY = 32;
 /** A connection that goes on for so many seconds' worth of messages after being told to wait is cut. */
 const DEAF_SECONDS = 100;
 
-/** Time that a refused one has to read why. An honest one hangs up itself. */
-const LINGER_MS = 1000;
-
-function hangUpSoon(socket: Socket): void {
-  const timer = setTimeout(() => socket.conn.close(), LINGER_MS);
-  timer.unref();
-  socket.conn.once("close", () => clearTimeout(timer));
-}
-
 const KNOWN_EVENTS: ReadonlySet<string> = new Set(["checkin", "decline", "leave", "watch"]);
 
 const checkAuth = checker("handshake", HandshakeAuthSchema);
@@ -267,8 +266,6 @@ function checker<Schema extends TSchema>(event: string, schema: Schema) {
 }
 
 const malformed = (message: string) => new FederatedError("MALFORMED_MESSAGE", message);
-
-const refused = (error: FederatedError): Ack<never> => ({ ok: false, error: error.toPayload() });
 
 /** socket.io carries `data` of a middleware's error to the client's `connect_error`. */
 function handshakeError(error: unknown): Error {

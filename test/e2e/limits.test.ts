@@ -1,0 +1,143 @@
+/** Floods from few addresses and clients against a real server, with honest clients beside them. */
+
+import { once } from "node:events";
+import { connect } from "node:net";
+
+import type { TaskId } from "@tributary/protocol";
+import { isFederatedError, PROTOCOL_VERSION, SOCKET_PATH } from "@tributary/protocol";
+import { expect, test } from "vitest";
+
+import type { RunningCoordinator } from "../support/coordinator.ts";
+import { smallTask, startCoordinator } from "../support/coordinator.ts";
+import type { RawClient } from "../support/raw-client.ts";
+import { connectRaw, newClientKey } from "../support/raw-client.ts";
+
+const TASK = "small" as TaskId;
+
+/** Opens so many connections at once. @returns those let in, and the refusals of the others */
+async function flood(count: number, open: (i: number) => Promise<RawClient>) {
+  const tries = await Promise.allSettled(Array.from({ length: count }, (_, i) => open(i)));
+  return {
+    admitted: tries.flatMap((each) => (each.status === "fulfilled" ? [each.value] : [])),
+    refusals: tries.flatMap((each) => (each.status === "rejected" ? [each.reason as unknown] : [])),
+  };
+}
+
+const limitsOf = (errors: readonly unknown[]) => [
+  ...new Set(errors.map((error) => (isFederatedError(error) ? error.details?.limit : error))),
+];
+
+const closeAll = (clients: readonly RawClient[]) =>
+  Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+
+/** Two honest clients take a round from its check-ins to its commit. */
+async function completeRound(running: RunningCoordinator, roundNumber: number): Promise<void> {
+  await using first = await connectRaw(running.url);
+  await using second = await connectRaw(running.url);
+  const [reply] = await Promise.all([first.checkIn(TASK), second.checkIn(TASK)]);
+  for (const client of [first, second]) {
+    const update = { delta: new Float32Array(7).fill(1), numExamples: 1, metrics: {} };
+    await client.report(await client.nextAssignment(), reply.task.layout, update);
+  }
+  expect(await running.roundEnded(roundNumber)).toMatchObject({ phase: "committed" });
+}
+
+async function refusalsOf(running: RunningCoordinator, limit: string): Promise<number> {
+  const text = await (await fetch(`${running.url}/metrics`)).text();
+  const series = `tributary_limit_refusals_total{limit="${limit}"} `;
+  const line = text.split("\n").find((each) => each.startsWith(series));
+  return line === undefined ? 0 : Number(line.slice(series.length));
+}
+
+test("[LIM4] one client has so many connections and no more; the others are not touched", async () => {
+  await using running = await startCoordinator({ config: { limits: { connectionsPerClient: 3 } } });
+  await running.coordinator.tasks.create(smallTask());
+  const clientKey = newClientKey();
+  const { admitted, refusals } = await flood(30, () => connectRaw(running.url, { clientKey }));
+  expect(admitted).toHaveLength(3);
+  expect(limitsOf(refusals)).toEqual(["connectionsPerClient"]);
+  expect(refusals[0]).toMatchObject({ code: "RATE_LIMITED", retryAfterMs: 5000 });
+  await completeRound(running, 1);
+  expect(await refusalsOf(running, "connectionsPerClient")).toBe(27);
+  await closeAll(admitted);
+});
+
+test("[LIM4] one address has so many connections, whatever client keys it makes up", async () => {
+  await using running = await startCoordinator({
+    config: { limits: { connectionsPerAddress: 20 }, server: { trustedProxy: true } },
+  });
+  await running.coordinator.tasks.create(smallTask());
+  const from = (address: string) =>
+    connectRaw(running.url, { headers: { "x-forwarded-for": address } });
+  const { admitted, refusals } = await flood(60, () => from("203.0.113.7"));
+  expect(admitted).toHaveLength(20);
+  expect(limitsOf(refusals)).toEqual(["connectionsPerAddress"]);
+  await completeRound(running, 1);
+  await closeAll(admitted);
+});
+
+test("[LIM1] a flood of check-ins is told to wait, and rounds go on beside it", async () => {
+  await using running = await startCoordinator({
+    config: { limits: { checkInsPerSecondPerClient: 1 } },
+  });
+  await running.coordinator.tasks.create(smallTask());
+  await using hostile = await connectRaw(running.url);
+  const replies: Promise<unknown>[] = [];
+  for (let i = 0; i < 900; i++) {
+    const message = { protocolVersion: PROTOCOL_VERSION, taskId: "unknown" };
+    replies.push(hostile.ask("checkin", message).catch((error: unknown) => error));
+  }
+  await completeRound(running, 1);
+  const answers = await Promise.all(replies);
+  const limited = answers.filter((each) => isFederatedError(each) && each.code === "RATE_LIMITED");
+  expect(limited.length).toBeGreaterThan(800);
+  expect(limited.every((each) => isFederatedError(each) && (each.retryAfterMs ?? 0) > 0)).toBe(
+    true,
+  );
+  expect(await refusalsOf(running, "checkInsPerSecondPerClient")).toBeGreaterThan(0);
+});
+
+test("[LIM5] guessing tokens ends after a few, on sockets and on HTTP together", async () => {
+  const auth = { clientToken: "client-token-0123456789", adminToken: "admin-token-0123456789" };
+  await using running = await startCoordinator({
+    config: {
+      auth,
+      limits: { failedAuthenticationsPerSecondPerAddress: 1 },
+      server: { trustedProxy: true },
+    },
+  });
+  const codes: unknown[] = [];
+  for (let i = 0; i < 8; i++) {
+    const guess = connectRaw(running.url, { token: `guess-${i}-0123456789` });
+    codes.push(await guess.catch((error: unknown) => isFederatedError(error) && error.code));
+  }
+  const read = (token: string, address?: string) =>
+    fetch(`${running.url}/v1/tasks`, {
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(address === undefined ? {} : { "x-forwarded-for": address }),
+      },
+    });
+  for (let i = 0; i < 8; i++) codes.push((await read(`guess-${i}-0123456789`)).status);
+  expect(codes.slice(0, 10)).toEqual([...Array(8).fill("UNAUTHENTICATED"), 401, 401]);
+  expect(codes.slice(12)).toEqual([429, 429, 429, 429]);
+  // The right token of this address is not told apart from a guess; another address is not concerned.
+  expect((await read(auth.adminToken)).status).toBe(429);
+  const late = connectRaw(running.url, { token: auth.clientToken });
+  await expect(late).rejects.toMatchObject({ code: "RATE_LIMITED" });
+  expect((await read(auth.adminToken, "203.0.113.7")).status).toBe(200);
+});
+
+test("[LIM7] an upgraded connection that never says who it is is closed", async () => {
+  await using running = await startCoordinator({ config: { limits: { handshakeTimeoutMs: 200 } } });
+  const { port, hostname } = new URL(running.url);
+  const socket = connect(Number(port), hostname);
+  socket.write(
+    `GET ${SOCKET_PATH}/?EIO=4&transport=websocket HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\n` +
+      "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
+  );
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  await once(socket, "close", { signal: AbortSignal.timeout(10_000) });
+  expect(Buffer.concat(chunks).toString("latin1")).toMatch(/^HTTP\/1.1 101 /);
+});
