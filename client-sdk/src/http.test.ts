@@ -51,7 +51,7 @@ const problem =
 const networkFault = () => Promise.reject(new TypeError("fetch failed"));
 const receipt = () => Response.json(RECEIPT);
 
-async function checkpoint(bytes = FRAME): Promise<CheckpointRef> {
+async function checkpoint(bytes = FRAME): Promise<Omit<CheckpointRef, "signed">> {
   const digest = await sha256(bytes);
   return { modelVersion: 3, digest, bytes: bytes.length, url: `/v1/checkpoints/${digest}` };
 }

@@ -32,7 +32,7 @@ export interface Http {
    * @throws FederatedError CHECKPOINT_CORRUPT, MODEL_NOT_FOUND, ABORTED, UNAVAILABLE, …
    */
   getCheckpoint(
-    checkpoint: CheckpointRef,
+    checkpoint: Omit<CheckpointRef, "signed">,
     options: { readonly signal: AbortSignal; readonly attempts?: number },
   ): Promise<Uint8Array>;
   /**

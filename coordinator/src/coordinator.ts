@@ -12,6 +12,7 @@ import { createEventBus } from "./events/bus.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createRates } from "./limits/rates.ts";
 import { createModelRegistry } from "./model/registry.ts";
+import { openSigner } from "./model/signer.ts";
 import { createPeerAddress } from "./network/peer-address.ts";
 import { createLogger } from "./observability/logger.ts";
 import { createMetrics } from "./observability/metrics.ts";
@@ -21,6 +22,7 @@ import type {
   Evaluator,
   Logger,
   ModelRegistry,
+  SigningKeys,
   Store,
   TaskRegistry,
 } from "./ports.ts";
@@ -49,6 +51,8 @@ export interface Coordinator extends AsyncDisposable {
   readonly config: Config;
   readonly tasks: TaskRegistry;
   readonly models: ModelRegistry;
+  /** `keys.publicKey` is what apps pin. */
+  readonly keys: SigningKeys;
   readonly events: EventFeed;
   /** Begins to listen. @returns the address, with the port that was chosen where it was 0 */
   listen(): Promise<{ readonly url: string }>;
@@ -105,6 +109,7 @@ async function assemble(
   const authenticator = createAuthenticator(config.auth);
   const secret = await store.secret("assignment-token", () => random.bytes(32));
   const tokens = await createAssignmentTokens(secret);
+  const signer = await openSigner({ store, clock, random }, config.signing);
   const rates = createRates({ clock }, config.limits);
   const peerAddress = createPeerAddress(config.server);
   const countRefusal = metrics.refused;
@@ -116,6 +121,7 @@ async function assemble(
   const tasks = createTaskRegistry({
     store,
     shelf,
+    signer,
     clock,
     events,
     evaluatorNames: Object.keys(evaluators),
@@ -125,7 +131,7 @@ async function assemble(
         evaluation.kind === "central" ? evaluators[evaluation.evaluator] : undefined;
       return startRoundEngine(
         {
-          ...{ store, blobs, shelf, clock, random, logger, events, tokens },
+          ...{ store, blobs, shelf, clock, random, logger, events, tokens, signer },
           gateway: sockets.gateway,
           isConnected: (clientId) => desk.isConnected(clientId),
           uniformFor: ({ spec: { sampler } }, roundNumber) =>
@@ -150,9 +156,23 @@ async function assemble(
     }),
   }));
 
+  const keys: SigningKeys = {
+    get publicKey() {
+      return signer.publicKey;
+    },
+    list: () => signer.list(),
+    rotate: async () => {
+      const record = await signer.rotate();
+      // An engine that cannot take it now loads the version again before its next message.
+      await Promise.allSettled(engines().map((engine) => engine.signedAnew()));
+      logger.info({ publicKey: record.publicKey }, "models are signed with a new key");
+      return record;
+    },
+  };
+
   let phase: "starting" | "ready" | "closing" = "starting";
   const app = await createHttpApp({
-    ...{ tasks, models: shelf, intake, events, authenticator, metrics, logger },
+    ...{ tasks, models: shelf, keys, intake, events, authenticator, metrics, logger },
     ...{ rates, peerAddress },
     health: {
       ready: async () => {
@@ -185,6 +205,7 @@ async function assemble(
     config,
     tasks,
     models: shelf,
+    keys,
     events,
     listen: async () => {
       const { host, port } = config.server;

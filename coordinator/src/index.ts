@@ -9,6 +9,7 @@ export type {
   Logger,
   ModelRegistry,
   PageRequest,
+  SigningKeys,
   TaskRegistry,
 } from "./ports.ts";
 export { VERSION } from "./version.ts";

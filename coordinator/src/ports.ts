@@ -11,6 +11,7 @@ import type {
   ErrorCode,
   Evaluation,
   HandshakeAuth,
+  KeyRecord,
   Layout,
   ModelPublished,
   ModelResource,
@@ -19,10 +20,12 @@ import type {
   ParticipantCounts,
   PhaseTiming,
   PrivacyResource,
+  PublicKey,
   Receipt,
   RoundClosed,
   RoundId,
   RoundResource,
+  SignedManifest,
   TaskBrief,
   TaskEnded,
   TaskEndReason,
@@ -106,6 +109,18 @@ export interface ModelVersionRecord {
   /** Blob with the server optimizer's state after this version; absent where it has none. */
   readonly optimizerState?: Digest;
   readonly evaluation?: Evaluation;
+  /** Who vouches for it. Saved with the version: none is ever announced without. */
+  readonly signed: SignedManifest;
+}
+
+/** A version before it is signed, or of a store from before there were signatures. */
+export type UnsignedVersion = Omit<ModelVersionRecord, "signed">;
+
+/** A version's signature, new or in the place of one by a former key. */
+export interface VersionSignature {
+  readonly taskId: TaskId;
+  readonly modelVersion: number;
+  readonly signed: SignedManifest;
 }
 
 export type RoundPhaseOpen = "selecting" | "reporting" | "aggregating";
@@ -247,6 +262,23 @@ export interface Store extends AsyncDisposable {
 
   /** Round ends, versions, charges and tasks enter it by themselves, in the transaction that makes them. */
   readonly audit: AuditLog;
+
+  /** Versions of a store from before there were signatures, at most `limit` of them. */
+  listUnsignedVersions(limit: number): Promise<readonly UnsignedVersion[]>;
+  /** Puts signatures where versions have none. */
+  saveSignatures(signatures: readonly VersionSignature[]): Promise<void>;
+  /** The keys that models were and are signed with, oldest first. */
+  listSigningKeys(): Promise<readonly KeyRecord[]>;
+  /**
+   * Adds the next signing key, with what it has signed; the secret named `forget` is deleted.
+   * @throws FederatedError MALFORMED_MESSAGE when the key's predecessor is not the newest key
+   */
+  addSigningKey(
+    key: KeyRecord,
+    signatures: readonly VersionSignature[],
+    forget?: string,
+  ): Promise<void>;
+
   /** The secret of this name, made by `create` the first time. Always the same afterwards. */
   secret(name: string, create: () => Uint8Array): Promise<Uint8Array>;
   /** Throws when the store cannot be written. */
@@ -263,6 +295,8 @@ export type AuditKind =
   | "privacy:reserved"
   | "privacy:released"
   | "privacy:voided"
+  /** Models are signed with this key from here on. */
+  | "key:added"
   /** Somebody asked for a change: on disk before anything of it is done. */
   | "admin:requested"
   /** How the request ended: on disk before it is answered. */
@@ -358,6 +392,19 @@ export interface ModelRegistry {
   get(taskId: TaskId, modelVersion: number | "latest"): Promise<ModelResource>;
   /** The checkpoint frame, from memory where it is a recent one. @throws MODEL_NOT_FOUND */
   checkpoint(digest: Digest): Promise<Uint8Array>;
+}
+
+/** The keys that models are signed with. `model/signer.ts`. */
+export interface SigningKeys {
+  /** The one that signs now: what an app pins. */
+  readonly publicKey: PublicKey;
+  /** Oldest first, the one that signs now last. */
+  list(): readonly KeyRecord[];
+  /**
+   * Makes a new key, lets the one before sign it, and signs the newest version of each task with it.
+   * @throws FederatedError CONFIG_INVALID where the key is the operator's own
+   */
+  rotate(): Promise<KeyRecord>;
 }
 
 /** A client's place in an open round, as its assignment token proves it. */

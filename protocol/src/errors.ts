@@ -31,6 +31,7 @@ export const ERROR_TABLE = {
   RATE_LIMITED: { status: 429, retryable: true },
   UNAVAILABLE: { status: 503, retryable: true },
   CHECKPOINT_CORRUPT: { status: 502, retryable: true },
+  MODEL_UNTRUSTED: { status: 502, retryable: false },
   CONFIG_INVALID: { status: 422, retryable: false },
   ABORTED: { status: 499, retryable: false },
   INTERNAL: { status: 500, retryable: true },

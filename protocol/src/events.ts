@@ -3,6 +3,7 @@
 import type { ErrorPayload } from "./errors.ts";
 import type { ClientId, Digest, RoundId, TaskId } from "./ids.ts";
 import type { Layout } from "./layout.ts";
+import type { SignedManifest } from "./manifest.ts";
 import type { TrainingPlan } from "./plan.ts";
 
 /** Every client message is answered: with its value or with an error. */
@@ -22,7 +23,7 @@ export interface HandshakeAuth {
 
 export const CLIENT_KEY_PATTERN = "^[A-Za-z0-9_-]{43}$";
 
-/** Where the bytes of a model version are. */
+/** Where the bytes of a model version are, and who vouches for them. */
 export interface CheckpointRef {
   readonly modelVersion: number;
   /** SHA-256 of the checkpoint frame. */
@@ -30,6 +31,7 @@ export interface CheckpointRef {
   readonly bytes: number;
   /** Path on the coordinator that answers with the frame; immutable. */
   readonly url: string;
+  readonly signed: SignedManifest;
 }
 
 /** An offer to take part in the next round of a task. Good for one assignment. */

@@ -4,13 +4,20 @@ import Type from "typebox";
 
 import type { ErrorCode } from "./errors.ts";
 import { ERROR_CODES } from "./errors.ts";
-import type { ClientId, Digest, RoundId, TaskId } from "./ids.ts";
-import { CLIENT_ID_PATTERN, DIGEST_PATTERN, ROUND_ID_PATTERN, TASK_ID_PATTERN } from "./ids.ts";
+import type { ClientId, Digest, PublicKey, RoundId, TaskId } from "./ids.ts";
+import {
+  CLIENT_ID_PATTERN,
+  DIGEST_PATTERN,
+  PUBLIC_KEY_PATTERN,
+  ROUND_ID_PATTERN,
+  TASK_ID_PATTERN,
+} from "./ids.ts";
 
 export const TaskIdSchema = Type.Unsafe<TaskId>(Type.String({ pattern: TASK_ID_PATTERN }));
 export const ClientIdSchema = Type.Unsafe<ClientId>(Type.String({ pattern: CLIENT_ID_PATTERN }));
 export const RoundIdSchema = Type.Unsafe<RoundId>(Type.String({ pattern: ROUND_ID_PATTERN }));
 export const DigestSchema = Type.Unsafe<Digest>(Type.String({ pattern: DIGEST_PATTERN }));
+export const PublicKeySchema = Type.Unsafe<PublicKey>(Type.String({ pattern: PUBLIC_KEY_PATTERN }));
 export const ErrorCodeSchema = Type.Unsafe<ErrorCode>(
   Type.String({ enum: [...ERROR_CODES], title: "ErrorCode" }),
 );

@@ -13,11 +13,15 @@ export type ClientId = Brand<"ClientId">;
 export type RoundId = Brand<"RoundId">;
 /** SHA-256 as 64 lower-case hexadecimal digits. */
 export type Digest = Brand<"Digest">;
+/** An Ed25519 public key, 32 bytes in base64url; the name of the key as well. */
+export type PublicKey = Brand<"PublicKey">;
 
 export const TASK_ID_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$";
 export const CLIENT_ID_PATTERN = "^[A-Za-z0-9_-]{1,64}$";
 export const ROUND_ID_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}\\.[1-9][0-9]{0,14}$";
 export const DIGEST_PATTERN = "^[0-9a-f]{64}$";
+/** The last character holds four bits of the key and two zeros: one key, one text. */
+export const PUBLIC_KEY_PATTERN = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$";
 
 const matches = (pattern: string) => {
   const expression = new RegExp(pattern);
@@ -27,11 +31,13 @@ const matchesTaskId = matches(TASK_ID_PATTERN);
 const matchesClientId = matches(CLIENT_ID_PATTERN);
 const matchesRoundId = matches(ROUND_ID_PATTERN);
 const matchesDigest = matches(DIGEST_PATTERN);
+const matchesPublicKey = matches(PUBLIC_KEY_PATTERN);
 
 export const isTaskId = (value: unknown): value is TaskId => matchesTaskId(value);
 export const isClientId = (value: unknown): value is ClientId => matchesClientId(value);
 export const isRoundId = (value: unknown): value is RoundId => matchesRoundId(value);
 export const isDigest = (value: unknown): value is Digest => matchesDigest(value);
+export const isPublicKey = (value: unknown): value is PublicKey => matchesPublicKey(value);
 
 function refuse(what: string, rule: string, value: unknown): never {
   const shown = typeof value === "string" ? JSON.stringify(value.slice(0, 80)) : typeof value;

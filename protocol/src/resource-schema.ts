@@ -15,10 +15,13 @@ import {
   InstantSchema,
   NonNegativeSchema,
   PositiveIntegerSchema,
+  PublicKeySchema,
   RateSchema,
   RoundIdSchema,
   TaskIdSchema,
 } from "./id-schema.ts";
+import { MAX_MANIFEST_CHARACTERS } from "./manifest.ts";
+import { SIGNATURE_PATTERN } from "./signature.ts";
 import { TaskSpecSchema } from "./task-schema.ts";
 
 const optional = Type.Optional;
@@ -102,11 +105,23 @@ export const LayoutSchema = Type.Object(
   { title: "Layout" },
 );
 
+const SignatureSchema = Type.String({ pattern: SIGNATURE_PATTERN });
+
+export const SignedManifestSchema = Type.Object(
+  {
+    manifest: Type.String({ maxLength: MAX_MANIFEST_CHARACTERS }),
+    publicKey: PublicKeySchema,
+    signature: SignatureSchema,
+  },
+  { title: "SignedManifest" },
+);
+
 const checkpointRef = {
   modelVersion: CountSchema,
   digest: DigestSchema,
   bytes: PositiveIntegerSchema,
   url: Type.String(),
+  signed: SignedManifestSchema,
 };
 
 export const CheckpointRefSchema = Type.Object(checkpointRef, { title: "CheckpointRef" });
@@ -121,6 +136,20 @@ export const ModelResourceSchema = Type.Object(
     evaluation: optional(EvaluationSchema),
   },
   { title: "Model" },
+);
+
+export const KeyRecordSchema = Type.Object(
+  {
+    publicKey: PublicKeySchema,
+    createdAt: InstantSchema,
+    previous: optional(Type.Object({ publicKey: PublicKeySchema, signature: SignatureSchema })),
+  },
+  { title: "Key" },
+);
+
+export const KeysResourceSchema = Type.Object(
+  { keys: Type.Array(KeyRecordSchema) },
+  { title: "Keys" },
 );
 
 // ----------------------------------------------------------------------------- round

@@ -42,6 +42,9 @@ export const routes = {
   /** The frame by digest: immutable, cacheable for ever. */
   checkpointByDigest: route("/v1/checkpoints/:digest"),
   privacy: route("/v1/tasks/:taskId/privacy"),
+  /** The chain of signing keys; a POST to `rotateKeys` adds the next one. */
+  keys: route("/v1/keys"),
+  rotateKeys: route("/v1/keys/rotate"),
   events: route("/v1/events"),
   livez: route("/livez"),
   readyz: route("/readyz"),

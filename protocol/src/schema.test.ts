@@ -12,6 +12,8 @@ import type {
   ErrorPayload,
   Evaluation,
   HandshakeAuth,
+  KeyRecord,
+  KeysResource,
   Layout,
   Leave,
   ModelResource,
@@ -21,9 +23,11 @@ import type {
   PrivacyResource,
   PrivateTaskSpec,
   Problem,
+  PublicKey,
   Receipt,
   RoundId,
   RoundResource,
+  SignedManifest,
   TaskId,
   TaskResource,
   TaskSpec,
@@ -51,6 +55,7 @@ describe("schemas and interfaces", () => {
     expectTypeOf<Static<typeof schema.ClientIdSchema>>().toEqualTypeOf<ClientId>();
     expectTypeOf<Static<typeof schema.RoundIdSchema>>().toEqualTypeOf<RoundId>();
     expectTypeOf<Static<typeof schema.DigestSchema>>().toEqualTypeOf<Digest>();
+    expectTypeOf<Static<typeof schema.PublicKeySchema>>().toEqualTypeOf<PublicKey>();
     expectTypeOf<Static<typeof schema.ErrorCodeSchema>>().toEqualTypeOf<ErrorCode>();
   });
 
@@ -71,6 +76,9 @@ describe("schemas and interfaces", () => {
     expectTypeOf<StaticOf<"ProblemSchema">>().toEqualTypeOf<Plain<Problem>>();
     expectTypeOf<StaticOf<"EvaluationSchema">>().toEqualTypeOf<Plain<Evaluation>>();
     expectTypeOf<StaticOf<"LayoutSchema">>().toEqualTypeOf<Plain<Layout>>();
+    expectTypeOf<StaticOf<"SignedManifestSchema">>().toEqualTypeOf<Plain<SignedManifest>>();
+    expectTypeOf<StaticOf<"KeyRecordSchema">>().toEqualTypeOf<Plain<KeyRecord>>();
+    expectTypeOf<StaticOf<"KeysResourceSchema">>().toEqualTypeOf<Plain<KeysResource>>();
     expectTypeOf<StaticOf<"CheckpointRefSchema">>().toEqualTypeOf<Plain<CheckpointRef>>();
     expectTypeOf<StaticOf<"ModelResourceSchema">>().toEqualTypeOf<Plain<ModelResource>>();
     expectTypeOf<StaticOf<"RoundResourceSchema">>().toEqualTypeOf<Plain<RoundResource>>();

@@ -1,6 +1,13 @@
 /** Records that the conformance suites put into a store. Every optional field occurs, and is missing, somewhere. */
 
-import type { ClientId, Digest, Evaluation, TaskId, TaskSpec } from "@tributary/protocol";
+import type {
+  ClientId,
+  Digest,
+  Evaluation,
+  SignedManifest,
+  TaskId,
+  TaskSpec,
+} from "@tributary/protocol";
 import { createLayout, roundIdOf } from "@tributary/protocol";
 
 import type {
@@ -75,7 +82,17 @@ export function versionRecord(
     bytes: 4096,
     createdAt: 1_760_000_001_000 + modelVersion,
     ...(modelVersion === 0 ? {} : { roundNumber: modelVersion }),
+    signed: signature("A", modelVersion),
     ...extra,
+  };
+}
+
+/** A signature as a store sees it: three texts. */
+export function signature(keyLetter: string, modelVersion: number): SignedManifest {
+  return {
+    manifest: `{"modelVersion":${modelVersion},"words":"ε ≤ 8"}`,
+    publicKey: keyLetter.repeat(43) as SignedManifest["publicKey"],
+    signature: keyLetter.repeat(86),
   };
 }
 

@@ -14,6 +14,7 @@ import {
   evaluation,
   openRound,
   reservation,
+  signature,
   taskId,
   taskRecord,
   versionRecord,
@@ -568,6 +569,49 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
         }),
       ).rejects.toThrow("no entropy");
       expect(await store.secret("failing", () => Uint8Array.of(7))).toEqual(Uint8Array.of(7));
+    });
+
+    test("[SIG13] a key and what it signed anew are saved together, and the former secret is gone", async () => {
+      await using under = await open();
+      const { store } = under;
+      await createTask(store, "a");
+      await createTask(store, "b");
+      const first = {
+        publicKey: signature("A", 0).publicKey,
+        createdAt: "2026-01-01T00:00:00.000Z",
+      };
+      const second = {
+        publicKey: signature("B", 0).publicKey,
+        createdAt: "2026-01-02T00:00:00.000Z",
+        previous: { publicKey: first.publicKey, signature: "s" },
+      };
+      expect(await store.listSigningKeys()).toEqual([]);
+      await expect(store.addSigningKey(second, [])).rejects.toEqual(coded("MALFORMED_MESSAGE"));
+      await store.addSigningKey(first, []);
+      const seed = await store.secret("seed", () => Uint8Array.of(1));
+      const anew = { taskId: A, modelVersion: 0, signed: signature("B", 0) };
+      const refused = store.addSigningKey({ ...second, previous: undefined! }, [anew], "seed");
+      await expect(refused).rejects.toEqual(coded("MALFORMED_MESSAGE"));
+      expect((await store.latestModelVersion(A))?.signed).toEqual(signature("A", 0));
+      expect(await store.secret("seed", () => Uint8Array.of(2))).toEqual(seed);
+
+      await store.addSigningKey(second, [anew], "seed");
+      const kept = under.reopen === undefined ? store : await under.reopen();
+      expect(await kept.listSigningKeys()).toStrictEqual([first, second]);
+      expect(await kept.latestModelVersion(A)).toStrictEqual(
+        versionRecord("a", 0, { signed: signature("B", 0) }),
+      );
+      expect(await kept.latestModelVersion(taskId("b"))).toStrictEqual(versionRecord("b", 0));
+      expect(await kept.secret("seed", () => Uint8Array.of(2))).toEqual(Uint8Array.of(2));
+      expect(await kept.listUnsignedVersions(10)).toEqual([]);
+      const entries = await kept.audit.list({ limit: 100 });
+      const told = entries.map(
+        ({ record }) => JSON.parse(record) as { kind: string; facts: object },
+      );
+      expect(told.filter(({ kind }) => kind === "key:added").map(({ facts }) => facts)).toEqual([
+        { publicKey: first.publicKey },
+        { publicKey: second.publicKey, previous: first.publicKey },
+      ]);
     });
 
     test("[ST21] a store says that it can be written, and once closed refuses every call, coded", async () => {

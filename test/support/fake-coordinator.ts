@@ -13,7 +13,9 @@ import type {
   CheckInReply,
   CheckpointRef,
   ClientId,
+  KeyRecord,
   Layout,
+  SigningKey,
   TaskBrief,
   TaskId,
 } from "@tributary/protocol";
@@ -29,6 +31,8 @@ import {
 } from "@tributary/protocol";
 import type { Socket } from "socket.io";
 import { Server } from "socket.io";
+
+import { signFor, testKey } from "./signing.ts";
 
 export interface ReceivedPut {
   readonly path: string;
@@ -59,6 +63,10 @@ export interface FakeCoordinator extends AsyncDisposable {
   /** The error that check-ins are answered with. */
   refuseCheckIn: FederatedError | undefined;
   answerPut: (put: ReceivedPut, attempt: number) => HttpAnswer | Promise<HttpAnswer>;
+  /** Signs what is stored from now on. */
+  key: SigningKey;
+  /** What `/v1/keys` answers. */
+  keys: KeyRecord[];
   /** Changes what is sent of a checkpoint. */
   corrupt: ((frame: Uint8Array) => Uint8Array) | undefined;
   /** Makes a version the newest, without a word. */
@@ -137,6 +145,11 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? "";
+    if (request.method === "GET" && path === routes.keys.path()) {
+      note("keys");
+      response.writeHead(200).end(JSON.stringify({ keys: fake.keys }));
+      return;
+    }
     if (request.method === "GET") {
       note("GET");
       const frame = frames.get(path.split("/").at(-1) ?? "");
@@ -178,16 +191,18 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
       status: 200,
       body: { roundId: path.split("/")[3], status: "accepted", duplicate: false },
     }),
+    key: await testKey(1),
+    keys: [],
     corrupt: undefined,
     store: async (modelVersion, weights) => {
       const frame = encodeCheckpoint(layout, { modelVersion, weights });
       const digest = await sha256(frame);
       frames.set(digest, frame);
+      const subject = { modelVersion, digest, bytes: frame.length };
       newest = {
-        modelVersion,
-        digest,
-        bytes: frame.length,
+        ...subject,
         url: routes.checkpointByDigest.path({ digest }),
+        signed: await signFor(fake.key, { ...subject, taskId: TASK, layoutDigest: layout.digest }),
       };
       return newest;
     },

@@ -31,6 +31,15 @@ const secret = () =>
     }),
   );
 
+const privateKey = () =>
+  Type.Optional(
+    Type.String({
+      pattern: "^\\s*-----BEGIN PRIVATE KEY-----[A-Za-z0-9+/=\\s]+-----END PRIVATE KEY-----\\s*$",
+      rule: "must be an Ed25519 private key in PKCS #8 PEM (-----BEGIN PRIVATE KEY-----)",
+      writeOnly: true,
+    }),
+  );
+
 export const ConfigSchema = group({
   server: group({
     // Loopback: nothing is reachable from outside until somebody decides that it is.
@@ -64,6 +73,13 @@ export const ConfigSchema = group({
     clientToken: secret(),
     /** Asked of whoever steers tasks. */
     adminToken: secret(),
+  }),
+  // No keys by default: the coordinator makes its own and keeps it with its data.
+  signing: group({
+    /** The key that signs models, where it is kept elsewhere: PKCS #8 PEM, Ed25519. */
+    privateKey: privateKey(),
+    /** For one start after `privateKey` has changed: hands over to it, so that clients can follow. */
+    previousPrivateKey: privateKey(),
   }),
   limits: group({
     // Every client's socket, and as many connections for what they fetch and send meanwhile. Each is a

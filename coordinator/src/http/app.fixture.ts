@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import type {
   ClientId,
   Digest,
+  KeyRecord,
   Layout,
   ModelResource,
   PrivacyResource,
@@ -15,7 +16,14 @@ import type {
   TaskResource,
   TaskSpecInput,
 } from "@tributary/protocol";
-import { createLayout, encodeCheckpoint, FederatedError, routes } from "@tributary/protocol";
+import {
+  createLayout,
+  encodeCheckpoint,
+  FederatedError,
+  routes,
+  signingKeyFromSeed,
+  signManifest,
+} from "@tributary/protocol";
 
 import { systemClock } from "../clock.ts";
 import { createEventBus } from "../events/bus.ts";
@@ -144,7 +152,10 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
     digest,
     bytes: frame.length,
     url: routes.checkpointByDigest.path({ digest }),
+    signed: await signManifest('{"format":1}', await signingKeyFromSeed(new Uint8Array(32))),
   };
+  const { publicKey } = checkpoint.signed;
+  const keyRecord: KeyRecord = { ...leak, publicKey, createdAt: AT };
   const model: ModelResource = {
     ...leak,
     ...checkpoint,
@@ -273,6 +284,14 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
         checkpoint: async (wanted) => {
           if (wanted === digest) return frame;
           throw new FederatedError("MODEL_NOT_FOUND", `no checkpoint ${wanted}`);
+        },
+      },
+      keys: {
+        publicKey,
+        list: () => [keyRecord],
+        rotate: async () => {
+          note("rotate");
+          return keyRecord;
         },
       },
       intake: {

@@ -56,6 +56,7 @@ function readPaths(): string[] {
     routes.checkpoint.path({ taskId: TASK, modelVersion: "latest" }),
     routes.checkpointByDigest.path({ digest }),
     routes.privacy.path({ taskId: TASK }),
+    routes.keys.path(),
     routes.metrics.path(),
     routes.openapi.path(),
   ];
@@ -170,6 +171,7 @@ describe("who may", () => {
       routes.pauseTask.path({ taskId: TASK }),
       routes.resumeTask.path({ taskId: TASK }),
       routes.cancelTask.path({ taskId: TASK }),
+      routes.rotateKeys.path(),
     ];
     for (const url of steering) {
       const request = { method: "POST", url, payload: "not even JSON" } as const;

@@ -12,6 +12,7 @@ import { sendProblem, setProblemHandlers } from "./problem.ts";
 import { checkpointRoutes } from "./routes/checkpoints.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { keyRoutes } from "./routes/keys.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { privacyRoutes } from "./routes/privacy.ts";
@@ -56,6 +57,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   roundRoutes(app, deps);
   modelRoutes(app, deps);
   checkpointRoutes(app, deps);
+  keyRoutes(app, deps);
   await updateRoutes(app, deps);
   privacyRoutes(app, deps);
   eventRoutes(app, deps);

@@ -10,6 +10,7 @@ import type {
   Logger,
   ModelRegistry,
   PeerAddress,
+  SigningKeys,
   TaskRegistry,
   UpdateIntake,
 } from "../ports.ts";
@@ -46,6 +47,7 @@ export interface HttpLimits {
 export interface HttpDeps {
   readonly tasks: TaskRegistry;
   readonly models: ModelRegistry;
+  readonly keys: SigningKeys;
   readonly intake: UpdateIntake;
   readonly events: EventFeed;
   readonly authenticator: Authenticator;

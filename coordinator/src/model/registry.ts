@@ -90,13 +90,14 @@ function isCheckpointFrame(frame: Uint8Array): boolean {
   }
 }
 
-/** Where the bytes of a version are. */
+/** Where the bytes of a version are, and who vouches for them. */
 export function checkpointRef(version: ModelVersionRecord): CheckpointRef {
   return {
     modelVersion: version.modelVersion,
     digest: version.digest,
     bytes: version.bytes,
     url: routes.checkpointByDigest.path({ digest: version.digest }),
+    signed: version.signed,
   };
 }
 

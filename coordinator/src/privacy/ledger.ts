@@ -39,6 +39,11 @@ export function privacyStatement(facts: PrivacyFacts): string {
   ].join(" ");
 }
 
+/** The same of a task without a privacy mechanism. */
+export const NO_PRIVACY_STATEMENT =
+  "No differential privacy: the model is made from the plain mean of its clients' updates, and may reveal " +
+  "what single clients contributed.";
+
 /** Four digits, never less than the number itself: a promise is not improved by rounding. */
 function roundedUp(epsilon: number): string {
   const nearest = Number(epsilon.toPrecision(4));

@@ -1,9 +1,9 @@
 /** What a round of a task costs its privacy budget, and what is left of it. Pure. */
 
-import type { PrivacyResource, TaskSpec } from "@tributary/protocol";
+import type { ManifestPrivacy, PrivacyResource, TaskSpec } from "@tributary/protocol";
 
 import { canAfford, epsilonOf, roundsLeft } from "../privacy/accountant.ts";
-import { chargesThatCount, privacyStatement } from "../privacy/ledger.ts";
+import { chargesThatCount, NO_PRIVACY_STATEMENT, privacyStatement } from "../privacy/ledger.ts";
 import type { LedgerEvent, PrivacyCharge } from "../ports.ts";
 import { expectedReports } from "./sampler.ts";
 
@@ -37,32 +37,40 @@ export function epsilonSpent(spec: TaskSpec, ledger: readonly LedgerEvent[]): nu
   return epsilonOf(chargesThatCount(ledger), spec.privacy.delta).epsilon;
 }
 
-/** The budget as the monitoring API shows it. */
-export function privacyResource(spec: TaskSpec, ledger: readonly LedgerEvent[]): PrivacyResource {
+/** What has been promised with everything released or reserved: as a manifest says it. */
+export function privacyPromise(spec: TaskSpec, ledger: readonly LedgerEvent[]): ManifestPrivacy {
   const charge = chargeOf(spec);
   if (spec.privacy.mechanism === "none" || charge === undefined) {
-    return { taskId: spec.taskId, mechanism: "none" };
+    return { mechanism: "none", statement: NO_PRIVACY_STATEMENT };
   }
   const { delta, maxEpsilon, noiseMultiplier } = spec.privacy;
   const charges = chargesThatCount(ledger);
-  const { epsilon } = epsilonOf(charges, delta);
   const facts = {
     noiseMultiplier,
     clippingNorm: spec.clippingNorm ?? Number.NaN,
     samplingRate: charge.samplingRate,
     delta,
     maxEpsilon,
-    epsilon,
+    epsilon: epsilonOf(charges, delta).epsilon,
     rounds: charges.length,
   };
   return {
-    taskId: spec.taskId,
     mechanism: "central",
     unit: "client",
     adjacency: "add-or-remove-one",
     accountant: "rdp",
     ...facts,
-    roundsLeft: roundsLeft(charges, charge, delta, maxEpsilon),
     statement: privacyStatement(facts),
   };
+}
+
+/** The budget as the monitoring API shows it. */
+export function privacyResource(spec: TaskSpec, ledger: readonly LedgerEvent[]): PrivacyResource {
+  const { taskId } = spec;
+  const promise = privacyPromise(spec, ledger);
+  const charge = chargeOf(spec);
+  if (promise.mechanism === "none" || charge === undefined) return { taskId, mechanism: "none" };
+  const { delta, maxEpsilon } = promise;
+  const left = roundsLeft(chargesThatCount(ledger), charge, delta, maxEpsilon);
+  return { taskId, ...promise, roundsLeft: left };
 }

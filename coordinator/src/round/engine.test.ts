@@ -3,7 +3,9 @@ import { createLayout, encodeCheckpoint, FederatedError, sha256 } from "@tributa
 import { describe, expect, test } from "vitest";
 
 import { createAssignmentTokens } from "../clients/assignment-token.ts";
+import { manifestOf } from "../model/manifest.ts";
 import { createModelRegistry } from "../model/registry.ts";
+import { openSigner } from "../model/signer.ts";
 import type { Clock, DomainEvent, Evaluator, Store, Timer } from "../ports.ts";
 import { createSecureRandom, uniformFrom } from "../privacy/random.ts";
 import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
@@ -81,19 +83,18 @@ async function startWorld({ spec: overrides, evaluator }: Options = {}) {
   const frame = encodeCheckpoint(layout, { modelVersion: 0, weights: new Float32Array(2) });
   const digest = await shelf.save(frame);
   const task = { taskId, spec, layout, state: "running" as const, createdAt: 0 };
-  await memory.createTask(task, {
-    taskId,
-    modelVersion: 0,
-    digest,
-    bytes: frame.length,
-    createdAt: 0,
-  });
+  const random = createSecureRandom();
+  const signer = await openSigner({ store: memory, clock: time.clock, random }, {});
+  const initial = { taskId, modelVersion: 0, digest, bytes: frame.length, createdAt: 0 };
+  await signer.signAndSave(manifestOf(task, initial, undefined, []), (signed) =>
+    memory.createTask(task, { ...initial, signed }),
+  );
   const gone = new Set<ClientId>();
   const assigned = new Map<ClientId, Assignment>();
   const events: DomainEvent[] = [];
   const deps = {
     ...{ store, blobs, shelf, clock: time.clock, logger: noLog },
-    random: createSecureRandom(),
+    ...{ random, signer },
     tokens: await createAssignmentTokens(new Uint8Array(32)),
     events: { emit: (event: DomainEvent) => void events.push(event) },
     gateway: {

@@ -30,6 +30,8 @@ export interface RoundEngine {
   pause(): Promise<void>;
   resume(): Promise<void>;
   cancel(): Promise<void>;
+  /** The newest version has another signature in the store. */
+  signedAnew(): Promise<void>;
   /** Lets an aggregation under way finish for at most `graceMs`; the open round stays open on disk. */
   stop(graceMs: number): Promise<void>;
 }
@@ -135,6 +137,7 @@ export async function startRoundEngine(
     pause: () => loop.setPaused(true),
     resume: () => loop.setPaused(false),
     cancel: () => loop.cancel(),
+    signedAnew: () => loop.signedAnew(),
     stop: async (graceMs) => {
       await loop.stop(graceMs);
       for (const timer of graceTimers) timer.cancel();

@@ -5,10 +5,16 @@ import { summarizeEvaluation } from "@tributary/protocol";
 
 import type { Aggregator } from "../aggregation/aggregator.ts";
 import { createFedAvg } from "../aggregation/fed-avg.ts";
-import type { Instant, LedgerEvent, RoundCommit, TaskRecord } from "../ports.ts";
+import type {
+  Instant,
+  LedgerEvent,
+  ModelVersionRecord,
+  RoundCommit,
+  TaskRecord,
+} from "../ports.ts";
 import { epsilonSpent } from "./budget.ts";
 import type { RoundBook } from "./progress.ts";
-import type { CurrentModel } from "./release.ts";
+import type { MadeModel } from "./release.ts";
 import { endReason } from "./schedule.ts";
 import type { RoundState } from "./state.ts";
 import { participantsOf } from "./state.ts";
@@ -19,7 +25,7 @@ export interface OpenRound {
   readonly aggregator: Aggregator;
   aggregation: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
   /** What `versionMade` announces and `commit` saves. */
-  made: CurrentModel | undefined;
+  made: MadeModel | undefined;
 }
 
 export function beginRound(
@@ -47,7 +53,7 @@ export interface CommitSituation {
 export function commitOf(
   { spec }: TaskRecord,
   round: OpenRound,
-  { version }: CurrentModel,
+  version: ModelVersionRecord,
   { endedAt, roundsCommitted, ledger }: CommitSituation,
 ): RoundCommit {
   const { book, state } = round;

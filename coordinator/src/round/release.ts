@@ -13,6 +13,7 @@ import {
   decodeOptimizerState,
   encodeOptimizerState,
 } from "../aggregation/server-optimizer.ts";
+import { manifestOf } from "../model/manifest.ts";
 import type { ModelShelf } from "../model/registry.ts";
 import { centralGaussian } from "../privacy/gaussian-mechanism.ts";
 import type {
@@ -24,6 +25,7 @@ import type {
   Random,
   Store,
   TaskRecord,
+  UnsignedVersion,
 } from "../ports.ts";
 import type { RoundIdentity } from "./progress.ts";
 import { chargeOf, expectedReportsOf } from "./budget.ts";
@@ -34,6 +36,13 @@ export interface CurrentModel {
   readonly weights: Float32Array;
   /** Vectors of the server optimizer; none for plain SGD or before the first step. */
   readonly optimizerState: readonly Float64Array[] | undefined;
+}
+
+/** A version that is not signed yet, and so not yet anybody's. */
+export interface MadeModel extends Omit<CurrentModel, "version"> {
+  readonly version: UnsignedVersion;
+  /** The text to sign. */
+  readonly manifest: string;
 }
 
 export interface ReleaseDeps {
@@ -54,7 +63,7 @@ export async function makeVersion(
   round: RoundIdentity,
   aggregator: Aggregator,
   signal: AbortSignal,
-): Promise<CurrentModel> {
+): Promise<MadeModel> {
   const { spec, layout } = task;
   const mean = await releaseMean(deps, task, round, aggregator);
   const optimizer = createServerOptimizer(
@@ -78,18 +87,21 @@ export async function makeVersion(
     state.length === 0
       ? undefined
       : await deps.blobs.put(encodeOptimizerState(spec.serverOptimizer.kind, state));
+  const version: UnsignedVersion = {
+    taskId: task.taskId,
+    modelVersion,
+    digest,
+    bytes: frame.length,
+    roundNumber: round.roundNumber,
+    createdAt: deps.clock.now(),
+    ...(optimizerState === undefined ? {} : { optimizerState }),
+    ...(evaluation === undefined ? {} : { evaluation }),
+  };
+  const ledger = spec.privacy.mechanism === "none" ? [] : await deps.store.listLedger(task.taskId);
   signal.throwIfAborted();
   return {
-    version: {
-      taskId: task.taskId,
-      modelVersion,
-      digest,
-      bytes: frame.length,
-      roundNumber: round.roundNumber,
-      createdAt: deps.clock.now(),
-      ...(optimizerState === undefined ? {} : { optimizerState }),
-      ...(evaluation === undefined ? {} : { evaluation }),
-    },
+    version,
+    manifest: manifestOf(task, version, current.version, ledger),
     weights,
     optimizerState: state.length === 0 ? undefined : state,
   };

@@ -20,6 +20,7 @@ import type { AssignmentTokens } from "../clients/assignment-token.ts";
 import type { WaitingRoom } from "../clients/waiting-room.ts";
 import { createWaitingRoom } from "../clients/waiting-room.ts";
 import { checkpointRef, modelResource } from "../model/registry.ts";
+import type { ModelSigner } from "../model/signer.ts";
 import type {
   ClientGateway,
   EventSink,
@@ -38,7 +39,7 @@ import type { OpenRound } from "./open-round.ts";
 import { beginRound, commitOf } from "./open-round.ts";
 import type { RoundBook } from "./progress.ts";
 import { createRoundBook, roundResource } from "./progress.ts";
-import type { CurrentModel, ReleaseDeps } from "./release.ts";
+import type { CurrentModel, MadeModel, ReleaseDeps } from "./release.ts";
 import { loadModel, makeVersion } from "./release.ts";
 import { Refusal } from "./refusal.ts";
 import { selectCohort } from "./sampler.ts";
@@ -51,6 +52,7 @@ export interface EngineDeps extends ReleaseDeps {
   readonly gateway: ClientGateway;
   readonly events: EventSink;
   readonly tokens: AssignmentTokens;
+  readonly signer: Pick<ModelSigner, "signAndSave">;
   /** The coins of cohort selection for one round: secure, or seeded where the task asks for it. */
   readonly uniformFor: (task: TaskRecord, roundNumber: number) => UniformSource;
   readonly isConnected: (clientId: ClientId) => boolean;
@@ -93,6 +95,8 @@ export interface RoundLoop {
   requireNotEnded(): void;
   setPaused(paused: boolean): Promise<void>;
   cancel(): Promise<void>;
+  /** The newest version has another signature in the store: messages carry it from now on. */
+  signedAnew(): Promise<void>;
   /** Lets an aggregation under way finish for at most `graceMs`; the open round stays open on disk. */
   stop(graceMs: number): Promise<void>;
 }
@@ -376,7 +380,7 @@ export async function startRoundLoop(
   function startAggregation(round: OpenRound): void {
     const abort = new AbortController();
     const run = async () => {
-      let made: CurrentModel | undefined;
+      let made: MadeModel | undefined;
       try {
         const { identity } = round.book;
         made = await makeVersion(deps, task, current, identity, round.aggregator, abort.signal);
@@ -401,13 +405,17 @@ export async function startRoundLoop(
   async function commit(round: OpenRound): Promise<void> {
     const { made } = round;
     if (made === undefined) throw new Error("a round was committed without a version");
-    const { version } = made;
     const ledger = await readLedger();
-    const commit = commitOf(task, round, made, { endedAt: clock.now(), roundsCommitted, ledger });
-    await store.commitRound(commit);
+    const commit = await deps.signer.signAndSave(made.manifest, async (signed) => {
+      const situation = { endedAt: clock.now(), roundsCommitted, ledger };
+      const signedCommit = commitOf(task, round, { ...made.version, signed }, situation);
+      await store.commitRound(signedCommit);
+      return signedCommit;
+    });
     // From here on the version exists: only now may anybody hear of it.
+    const { version } = commit;
     open = undefined;
-    current = made;
+    current = { version, weights: made.weights, optimizerState: made.optimizerState };
     roundsCommitted += 1;
     abandonedInARow = 0;
     restUntil = clock.monotonicMs() + spec.schedule.pauseBetweenRoundsMs;
@@ -531,6 +539,11 @@ export async function startRoundLoop(
       else await hintWaiting();
     },
     setPaused: (paused) => post(() => setPaused(paused)),
+    signedAnew: () =>
+      post(async () => {
+        const version = await store.getModelVersion(taskId, current.version.modelVersion);
+        if (version !== undefined) current = { ...current, version };
+      }),
     cancel: () =>
       post(async () => {
         requireNotEnded();

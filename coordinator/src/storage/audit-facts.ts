@@ -1,5 +1,7 @@
 /** What the store's own mutations put into the audit log: ids, counts and charges, nothing of any client. */
 
+import type { KeyRecord } from "@tributary/protocol";
+
 import type {
   AbandonedRoundRecord,
   AuditFact,
@@ -63,6 +65,12 @@ export function chargeFact({ roundId, status, charge }: LedgerEvent): AuditFact 
   const { noiseMultiplier, samplingRate } = charge;
   return fact(CHARGE_KIND[status], { roundId, noiseMultiplier, samplingRate });
 }
+
+export const keyFact = ({ publicKey, previous }: KeyRecord): AuditFact =>
+  fact("key:added", {
+    publicKey,
+    ...(previous === undefined ? {} : { previous: previous.publicKey }),
+  });
 
 const publicationFact = ({ taskId, modelVersion, digest }: ModelVersionRecord): AuditFact =>
   fact("model:published", { taskId, modelVersion, digest });

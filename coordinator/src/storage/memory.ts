@@ -1,6 +1,6 @@
 /** Store and blobs that live and die with the process: for tests, examples and first steps. */
 
-import type { AuditEntry, ClientId, Digest, RoundId, TaskId } from "@tributary/protocol";
+import type { AuditEntry, ClientId, Digest, KeyRecord, RoundId, TaskId } from "@tributary/protocol";
 import { sha256 } from "@tributary/protocol";
 
 import { systemClock } from "../clock.ts";
@@ -41,6 +41,7 @@ function createMemoryRows(): Rows {
   const reports = new Map<RoundId, Set<ClientId>>();
   const ledger = new Map<RoundId, LedgerEvent>();
   const audit: AuditEntry[] = [];
+  const signingKeys: KeyRecord[] = [];
   const secrets = new Map<string, Uint8Array>();
 
   const versionsOf = (taskId: TaskId) => versions.get(taskId) ?? [];
@@ -104,8 +105,14 @@ function createMemoryRows(): Rows {
     lastAuditEntry: () => found(audit.at(-1)),
     addAuditEntry: (entry) => void audit.push(copy(entry)),
 
+    // A store that lives as long as its process has nothing from before.
+    unsignedVersions: () => [],
+    signingKeys: () => copy(signingKeys),
+    putSigningKey: (key) => void signingKeys.push(copy(key)),
+
     secret: (name) => secrets.get(name)?.slice(),
     putSecret: (name, value) => void secrets.set(name, value.slice()),
+    removeSecret: (name) => void secrets.delete(name),
 
     probe: () => undefined,
     close: () => undefined,

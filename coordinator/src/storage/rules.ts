@@ -1,6 +1,6 @@
 /** What a store refuses, whatever it is built on: each rule looks at records and throws, or does nothing. */
 
-import type { RoundId, TaskId } from "@tributary/protocol";
+import type { KeyRecord, RoundId, TaskId } from "@tributary/protocol";
 import { FederatedError, roundIdOf } from "@tributary/protocol";
 
 import type {
@@ -157,6 +157,17 @@ export function assertCanReserve(
       `round ${roundId} has another charge reserved: ${describe(reserved)}, got ${describe(event)}`,
     );
   }
+}
+
+/**
+ * Signing keys are one chain: each is handed over to by the one before.
+ * @throws FederatedError MALFORMED_MESSAGE
+ */
+export function assertNextKey(key: KeyRecord, newest: KeyRecord | undefined): void {
+  if (key.previous?.publicKey === newest?.publicKey) return;
+  throw malformed(
+    `signing key ${key.publicKey} follows ${key.previous?.publicKey ?? "none"}, the newest is ${newest?.publicKey ?? "none"}`,
+  );
 }
 
 const isSameCharge = ({ charge: a }: LedgerEvent, { charge: b }: LedgerEvent) =>

@@ -10,6 +10,7 @@ import { EMPTY_HEAD, faultOf, headOf } from "./audit-chain.ts";
 import { onConnection } from "./sqlite-database.ts";
 import type { SqliteConnection } from "./sqlite-driver.ts";
 import { loadSqliteDriver } from "./sqlite-driver.ts";
+import { migrate } from "./sqlite-schema.ts";
 import { createSqliteRows, createSqliteStore } from "./sqlite.ts";
 import { createStore } from "./store.ts";
 
@@ -161,12 +162,12 @@ test("[AL9] an entry that finds the disk full is not there at all, and the next 
 
 test("[AL10] a store of the version before the log gets one, and loses nothing", async () => {
   await using log = await makeLog();
-  const connection = openWithoutTriggers(log.file);
-  connection.exec("DROP TABLE audit");
+  const file = `${log.file}.old`;
+  const connection = driver.connect(file);
+  migrate(connection, 0, 1);
   connection.exec("INSERT INTO secrets VALUES ('kept', x'01')");
-  connection.exec("PRAGMA user_version = 1");
   connection.close();
-  await using store = await createSqliteStore({ file: log.file });
+  await using store = await createSqliteStore({ file });
   expect(await store.audit.head()).toEqual(EMPTY_HEAD);
   expect((await store.audit.append(fact(1))).number).toBe(1);
   expect(await store.secret("kept", () => new Uint8Array())).toEqual(Uint8Array.of(1));

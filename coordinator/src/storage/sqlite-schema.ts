@@ -89,6 +89,21 @@ const MIGRATIONS: readonly string[] = [
   CREATE TRIGGER audit_forgets_nothing BEFORE DELETE ON audit
     BEGIN SELECT RAISE(ABORT, 'an audit entry is never deleted'); END;
   `,
+  `
+  CREATE TABLE signing_keys (
+    id INTEGER PRIMARY KEY,
+    record TEXT NOT NULL,
+    public_key TEXT AS (record ->> 'publicKey')
+  ) STRICT;
+  CREATE UNIQUE INDEX signing_key_once ON signing_keys (public_key);
+  -- A client that was away for years needs the whole chain.
+  CREATE TRIGGER signing_keys_never_change BEFORE UPDATE ON signing_keys
+    BEGIN SELECT RAISE(ABORT, 'a signing key record never changes'); END;
+  CREATE TRIGGER signing_keys_forget_nothing BEFORE DELETE ON signing_keys
+    BEGIN SELECT RAISE(ABORT, 'a signing key record is never deleted'); END;
+  ALTER TABLE model_versions ADD COLUMN is_signed INTEGER AS (record -> 'signed' IS NOT NULL);
+  CREATE INDEX unsigned_versions ON model_versions (task_id, model_version) WHERE NOT is_signed;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -117,10 +132,14 @@ export function readSchemaVersion(connection: SqliteConnection, file: string): n
   return version;
 }
 
-/** Takes the file from `version` to {@link SCHEMA_VERSION}. Call it inside a transaction. */
-export function migrate(connection: SqliteConnection, version: number): void {
-  if (version === SCHEMA_VERSION) return;
-  for (const step of MIGRATIONS.slice(version)) connection.exec(step);
+/** Takes the file from `version` to `target`. Call it inside a transaction. */
+export function migrate(
+  connection: SqliteConnection,
+  version: number,
+  target = SCHEMA_VERSION,
+): void {
+  if (version === target) return;
+  for (const step of MIGRATIONS.slice(version, target)) connection.exec(step);
   connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
-  connection.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+  connection.exec(`PRAGMA user_version = ${target}`);
 }

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import type { ClientId, TaskId } from "@tributary/protocol";
+import type { ClientId, PublicKey, TaskId } from "@tributary/protocol";
 import { createLayout, roundIdOf } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
@@ -64,6 +64,7 @@ const versionRecord = (modelVersion: number): ModelVersionRecord => ({
   bytes: 8,
   createdAt: 1,
   ...(modelVersion === 0 ? {} : { roundNumber: modelVersion }),
+  signed: { manifest: "{}", publicKey: "A".repeat(43) as PublicKey, signature: "A".repeat(86) },
 });
 
 const round: OpenRoundRecord = {

@@ -1,6 +1,6 @@
 /** The durable store: one SQLite file, WAL, `synchronous = FULL`. Calls block for as long as the disk does. */
 
-import type { AuditEntry, ClientId } from "@tributary/protocol";
+import type { AuditEntry, ClientId, KeyRecord } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
 import { systemClock } from "../clock.ts";
@@ -12,6 +12,7 @@ import type {
   RoundRecord,
   Store,
   TaskRecord,
+  UnsignedVersion,
 } from "../ports.ts";
 import { decodeRecord, encodeRecord } from "./record-json.ts";
 import type { SqliteDatabase } from "./sqlite-database.ts";
@@ -97,8 +98,15 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
       "INSERT INTO audit (number, previous, record, hash) VALUES (?, ?, ?, ?)",
     ),
 
+    unsignedVersions: database.prepare(
+      "SELECT record FROM model_versions WHERE NOT is_signed ORDER BY task_id, model_version LIMIT ?",
+    ),
+    signingKeys: database.prepare("SELECT record FROM signing_keys ORDER BY id"),
+    putSigningKey: database.prepare("INSERT INTO signing_keys (record) VALUES (?)"),
+
     secret: database.prepare("SELECT value FROM secrets WHERE name = ?"),
     putSecret: database.prepare("INSERT INTO secrets (name, value) VALUES (?, ?)"),
+    removeSecret: database.prepare("DELETE FROM secrets WHERE name = ?"),
 
     probe: database.prepare(`
       INSERT INTO probe (id, count) VALUES (1, 1)
@@ -164,11 +172,16 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     addAuditEntry: ({ number, previous, record, hash }) =>
       void sql.addAuditEntry.run(number, previous, record, hash),
 
+    unsignedVersions: (limit) => sql.unsignedVersions.all(limit).map(record) as UnsignedVersion[],
+    signingKeys: () => sql.signingKeys.all().map(record) as KeyRecord[],
+    putSigningKey: (key) => void sql.putSigningKey.run(encodeRecord(key)),
+
     secret: (name) => {
       const value = sql.secret.get(name)?.value;
       return value instanceof Uint8Array ? new Uint8Array(value) : undefined;
     },
     putSecret: (name, value) => void sql.putSecret.run(name, value),
+    removeSecret: (name) => void sql.removeSecret.run(name),
 
     probe: () => void sql.probe.run(),
     close: database.close,

@@ -7,6 +7,7 @@
 import type {
   AuditEntry,
   ClientId,
+  KeyRecord,
   RoundId,
   TaskEndReason,
   TaskId,
@@ -23,6 +24,8 @@ import type {
   RoundRecord,
   Store,
   TaskRecord,
+  UnsignedVersion,
+  VersionSignature,
 } from "../ports.ts";
 import { headOf, nextEntry } from "./audit-chain.ts";
 import {
@@ -30,6 +33,7 @@ import {
   chargeFact,
   commitFacts,
   creationFacts,
+  keyFact,
   stateFact,
 } from "./audit-facts.ts";
 import {
@@ -37,6 +41,7 @@ import {
   assertCanCommit,
   assertCanReserve,
   assertNewTask,
+  assertNextKey,
   assertSameRound,
   requireOpenRound,
   requireTask,
@@ -64,6 +69,7 @@ export interface Rows {
   /** Newest first. */
   versions(taskId: TaskId, page: NumberedPage): ModelVersionRecord[];
   putVersion(version: ModelVersionRecord): void;
+  unsignedVersions(limit: number): UnsignedVersion[];
 
   round(roundId: RoundId): RoundRecord | undefined;
   openRound(taskId: TaskId): { round: OpenRoundRecord; cohort: ClientId[] } | undefined;
@@ -85,8 +91,13 @@ export interface Rows {
   lastAuditEntry(): AuditEntry | undefined;
   addAuditEntry(entry: AuditEntry): void;
 
+  /** Oldest first. */
+  signingKeys(): KeyRecord[];
+  putSigningKey(key: KeyRecord): void;
+
   secret(name: string): Uint8Array | undefined;
   putSecret(name: string, value: Uint8Array): void;
+  removeSecret(name: string): void;
 
   /** Writes something that means nothing, to see whether writing works. */
   probe(): void;
@@ -132,6 +143,13 @@ export function createStore(rows: Rows, now: () => Instant): Store {
     // Rules have it that a round's base version exists.
     if (version === undefined || evaluation === undefined) return;
     rows.putVersion({ ...version, evaluation });
+  };
+
+  const sign = (signatures: readonly VersionSignature[]) => {
+    for (const { taskId, modelVersion, signed } of signatures) {
+      const version = rows.version(taskId, modelVersion);
+      if (version !== undefined) rows.putVersion({ ...version, signed });
+    }
   };
 
   return {
@@ -218,6 +236,18 @@ export function createStore(rows: Rows, now: () => Instant): Store {
       list: (page) => read(() => rows.auditEntries(page)),
       head: () => read(() => headOf(rows.lastAuditEntry())),
     },
+
+    listUnsignedVersions: (limit) => read(() => rows.unsignedVersions(limit)),
+    saveSignatures: (signatures) => write(() => sign(signatures)),
+    listSigningKeys: () => read(() => rows.signingKeys()),
+    addSigningKey: (key, signatures, forget) =>
+      write(() => {
+        assertNextKey(key, rows.signingKeys().at(-1));
+        rows.putSigningKey(key);
+        audit(keyFact(key));
+        sign(signatures);
+        if (forget !== undefined) rows.removeSecret(forget);
+      }),
 
     secret: (name, create) =>
       write(() => {

@@ -9,7 +9,9 @@ import {
   parseRoundId,
 } from "@tributary/protocol";
 
+import { manifestOf } from "../model/manifest.ts";
 import type { ModelShelf } from "../model/registry.ts";
+import type { ModelSigner } from "../model/signer.ts";
 import type { Clock, EventSink, Store, TaskRecord, TaskRegistry } from "../ports.ts";
 import { privacyResource } from "../round/budget.ts";
 import type { RoundEngine } from "../round/engine.ts";
@@ -19,6 +21,7 @@ import { resolveTaskSpec } from "./spec.ts";
 export interface TaskRegistryDeps {
   readonly store: Store;
   readonly shelf: ModelShelf;
+  readonly signer: Pick<ModelSigner, "signAndSave">;
   readonly clock: Clock;
   readonly events: EventSink;
   readonly startEngine: (task: TaskRecord) => Promise<RoundEngine>;
@@ -101,13 +104,10 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
       const { taskId } = spec;
       const task: TaskRecord = { taskId, spec, layout, state: "running", createdAt };
       const digest = await shelf.save(frame);
-      await store.createTask(task, {
-        taskId,
-        modelVersion: 0,
-        digest,
-        bytes: frame.length,
-        createdAt,
-      });
+      const initial = { taskId, modelVersion: 0, digest, bytes: frame.length, createdAt };
+      await deps.signer.signAndSave(manifestOf(task, initial, undefined, []), (signed) =>
+        store.createTask(task, { ...initial, signed }),
+      );
       const engine = await deps.startEngine(task);
       engines.set(taskId, engine);
       events.emit({ type: "task:created", taskId, data: { state: "running" } });
