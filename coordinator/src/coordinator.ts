@@ -17,6 +17,7 @@ import { createPeerAddress } from "./network/peer-address.ts";
 import { createLogger } from "./observability/logger.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import type {
+  AuditLog,
   BlobStore,
   EventFeed,
   Evaluator,
@@ -31,9 +32,12 @@ import { startRoundEngine } from "./round/engine.ts";
 import { createUpdateIntake } from "./round/intake.ts";
 import { createSeededUniform } from "./round/sampler.ts";
 import { mixSeed } from "./round/seed.ts";
+import { headText } from "./storage/audit-chain.ts";
 import { createFileBlobs } from "./storage/blobs.ts";
+import { STORE_FILE } from "./storage/directory.ts";
 import { createMemoryBlobs, createMemoryStore } from "./storage/memory.ts";
 import { createSqliteStore } from "./storage/sqlite.ts";
+import { auditTasks } from "./task/audited.ts";
 import { createTaskRegistry } from "./task/registry.ts";
 import { createSocketServer } from "./transport/socket-server.ts";
 import { VERSION } from "./version.ts";
@@ -54,6 +58,8 @@ export interface Coordinator extends AsyncDisposable {
   /** `keys.publicKey` is what apps pin. */
   readonly keys: SigningKeys;
   readonly events: EventFeed;
+  /** What was done with this coordinator, for good. */
+  readonly audit: Pick<AuditLog, "list" | "head">;
   /** Begins to listen. @returns the address, with the port that was chosen where it was 0 */
   listen(): Promise<{ readonly url: string }>;
   /** Lets an aggregation under way finish, closes every connection and the store. Idempotent. */
@@ -174,6 +180,7 @@ async function assemble(
   const app = await createHttpApp({
     ...{ tasks, models: shelf, keys, intake, events, authenticator, metrics, logger },
     ...{ rates, peerAddress },
+    audit: store.audit,
     health: {
       ready: async () => {
         if (phase !== "ready") throw new Error(`the coordinator is ${phase}`);
@@ -196,6 +203,9 @@ async function assemble(
     metrics.restore(task, privacy.mechanism === "central" ? privacy.epsilon : undefined);
   }
 
+  // Whoever keeps the log elsewhere can later prove that nothing before this line was changed or cut off.
+  logger.info({ auditHead: headText(await store.audit.head()) }, "audit log");
+
   let closing: Promise<void> | undefined;
   const close = () => {
     phase = "closing";
@@ -203,10 +213,11 @@ async function assemble(
   };
   return {
     config,
-    tasks,
+    tasks: auditTasks(tasks, store.audit),
     models: shelf,
     keys,
     events,
+    audit: { list: (page) => store.audit.list(page), head: () => store.audit.head() },
     listen: async () => {
       const { host, port } = config.server;
       sockets.attach(app.server, desk);
@@ -228,7 +239,7 @@ async function openStorage(
     return { store: createMemoryStore(), blobs: createMemoryBlobs() };
   }
   const { directory } = config.storage;
-  const store = await createSqliteStore({ file: `${directory}/tributary.sqlite` });
+  const store = await createSqliteStore({ file: `${directory}/${STORE_FILE}` });
   closers.push(() => store[Symbol.asyncDispose]());
   return { store, blobs: await createFileBlobs({ directory: `${directory}/checkpoints` }) };
 }

@@ -260,6 +260,28 @@ export function pageSchema<Item extends TSchema>(items: Item, title: string) {
 export const RoundPageSchema = pageSchema(RoundResourceSchema, "RoundPage");
 export const ModelPageSchema = pageSchema(ModelResourceSchema, "ModelPage");
 
+// ------------------------------------------------------------------------- audit log
+
+const auditHead = { number: CountSchema, hash: DigestSchema };
+
+/** The newest entry's number and hash. */
+export const AuditHeadSchema = Type.Object(auditHead, { title: "AuditHead" });
+
+export const AuditEntrySchema = Type.Object(
+  {
+    number: PositiveIntegerSchema,
+    previous: DigestSchema,
+    record: Type.String({ description: "JSON, exactly as it is hashed" }),
+    hash: DigestSchema,
+  },
+  { title: "AuditEntry" },
+);
+
+export const AuditPageSchema = Type.Object(
+  { items: Type.Array(AuditEntrySchema), head: AuditHeadSchema, next: optional(CountSchema) },
+  { title: "AuditPage" },
+);
+
 // ---------------------------------------------------------------------------- events
 
 const event = <Name extends string, Data extends TSchema>(type: Name, data: Data) =>

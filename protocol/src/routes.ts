@@ -46,6 +46,8 @@ export const routes = {
   keys: route("/v1/keys"),
   rotateKeys: route("/v1/keys/rotate"),
   events: route("/v1/events"),
+  /** The audit log, oldest first. */
+  audit: route("/v1/audit"),
   livez: route("/livez"),
   readyz: route("/readyz"),
   metrics: route("/metrics"),

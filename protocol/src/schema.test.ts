@@ -3,6 +3,9 @@ import { Compile } from "typebox/compile";
 import { describe, expect, expectTypeOf, it } from "vitest";
 
 import type {
+  AuditEntry,
+  AuditHead,
+  AuditPage,
   CheckIn,
   CheckpointRef,
   ClientId,
@@ -87,6 +90,9 @@ describe("schemas and interfaces", () => {
     expectTypeOf<StaticOf<"PrivacyResourceSchema">>().toEqualTypeOf<Plain<PrivacyResource>>();
     expectTypeOf<StaticOf<"RoundPageSchema">>().toEqualTypeOf<Plain<Page<RoundResource>>>();
     expectTypeOf<StaticOf<"ModelPageSchema">>().toEqualTypeOf<Plain<Page<ModelResource>>>();
+    expectTypeOf<StaticOf<"AuditEntrySchema">>().toEqualTypeOf<Plain<AuditEntry>>();
+    expectTypeOf<StaticOf<"AuditHeadSchema">>().toEqualTypeOf<Plain<AuditHead>>();
+    expectTypeOf<StaticOf<"AuditPageSchema">>().toEqualTypeOf<Plain<AuditPage>>();
     expectTypeOf<StaticOf<"MonitoringEventSchema">>().toEqualTypeOf<Plain<MonitoringEvent>>();
   });
 

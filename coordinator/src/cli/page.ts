@@ -10,7 +10,7 @@ export interface PageFlags {
 
 const MOST = 200;
 
-function parseCount(most: number): (text: string) => number {
+export function parseCount(most: number): (text: string) => number {
   return (text) => {
     const count = /^\d{1,15}$/.test(text) ? Number(text) : 0;
     if (count >= 1 && count <= most) return count;

@@ -3,6 +3,7 @@
 import { Command } from "commander";
 
 import { VERSION } from "../version.ts";
+import { addAuditCommands } from "./audit.ts";
 import { addConfigCommands } from "./config.ts";
 import { EXIT, EXIT_CODES_HELP, reportFailure } from "./failure.ts";
 import type { CliIo } from "./io.ts";
@@ -41,6 +42,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addRoundsCommand(program, io);
   addModelsCommands(program, io);
   addWatchCommand(program, io);
+  addAuditCommands(program, io);
   // Wherever it stands: it is an afterthought to a command that failed.
   const debug = argv.includes("--debug");
   try {

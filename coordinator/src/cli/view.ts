@@ -1,6 +1,12 @@
 /** Tasks, rounds and models as people read them in a terminal. */
 
-import type { Evaluation, ModelResource, RoundResource, TaskResource } from "@tributary/protocol";
+import type {
+  AuditEntry,
+  Evaluation,
+  ModelResource,
+  RoundResource,
+  TaskResource,
+} from "@tributary/protocol";
 
 import type { Column } from "./table.ts";
 
@@ -99,6 +105,30 @@ export const MODEL_COLUMNS: readonly Column<ModelResource>[] = [
   },
   { title: "loss", text: ({ evaluation }) => numberText(evaluation?.loss, 4), align: "right" },
   { title: "digest", text: ({ digest }) => digest.slice(0, 12) },
+];
+
+/** What an entry says; one that cannot be read says that. */
+function auditRecord({ record }: AuditEntry): Record<"at" | "kind" | "actor" | "facts", string> {
+  try {
+    const { at, kind, actor, facts } = JSON.parse(record) as Record<string, unknown>;
+    const told = Object.entries(facts as object).map(([name, value]) => `${name}=${String(value)}`);
+    return {
+      at: String(at).slice(0, 19).replace("T", " "),
+      kind: String(kind),
+      actor: String(actor),
+      facts: told.join(" "),
+    };
+  } catch {
+    return { at: NOTHING, kind: "unreadable", actor: NOTHING, facts: NOTHING };
+  }
+}
+
+export const AUDIT_COLUMNS: readonly Column<AuditEntry>[] = [
+  { title: "entry", text: ({ number }) => `${number}`, align: "right" },
+  { title: "at", text: (entry) => auditRecord(entry).at },
+  { title: "actor", text: (entry) => auditRecord(entry).actor },
+  { title: "kind", text: (entry) => auditRecord(entry).kind },
+  { title: "facts", text: (entry) => auditRecord(entry).facts, shrinks: true },
 ];
 
 /** One line about a round, for output that is read line by line. */

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 
 import type {
+  AuditEntry,
   ClientId,
   Digest,
   KeyRecord,
@@ -29,7 +30,7 @@ import { systemClock } from "../clock.ts";
 import { createEventBus } from "../events/bus.ts";
 import type { RateOptions } from "../limits/rates.ts";
 import { createRates } from "../limits/rates.ts";
-import type { Clock, EventFeed, EventSink, ReceivedUpdate } from "../ports.ts";
+import type { AuditFact, Clock, EventFeed, EventSink, ReceivedUpdate } from "../ports.ts";
 import type { HttpDeps, HttpLimits, HttpMetrics } from "./deps.ts";
 
 export const TASK = "digits" as TaskId;
@@ -104,6 +105,13 @@ export const privacyResource: PrivacyResource = {
   statement: "Each client is protected …",
 };
 
+/** Any hash will do here: what it must be is the store's to know. */
+const hashOf = (number: number) => number.toString(16).padStart(64, "0") as Digest;
+const auditEntry = (number: number, record: string): AuditEntry => ({
+  ...leak,
+  ...{ number, previous: hashOf(number - 1), record, hash: hashOf(number) },
+});
+
 export interface FakeHeart {
   readonly deps: HttpDeps;
   readonly bus: EventSink & EventFeed;
@@ -124,6 +132,10 @@ export interface FakeHeart {
     rejected: string[];
     refused: string[];
   };
+  /** What went into the audit log, in order. */
+  readonly audited: AuditFact[];
+  /** Called before anything is appended to the audit log. */
+  onAudit: (fact: AuditFact) => Promise<void>;
   /** Called by `report` before it answers. */
   onReport: (update: ReceivedUpdate) => Promise<void>;
   onAdmit: () => Promise<void>;
@@ -241,6 +253,8 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
     refused: [],
     logged: [],
     counted,
+    audited: [],
+    onAudit: async () => {},
     onReport: async () => {},
     onAdmit: async () => {},
     ready: async () => {},
@@ -314,6 +328,18 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
         refuse: (_participant, code) => void heart.refused.push(code),
       },
       events: bus,
+      audit: {
+        append: async (fact) => {
+          await heart.onAudit(fact);
+          const number = heart.audited.push(fact);
+          return auditEntry(number, JSON.stringify(fact));
+        },
+        list: async ({ after = 0, limit }) =>
+          heart.audited
+            .map((fact, i) => auditEntry(i + 1, JSON.stringify(fact)))
+            .slice(after, after + limit),
+        head: async () => ({ number: heart.audited.length, hash: hashOf(heart.audited.length) }),
+      },
       authenticator: {
         client: async () => CLIENT,
         reader: async (token) => {

@@ -3,12 +3,14 @@
 import type { FastifyInstance } from "fastify";
 import { fastify } from "fastify";
 
+import { auditActions } from "./audit-actions.ts";
 import { closeInBoundedTime } from "./closing.ts";
 import type { HttpDeps } from "./deps.ts";
 import { limitRequests } from "./limit-requests.ts";
 import { letFinish } from "./linger.ts";
 import { describeApi, openapiRoutes } from "./openapi.ts";
 import { sendProblem, setProblemHandlers } from "./problem.ts";
+import { auditRoutes } from "./routes/audit.ts";
 import { checkpointRoutes } from "./routes/checkpoints.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -51,6 +53,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   // Whatever is answered before its body was read to the end.
   app.addHook("onSend", async (request) => letFinish(request.raw));
   closeInBoundedTime(app);
+  auditActions(app, deps.audit);
 
   await describeApi(app, deps);
   taskRoutes(app, deps);
@@ -61,6 +64,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   await updateRoutes(app, deps);
   privacyRoutes(app, deps);
   eventRoutes(app, deps);
+  auditRoutes(app, deps);
   healthRoutes(app, deps);
   metricsRoutes(app, deps);
   openapiRoutes(app, deps);

@@ -5,6 +5,7 @@ import type { ErrorCode, TaskId } from "@tributary/protocol";
 import type { Limit } from "../limits/limit.ts";
 import type { Rates } from "../limits/rates.ts";
 import type {
+  AuditLog,
   Authenticator,
   EventFeed,
   Logger,
@@ -50,6 +51,7 @@ export interface HttpDeps {
   readonly keys: SigningKeys;
   readonly intake: UpdateIntake;
   readonly events: EventFeed;
+  readonly audit: AuditLog;
   readonly authenticator: Authenticator;
   readonly rates: Rates;
   readonly peerAddress: PeerAddress;

@@ -29,6 +29,7 @@ export async function describeApi(app: FastifyInstance, { version }: HttpDeps): 
         { name: "updates", description: "What participants report" },
         { name: "privacy", description: "Budget of differential privacy" },
         { name: "events", description: "Live events" },
+        { name: "audit", description: "What was done, in a chain that shows every change" },
         { name: "health", description: "Probes, metrics and this description" },
       ],
       components: {

@@ -1,11 +1,16 @@
 /** Every fault as `application/problem+json` (RFC 9457), with a code of the protocol's one table. */
 
+import type { ErrorCode } from "@tributary/protocol";
 import { FederatedError, isFederatedError, toFederatedError } from "@tributary/protocol";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 import type { Logger } from "../ports.ts";
 
 const PROBLEM_TYPE = "application/problem+json";
+
+const refusals = new WeakMap<FastifyRequest, ErrorCode>();
+/** The code of the problem that answers the request; undefined where none does. */
+export const refusalOf = (request: FastifyRequest): ErrorCode | undefined => refusals.get(request);
 
 /** Answers with the fault; an unforeseen one is logged with its cause and shown without it. */
 export function sendProblem(
@@ -15,6 +20,7 @@ export function sendProblem(
   logger?: Logger,
 ): FastifyReply {
   const known = asFederatedError(error);
+  refusals.set(request, known.code);
   if (known.code === "INTERNAL") {
     // The pattern and not the path: the log is no place for what a stranger wrote into a URL.
     const route = request.routeOptions.url ?? "unknown";

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 
 import type { AuditEntry, AuditHead, Digest } from "@tributary/protocol";
+import { FederatedError, isDigest } from "@tributary/protocol";
 
 import type { AuditFact, Instant } from "../ports.ts";
 
@@ -45,6 +46,57 @@ export function faultOf(head: AuditHead, entry: AuditEntry): string | undefined 
     return `says in its text that its number is another: it was changed`;
   }
   return undefined;
+}
+
+/**
+ * Follows a whole log from its first entry.
+ * @param kept heads of this log that were kept elsewhere: each must still be in it
+ * @returns the log's head
+ * @throws FederatedError INTERNAL that names the first entry that is not as it must be
+ */
+export async function verifyChain(
+  entries: AsyncIterable<AuditEntry>,
+  kept: readonly AuditHead[] = [],
+): Promise<AuditHead> {
+  const broken = (message: string) => new FederatedError("INTERNAL", message);
+  const assertKept = (head: AuditHead) => {
+    for (const { number, hash } of kept) {
+      if (number !== head.number || hash === head.hash) continue;
+      throw broken(
+        `the audit log was rewritten: entry ${number} has the hash ${shown(head.hash)}, the head kept elsewhere has ${shown(hash)}`,
+      );
+    }
+  };
+  let head = EMPTY_HEAD;
+  assertKept(head);
+  for await (const entry of entries) {
+    const fault = faultOf(head, entry);
+    if (fault !== undefined) {
+      throw broken(`the audit log is broken at entry ${head.number + 1}: the entry there ${fault}`);
+    }
+    head = headOf(entry);
+    assertKept(head);
+  }
+  const furthest = Math.max(0, ...kept.map(({ number }) => number));
+  if (furthest > head.number) {
+    throw broken(
+      `the audit log was cut off: it ends at entry ${head.number}, the head kept elsewhere is entry ${furthest}`,
+    );
+  }
+  return head;
+}
+
+/** A head as people keep it: `42:<hash>`. */
+export const headText = ({ number, hash }: AuditHead): string => `${number}:${hash}`;
+
+/** @throws FederatedError CONFIG_INVALID */
+export function parseHead(text: string): AuditHead {
+  const [, number, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text.trim()) ?? [];
+  if (number !== undefined && isDigest(hash)) return { number: Number(number), hash };
+  throw new FederatedError(
+    "CONFIG_INVALID",
+    `"${text.trim().slice(0, 80)}" is no head of an audit log; it looks like 42:<64 hexadecimal digits>`,
+  );
 }
 
 const shown = (hash: string) => hash.slice(0, 16);

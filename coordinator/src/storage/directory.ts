@@ -3,6 +3,9 @@
 import { mkdir, open } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
+/** The store's file in a coordinator's data directory. */
+export const STORE_FILE = "tributary.sqlite";
+
 /** Makes the directory with its parents; every name that is new is on disk when this resolves. */
 export async function makeDirectory(directory: string): Promise<void> {
   const firstMade = await mkdir(directory, { recursive: true });

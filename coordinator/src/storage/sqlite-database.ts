@@ -43,6 +43,28 @@ export async function openSqliteDatabase(file: string): Promise<SqliteDatabase> 
   }
 }
 
+/**
+ * Opens a file that no coordinator has open, to look at it and change nothing.
+ * @throws FederatedError UNAVAILABLE (in use by another process, cannot be opened), CONFIG_INVALID (another
+ * application's file, or a newer version's), INTERNAL (damaged)
+ */
+export async function readSqliteDatabase(
+  file: string,
+): Promise<SqliteDatabase & { readonly schemaVersion: number }> {
+  const driver = await loadSqliteDriver();
+  let connection: SqliteConnection | undefined;
+  try {
+    const opened = driver.connect(file, { readOnly: true });
+    connection = opened;
+    opened.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    const schemaVersion = readSchemaVersion(opened, file);
+    return { ...onConnection(opened), schemaVersion, close: () => opened.close() };
+  } catch (error) {
+    connection?.close();
+    throw openingError(error, file);
+  }
+}
+
 /** The file holds the key of the assignment tokens: it is nobody else's to read. */
 async function makePrivateFile(file: string): Promise<void> {
   const directory = dirname(file);

@@ -18,12 +18,15 @@ export interface SqliteConnection {
 
 export interface SqliteDriver {
   readonly name: "node:sqlite" | "@photostructure/sqlite";
-  /** Opens the file, and makes it where there is none. */
-  connect(file: string): SqliteConnection;
+  /** Opens the file, and makes it where there is none; `readOnly` neither makes nor changes it. */
+  connect(file: string, options?: { readonly readOnly: boolean }): SqliteConnection;
 }
 
 interface SqliteModule {
-  readonly DatabaseSync: new (file: string) => SqliteConnection;
+  readonly DatabaseSync: new (
+    file: string,
+    options?: { readonly readOnly: boolean },
+  ) => SqliteConnection;
 }
 
 /**
@@ -38,5 +41,5 @@ export async function loadSqliteDriver(): Promise<SqliteDriver> {
 
 const driver = (name: SqliteDriver["name"], { DatabaseSync }: SqliteModule): SqliteDriver => ({
   name,
-  connect: (file) => new DatabaseSync(file),
+  connect: (file, options = { readOnly: false }) => new DatabaseSync(file, options),
 });

@@ -1,6 +1,6 @@
 /** The durable store: one SQLite file, WAL, `synchronous = FULL`. Calls block for as long as the disk does. */
 
-import type { AuditEntry, ClientId, KeyRecord } from "@tributary/protocol";
+import type { ClientId, KeyRecord } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
 import { systemClock } from "../clock.ts";
@@ -14,6 +14,7 @@ import type {
   TaskRecord,
   UnsignedVersion,
 } from "../ports.ts";
+import { auditRows } from "./sqlite-audit.ts";
 import { decodeRecord, encodeRecord } from "./record-json.ts";
 import type { SqliteDatabase } from "./sqlite-database.ts";
 import { openSqliteDatabase } from "./sqlite-database.ts";
@@ -88,16 +89,6 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
       INSERT INTO ledger (round_id, task_id, record) VALUES (?, ?, ?)
       ON CONFLICT (round_id) DO UPDATE SET record = excluded.record`),
 
-    auditEntries: database.prepare(
-      "SELECT number, previous, record, hash FROM audit WHERE number > ? ORDER BY number LIMIT ?",
-    ),
-    auditEnd: database.prepare(
-      "SELECT number, previous, record, hash FROM audit ORDER BY number DESC LIMIT 1",
-    ),
-    addAuditEntry: database.prepare(
-      "INSERT INTO audit (number, previous, record, hash) VALUES (?, ?, ?, ?)",
-    ),
-
     unsignedVersions: database.prepare(
       "SELECT record FROM model_versions WHERE NOT is_signed ORDER BY task_id, model_version LIMIT ?",
     ),
@@ -166,11 +157,7 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     putLedgerEvent: (event) =>
       void sql.putLedgerEvent.run(event.roundId, event.taskId, encodeRecord(event)),
 
-    // An entry that somebody numbered 0 or less must be seen, too.
-    auditEntries: ({ after = -NO_LIMIT, limit }) => sql.auditEntries.all(after, limit).map(entry),
-    lastAuditEntry: () => sql.auditEnd.all().map(entry)[0],
-    addAuditEntry: ({ number, previous, record, hash }) =>
-      void sql.addAuditEntry.run(number, previous, record, hash),
+    ...auditRows(database),
 
     unsignedVersions: (limit) => sql.unsignedVersions.all(limit).map(record) as UnsignedVersion[],
     signingKeys: () => sql.signingKeys.all().map(record) as KeyRecord[],
@@ -187,9 +174,6 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     close: database.close,
   };
 }
-
-/** An audit entry's columns, as they are: whether they are right is for whoever verifies the log. */
-const entry = (row: SqliteRow) => ({ ...row }) as unknown as AuditEntry;
 
 /** The record of a row; undefined where there is no row. */
 function record(row: SqliteRow | undefined): unknown {
