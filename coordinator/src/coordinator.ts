@@ -13,6 +13,7 @@ import { createHttpApp } from "./http/app.ts";
 import { createRates } from "./limits/rates.ts";
 import { createModelRegistry } from "./model/registry.ts";
 import { openSigner } from "./model/signer.ts";
+import { createEdge } from "./network/edge.ts";
 import { createPeerAddress } from "./network/peer-address.ts";
 import { createLogger } from "./observability/logger.ts";
 import { createMetrics } from "./observability/metrics.ts";
@@ -118,9 +119,10 @@ async function assemble(
   const signer = await openSigner({ store, clock, random }, config.signing);
   const rates = createRates({ clock }, config.limits);
   const peerAddress = createPeerAddress(config.server);
+  const edge = createEdge(config.server);
   const countRefusal = metrics.refused;
   const sockets = createSocketServer(
-    { logger, rates, clock, peerAddress, countRefusal },
+    { logger, rates, clock, edge, peerAddress, countRefusal },
     config.limits,
   );
 
@@ -179,7 +181,7 @@ async function assemble(
   let phase: "starting" | "ready" | "closing" = "starting";
   const app = await createHttpApp({
     ...{ tasks, models: shelf, keys, intake, events, authenticator, metrics, logger },
-    ...{ rates, peerAddress },
+    ...{ rates, edge, peerAddress },
     audit: store.audit,
     health: {
       ready: async () => {

@@ -10,6 +10,7 @@ import type {
   Digest,
   ErrorCode,
   Evaluation,
+  FederatedError,
   HandshakeAuth,
   KeyRecord,
   Layout,
@@ -78,6 +79,29 @@ export interface RequestHead {
  * `network/peer-address.ts`.
  */
 export type PeerAddress = (request: RequestHead) => string;
+
+/** A connection that speaks no HTTP yet, or no longer. */
+export interface RawSocket {
+  readonly writable: boolean;
+  end(text: string): unknown;
+  destroy(): unknown;
+  on(event: "error", listener: () => void): unknown;
+  once(event: "close", listener: () => void): unknown;
+}
+
+/** What the listener knows of who asks, for HTTP and for sockets alike. `network/edge.ts`. */
+export interface Edge {
+  /** Of every answer, those on bare connections included. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Origins of other servers whose pages may use the coordinator. */
+  readonly allowedOrigins: readonly string[];
+  /** FORBIDDEN where the name that was asked for cannot be this coordinator's; else undefined. */
+  hostFault(request: RequestHead): FederatedError | undefined;
+  /** FORBIDDEN for a web page that is neither the coordinator's own nor allowed; else undefined. */
+  originFault(request: RequestHead): FederatedError | undefined;
+  /** Answers with the fault on a bare connection, and ends it. */
+  refuse(socket: RawSocket, error: FederatedError): void;
+}
 
 export interface Logger {
   debug(fields: object, message: string): void;

@@ -63,6 +63,7 @@ test("[CF9] flags go before environment, environment before file, file before de
     port: 4,
     trustedProxy: false,
     proxyHops: 1,
+    allowedOrigins: [],
   });
   expect(config.limits).toMatchObject({ maxClients: 2, sseStreams: 1 });
   expect(origins).toMatchObject({
@@ -94,6 +95,18 @@ test("[CF10] every setting has a variable of its own, and its value takes the se
     timing: { disconnectGraceMs: 250 },
     auth: { adminToken: "1234567890123456" },
   });
+});
+
+test("[CF10] a list comes from one variable or flag, separated by commas", async () => {
+  const { config, origins } = await load({
+    env: { TRIBUTARY_SERVER_ALLOWED_ORIGINS: "https://a.example, http://localhost:5173" },
+  });
+  expect(config.server.allowedOrigins).toEqual(["https://a.example", "http://localhost:5173"]);
+  expect(origins["server.allowedOrigins"]).toBe("env TRIBUTARY_SERVER_ALLOWED_ORIGINS");
+  const none = await load({ flags: [flag("server.allowedOrigins", "")] });
+  expect(none.config.server.allowedOrigins).toEqual([]);
+  const [fault] = await faultsOf({ flags: [flag("server.allowedOrigins", "https://a.example,*")] });
+  expect(fault?.path).toBe("server.allowedOrigins.1");
 });
 
 test("[CF10] a TRIBUTARY_ variable that is no setting, or no value of its type, is a fault", async () => {

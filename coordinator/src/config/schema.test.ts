@@ -186,3 +186,25 @@ test("[CF3] whatever is given, it is a configuration or its faults, never anothe
     { numRuns: 500 },
   );
 });
+
+test("[NET3] allowed origins are whole origins as browsers write them; each other one is a fault", () => {
+  const allowedOrigins = ["https://app.example", "http://localhost:5173", "https://[::1]:8443"];
+  expect(resolveConfig({ server: { allowedOrigins } }).server.allowedOrigins).toEqual(
+    allowedOrigins,
+  );
+  expect(resolveConfig({}).server.allowedOrigins).toEqual([]);
+  const wrong = [
+    "*",
+    "null",
+    "https://*.app.example",
+    "https://app.example/",
+    "https://app.example/page",
+    "https://App.example",
+    "https://app.example:443",
+    "app.example",
+    "capacitor://localhost",
+    "https://user@app.example",
+  ];
+  const faults = faultsOf({ server: { allowedOrigins: wrong } });
+  expect(faults.map(({ path }) => path)).toEqual(wrong.map((_, i) => `server.allowedOrigins.${i}`));
+});

@@ -51,6 +51,9 @@ export const ConfigSchema = group({
     // Which entry of X-Forwarded-For is the client's address, counted from the right: each of our own
     // proxies appends one. 1: one proxy is the common case; more would believe what clients write.
     proxyHops: Type.Integer({ minimum: 1, maximum: 16, default: 1 }),
+    // Empty: no page of another origin reads or sends anything. Each is named in full, as browsers write
+    // it; a pattern or "*" would let in pages that nobody thought of.
+    allowedOrigins: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
   }),
   storage: Type.Union(
     [
@@ -228,6 +231,7 @@ function crossFaults({ server, auth, tasks }: Partial<Config>): Fault[] {
       faults.push({ path: "server.trustedProxy", message });
     }
   }
+  faults.push(...originFaults(server?.allowedOrigins));
   if (auth?.clientToken !== undefined && auth.clientToken === auth.adminToken) {
     const message = "equals auth.clientToken, so every client could steer tasks: use two secrets";
     faults.push({ path: "auth.adminToken", message });
@@ -244,6 +248,19 @@ function crossFaults({ server, auth, tasks }: Partial<Config>): Fault[] {
     }
   }
   return faults;
+}
+
+/** An origin is compared as text, so it must be written as browsers write it. */
+function originFaults(origins: unknown): Fault[] {
+  return (Array.isArray(origins) ? origins : []).flatMap((origin: unknown, index) => {
+    if (typeof origin !== "string") return [];
+    const url = URL.canParse(origin) ? new URL(origin) : undefined;
+    const web = url?.protocol === "https:" || url?.protocol === "http:" ? url.origin : undefined;
+    if (web === origin && !origin.includes("*")) return [];
+    const example = web !== undefined && web !== origin ? web : "https://app.example";
+    const message = `is ${show(origin)}, which is no origin: write it like ${example}, without path and pattern`;
+    return [{ path: `server.allowedOrigins.${index}`, message }];
+  });
 }
 
 /** @throws FederatedError CONFIG_INVALID unless `faults` is empty */

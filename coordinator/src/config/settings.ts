@@ -22,7 +22,8 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map(
 );
 
 function settingsBelow(schema: Type.TSchema, path: readonly string[]): Setting[] {
-  if (Type.IsArray(schema)) return [];
+  // A list of texts fits into one variable; a list of objects does not.
+  if (Type.IsArray(schema) && !Type.IsString(schema.items)) return [];
   const members =
     Type.IsUnion(schema) && schema.anyOf.every(Type.IsObject) ? schema.anyOf : [schema];
   const objects = members.filter(Type.IsObject);
@@ -39,9 +40,12 @@ function settingsBelow(schema: Type.TSchema, path: readonly string[]): Setting[]
   );
 }
 
-/** Text as the schema's type; text that is not of the type stays text, for the schema to refuse. */
+/** Text as the schema's type, lists separated by commas; text that is not of the type stays text, for the schema to refuse. */
 export function coerce(schema: Type.TSchema, text: string): unknown {
   if (Type.IsInteger(schema)) return /^[+-]?\d+$/.test(text) ? Number(text) : text;
+  if (Type.IsArray(schema)) {
+    return text === "" ? [] : text.split(",").map((part) => part.trim());
+  }
   if (Type.IsBoolean(schema)) return text === "true" ? true : text === "false" ? false : text;
   return text;
 }

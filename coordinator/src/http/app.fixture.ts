@@ -363,6 +363,13 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
         },
       ),
       peerAddress: options.peerAddress ?? ((request) => request.socket.remoteAddress ?? ""),
+      edge: {
+        headers: { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" },
+        allowedOrigins: [],
+        hostFault: () => undefined,
+        originFault: () => undefined,
+        refuse: (socket) => void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"),
+      },
       metrics: options.metrics ?? {
         updateAccepted: () => void (counted.accepted += 1),
         updateRejected: (taskId, code) => void counted.rejected.push(`${taskId ?? "none"} ${code}`),

@@ -1,10 +1,14 @@
 /** The HTTP side of the coordinator: bytes of models and updates, monitoring, steering. */
 
-import type { FastifyInstance } from "fastify";
+import { FederatedError } from "@tributary/protocol";
+import type { FastifyInstance, FastifyReply } from "fastify";
 import { fastify } from "fastify";
 
+import type { Edge } from "../ports.ts";
 import { auditActions } from "./audit-actions.ts";
+import { clientFault } from "./client-error.ts";
 import { closeInBoundedTime } from "./closing.ts";
+import { letOriginsIn } from "./cors.ts";
 import type { HttpDeps } from "./deps.ts";
 import { limitRequests } from "./limit-requests.ts";
 import { letFinish } from "./linger.ts";
@@ -32,15 +36,18 @@ const requestTimeoutMs = (uploadTimeoutMs: number) => 2 * uploadTimeoutMs + 30_0
 
 /** Everything but listening: `app.listen()` does that, and `app.server` takes the sockets too. */
 export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
-  const { limits, logger } = deps;
+  const { edge, limits, logger } = deps;
   const app = fastify({
     logger: false,
     bodyLimit: limits.maxBodyBytes,
     requestTimeout: requestTimeoutMs(limits.uploadTimeoutMs),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     return503OnClosing: false,
+    // Node would refuse a request without Host by itself, without a word and without our headers.
+    http: { requireHostHeader: false },
+    clientErrorHandler: ({ code }, socket) => edge.refuse(socket, clientFault(code)),
     frameworkErrors: (error, request, reply) => {
-      setSafetyHeaders(reply);
+      setSafetyHeaders(reply, edge);
       void sendProblem(request, reply, error, logger);
     },
   });
@@ -48,8 +55,16 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   app.setSerializerCompiler(compileSerializer);
   setProblemHandlers(app, logger);
 
-  app.addHook("onRequest", async (_request, reply) => setSafetyHeaders(reply));
+  app.addHook("onRequest", async (_request, reply) => setSafetyHeaders(reply, edge));
+  await letOriginsIn(app, edge.allowedOrigins);
   limitRequests(app, deps);
+  app.addHook("onRequest", async ({ raw }) => {
+    if (raw.httpVersion === "1.1" && raw.headers.host === undefined) {
+      throw new FederatedError("MALFORMED_MESSAGE", "an HTTP/1.1 request names its Host");
+    }
+    const fault = edge.hostFault(raw);
+    if (fault !== undefined) throw fault;
+  });
   // Whatever is answered before its body was read to the end.
   app.addHook("onSend", async (request) => letFinish(request.raw));
   closeInBoundedTime(app);
@@ -73,8 +88,6 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
 }
 
 /** Headers of every answer; a route that may be cached says so itself. */
-function setSafetyHeaders(reply: { header(name: string, value: string): unknown }): void {
-  reply.header("x-content-type-options", "nosniff");
-  reply.header("referrer-policy", "no-referrer");
-  reply.header("cache-control", "no-store");
+function setSafetyHeaders(reply: FastifyReply, { headers }: Edge): void {
+  reply.headers({ ...headers, "cache-control": "no-store" });
 }

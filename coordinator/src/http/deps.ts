@@ -7,6 +7,7 @@ import type { Rates } from "../limits/rates.ts";
 import type {
   AuditLog,
   Authenticator,
+  Edge,
   EventFeed,
   Logger,
   ModelRegistry,
@@ -55,6 +56,7 @@ export interface HttpDeps {
   readonly authenticator: Authenticator;
   readonly rates: Rates;
   readonly peerAddress: PeerAddress;
+  readonly edge: Edge;
   readonly metrics: HttpMetrics;
   readonly logger?: Logger;
   readonly health: {

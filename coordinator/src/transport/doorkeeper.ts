@@ -1,7 +1,5 @@
 /** Who may open a connection: how many in all, of one address and of one client, and how often. */
 
-import type { Duplex } from "node:stream";
-
 import type { ClientId } from "@tributary/protocol";
 import { FederatedError, isFederatedError } from "@tributary/protocol";
 
@@ -160,19 +158,4 @@ export function createDoorkeeper(
       }
     },
   };
-}
-
-/** Answers an upgrade as HTTP does, since there is no socket to say it on, and hangs up. */
-export function refuseUpgrade(socket: Duplex, error: FederatedError): void {
-  const body = JSON.stringify(error.toProblem());
-  const retryAfter =
-    error.retryAfterMs === undefined
-      ? ""
-      : `retry-after: ${Math.ceil(error.retryAfterMs / 1000)}\r\n`;
-  socket.on("error", () => undefined);
-  socket.end(
-    `HTTP/1.1 ${error.status} ${error.code}\r\nconnection: close\r\ncache-control: no-store\r\n` +
-      `content-type: application/problem+json\r\n${retryAfter}` +
-      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
 }

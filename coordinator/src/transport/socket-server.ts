@@ -1,9 +1,10 @@
 /** Control messages over socket.io: each is checked against its schema, answered, and bounded in size. */
 
 import type { IncomingMessage, Server as HttpServer } from "node:http";
+import type { Duplex } from "node:stream";
 
 import type { Ack, ClientId, ClientEvents, CoordinatorEvents, TaskId } from "@tributary/protocol";
-import { FederatedError, SOCKET_PATH, toFederatedError } from "@tributary/protocol";
+import { FederatedError, toFederatedError } from "@tributary/protocol";
 import {
   CheckInSchema,
   DeclineSchema,
@@ -11,15 +12,17 @@ import {
   LeaveSchema,
   WatchSchema,
 } from "@tributary/protocol/schema";
+import { Server as Engine } from "engine.io";
 import type { Socket as AnySocket } from "socket.io";
 import { Server } from "socket.io";
 import type { Static, TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 
 import { limitOf, overLimit } from "../limits/limit.ts";
-import type { ClientDesk, ClientGateway, Logger } from "../ports.ts";
+import type { ClientDesk, ClientGateway, Edge, Logger } from "../ports.ts";
 import type { DoorkeeperDeps, DoorkeeperOptions } from "./doorkeeper.ts";
-import { createDoorkeeper, refuseUpgrade } from "./doorkeeper.ts";
+import { createDoorkeeper } from "./doorkeeper.ts";
+import { upgradeFault } from "./upgrade.ts";
 
 interface SocketData {
   clientId: ClientId;
@@ -29,6 +32,7 @@ type Socket = AnySocket<ClientEvents, CoordinatorEvents, Nothing, SocketData>;
 
 export interface SocketServerDeps extends DoorkeeperDeps {
   readonly logger: Logger;
+  readonly edge: Edge;
 }
 
 export interface SocketServerOptions extends DoorkeeperOptions {
@@ -52,17 +56,18 @@ export function createSocketServer(
   deps: SocketServerDeps,
   options: SocketServerOptions,
 ): SocketServer {
-  const { logger, rates, countRefusal } = deps;
+  const { logger, edge, rates, countRefusal } = deps;
   const doorkeeper = createDoorkeeper(deps, options);
   const io = new Server<ClientEvents, CoordinatorEvents, Nothing, SocketData>({
-    path: SOCKET_PATH,
-    transports: ["websocket"],
     serveClient: false,
+  });
+  const engine = new Engine({
+    transports: ["websocket"],
     maxHttpBufferSize: options.maxMessageBytes,
-    allowRequest: mayUpgrade,
     allowUpgrades: false,
     perMessageDeflate: false,
   });
+  io.bind(engine);
   /** Connections of each client, the newest last: only that one is given work. */
   const connections = new Map<ClientId, Set<Socket>>();
 
@@ -79,9 +84,8 @@ export function createSocketServer(
     taskEnded: (message) => io.to(watchersOf(message.taskId)).emit("task:ended", message),
   };
 
-  let attached = false;
+  let closed = false;
   function attach(server: HttpServer, desk: ClientDesk): void {
-    attached = true;
     io.use((socket, next) => {
       void admit(socket, desk)
         .then(() => next())
@@ -90,10 +94,17 @@ export function createSocketServer(
         });
     });
     io.on("connection", (socket) => serve(socket, desk));
-    io.attach(server);
-    io.engine.on("connection", (visitor: Socket["conn"]) => doorkeeper.opened(visitor));
-    io.engine.on("connection_error", (error: { code: number }) => {
-      logger.debug({ code: error.code }, "a connection was refused");
+    engine.on("connection", (visitor: Socket["conn"]) => doorkeeper.opened(visitor));
+    // Not `io.attach()`: it would answer upgrades and polling by itself, before we have looked at them.
+    server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      const fault = closed ? closing() : whyNotUpgrade(request);
+      if (fault === undefined) {
+        engine.handleUpgrade(request, socket, head);
+        return;
+      }
+      logger.debug({ code: fault.code }, "a connection was refused");
+      countIfLimit(fault);
+      edge.refuse(socket, fault);
     });
   }
 
@@ -107,18 +118,12 @@ export function createSocketServer(
     return { ok: false, error: error.toPayload() };
   }
 
-  function mayUpgrade(
-    request: IncomingMessage,
-    answer: (error: string | null | undefined, ok: boolean) => void,
-  ): void {
+  function whyNotUpgrade(request: IncomingMessage): FederatedError | undefined {
     try {
       doorkeeper.letUpgrade(request);
-      answer(undefined, true);
+      return upgradeFault(request, edge);
     } catch (error) {
-      const known = toFederatedError(error);
-      countIfLimit(known);
-      refuseUpgrade(request.socket, known);
-      answer(known.code, false);
+      return toFederatedError(error);
     }
   }
 
@@ -229,9 +234,9 @@ export function createSocketServer(
     gateway,
     attach,
     close: () => {
-      // Not `io.close()`: that would also close the HTTP server, which is not ours.
+      closed = true;
       io.disconnectSockets(true);
-      if (attached) io.engine.close();
+      engine.close();
     },
   };
 }
@@ -264,6 +269,9 @@ function checker<Schema extends TSchema>(event: string, schema: Schema) {
     throw malformed(`"${event}" is not valid: ${faults.join("; ")}`);
   };
 }
+
+const closing = () =>
+  new FederatedError("UNAVAILABLE", "the coordinator is closing", { retryAfterMs: 5000 });
 
 const malformed = (message: string) => new FederatedError("MALFORMED_MESSAGE", message);
 
