@@ -18,6 +18,8 @@ const driver = await loadSqliteDriver();
 let cwd: string;
 let running: Coordinator | undefined;
 let lines: object[];
+/** Entries that the coordinator's own start made. */
+let first: number;
 beforeEach(async () => {
   cwd = await mkdtemp(join(tmpdir(), "tributary-audit-cli-"));
   lines = [];
@@ -75,6 +77,7 @@ async function tamper(sql: string) {
 /** A coordinator that was given a task by its program, and asked to pause it by API. */
 async function live(): Promise<string> {
   const url = await start();
+  first = (await running!.audit.head()).number;
   await running!.tasks.create(SPEC);
   await expect(running!.tasks.create(SPEC)).rejects.toMatchObject({ code: "TASK_EXISTS" });
   const response = await fetch(url + routes.pauseTask.path({ taskId: "digits" }), {
@@ -87,7 +90,7 @@ async function live(): Promise<string> {
 
 test("[AL14] what the program around the coordinator and what its operator asked for is told apart", async () => {
   const url = await live();
-  const listed = await audit("list", "--url", url, "--json");
+  const listed = await audit("list", "--url", url, "--json", "--after", `${first}`);
   const told = (JSON.parse(listed.out) as { record: string }[]).map(({ record }) => {
     const { actor, kind, facts } = JSON.parse(record) as Record<string, object>;
     return [actor, kind, facts];
@@ -96,23 +99,23 @@ test("[AL14] what the program around the coordinator and what its operator asked
     ["program", "admin:requested", { action: "tasks.create" }],
     ["coordinator", "task:created", { taskId: "digits" }],
     ["coordinator", "model:published", { taskId: "digits", modelVersion: 0 }],
-    ["program", "admin:answered", { request: 1, outcome: "ok" }],
+    ["program", "admin:answered", { request: first + 1, outcome: "ok" }],
     ["program", "admin:requested", { action: "tasks.create" }],
-    ["program", "admin:answered", { request: 5, outcome: "TASK_EXISTS" }],
+    ["program", "admin:answered", { request: first + 5, outcome: "TASK_EXISTS" }],
     ["operator", "admin:requested", { action: "POST /v1/tasks/:taskId/pause", taskId: "digits" }],
     ["coordinator", "task:stateChanged", { taskId: "digits", state: "paused" }],
-    ["operator", "admin:answered", { request: 7, outcome: "ok" }],
+    ["operator", "admin:answered", { request: first + 7, outcome: "ok" }],
   ]);
-  const table = await audit("list", "--url", url, "--limit", "2", "--after", "1");
-  expect(table.out).toMatch(/^ENTRY +AT +ACTOR +KIND +FACTS\n +2 .* coordinator +task:created +/);
-  expect(table.err).toBe("later ones: --after 3\n");
+  const table = await audit("list", "--url", url, "--limit", "2", "--after", `${first + 1}`);
+  expect(table.out).toMatch(/^ENTRY +AT +ACTOR +KIND +FACTS\n +\d+ .* coordinator +task:created +/);
+  expect(table.err).toBe(`later ones: --after ${first + 3}\n`);
 });
 
 test("[AL15] `audit verify` follows the log of a running coordinator and of its stopped data, and gives the head", async () => {
   const url = await live();
   const { number, hash } = await running!.audit.head();
-  expect(number).toBe(9);
-  const ok = { exitCode: 0, out: `9 entries, unbroken; head 9:${hash}\n` };
+  expect(number).toBe(first + 9);
+  const ok = { exitCode: 0, out: `${number} entries, unbroken; head ${number}:${hash}\n` };
   expect(await audit("verify", "--url", url)).toMatchObject(ok);
   // The file is the running coordinator's alone.
   const directory = ["--directory", join(cwd, "data")];
@@ -124,7 +127,7 @@ test("[AL15] `audit verify` follows the log of a running coordinator and of its 
   expect(await audit("verify", ...directory)).toMatchObject(ok);
   expect(await audit("verify", ...directory, "--json")).toMatchObject({
     exitCode: 0,
-    out: `${JSON.stringify({ number: 9, hash }, null, 2)}\n`,
+    out: `${JSON.stringify({ number, hash }, null, 2)}\n`,
   });
   expect(await audit("verify", "--directory", cwd)).toMatchObject({
     exitCode: 3,
@@ -132,7 +135,7 @@ test("[AL15] `audit verify` follows the log of a running coordinator and of its 
   });
 
   await start();
-  expect(lines).toContainEqual({ auditHead: `9:${hash}`, message: "audit log" });
+  expect(lines).toContainEqual({ auditHead: `${number}:${hash}`, message: "audit log" });
 });
 
 test("[AL15] reading a stopped coordinator's log changes no byte of its data", async () => {
@@ -151,8 +154,8 @@ test("[AL15] more entries than a page has are all followed", async () => {
   for (let i = 0; i < 340; i++)
     await running!.tasks[i % 2 === 0 ? "pause" : "resume"]("digits" as never);
   const { number } = await running!.audit.head();
-  expect(number).toBe(1024);
-  expect((await audit("verify", "--url", url)).out).toContain("1024 entries, unbroken");
+  expect(number).toBeGreaterThan(1000);
+  expect((await audit("verify", "--url", url)).out).toContain(`${number} entries, unbroken`);
 });
 
 test("[AL16] `audit verify` fails at the first entry that was changed, taken out or put in", async () => {
@@ -161,8 +164,11 @@ test("[AL16] `audit verify` fails at the first entry that was changed, taken out
   const data = join(cwd, "data", "tributary.sqlite");
   await copyFile(data, join(cwd, "good"));
   for (const [sql, entry] of [
-    ["UPDATE audit SET record = replace(record, 'paused', 'ended') WHERE number = 8", 8],
-    ["DELETE FROM audit WHERE number = 5", 5],
+    [
+      "UPDATE audit SET record = replace(record, 'paused', 'ended') WHERE record LIKE '%\"paused\"%'",
+      first + 8,
+    ],
+    [`DELETE FROM audit WHERE number = ${first + 5}`, first + 5],
     ["INSERT INTO audit SELECT 0, previous, record, hash FROM audit WHERE number = 1", 1],
   ] as const) {
     await copyFile(join(cwd, "good"), data);
@@ -180,36 +186,36 @@ test("[AL16] `audit verify` fails at the first entry that was changed, taken out
 
 test("[AL17] against a head that was kept elsewhere, a log that was cut off or written anew is found", async () => {
   await live();
-  const { hash } = await running!.audit.head();
+  const { number, hash } = await running!.audit.head();
   await stop();
   const data = ["--directory", join(cwd, "data")];
   await copyFile(join(cwd, "data", "tributary.sqlite"), join(cwd, "good"));
-  expect((await audit("verify", ...data, "--head", `9:${hash}`)).exitCode).toBe(0);
+  expect((await audit("verify", ...data, "--head", `${number}:${hash}`)).exitCode).toBe(0);
   expect((await audit("verify", ...data, "--head-file", "head")).exitCode).toBe(0);
-  expect(await readFile(join(cwd, "head"), "utf8")).toBe(`9:${hash}\n`);
+  expect(await readFile(join(cwd, "head"), "utf8")).toBe(`${number}:${hash}\n`);
 
-  await tamper("DELETE FROM audit WHERE number > 7");
+  await tamper(`DELETE FROM audit WHERE number > ${number - 2}`);
   // By itself a shorter log is a good log; that is why the head must be kept.
   expect((await audit("verify", ...data)).exitCode).toBe(0);
   for (const kept of [
-    ["--head", `9:${hash}`],
+    ["--head", `${number}:${hash}`],
     ["--head-file", "head"],
   ]) {
     expect(await audit("verify", ...data, ...kept)).toMatchObject({
       exitCode: 1,
-      err: expect.stringContaining("was cut off: it ends at entry 7"),
+      err: expect.stringContaining(`was cut off: it ends at entry ${number - 2}`),
     });
   }
-  expect(await readFile(join(cwd, "head"), "utf8")).toBe(`9:${hash}\n`);
+  expect(await readFile(join(cwd, "head"), "utf8")).toBe(`${number}:${hash}\n`);
 
   // Cut off and gone on, so that it is as long as before.
   await start();
   await running!.tasks.pause("digits" as never);
   await stop();
-  expect((await audit("verify", ...data)).out).toContain("9 entries, unbroken");
+  expect((await audit("verify", ...data)).out).toContain(`${number} entries, unbroken`);
   expect(await audit("verify", ...data, "--head-file", "head")).toMatchObject({
     exitCode: 1,
-    err: expect.stringContaining("was rewritten: entry 9 has the hash"),
+    err: expect.stringContaining(`was rewritten: entry ${number} has the hash`),
   });
 
   await copyFile(join(cwd, "good"), join(cwd, "data", "tributary.sqlite"));
