@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -231,5 +232,17 @@ test("[SDK35] a redirect is not followed", async () => {
       server.closeAllConnections();
       server.close();
     }
+  }
+});
+
+test("[AT1] an update carries its SHA-256, and one that was damaged on its way is sent again", async () => {
+  const damaged = problem(new FederatedError("UPDATE_CORRUPT", "send it again"));
+  const { http, calls } = scripted(damaged, damaged, receipt);
+  await expect(http.putUpdate(UPDATE, FRAME, { signal: never })).resolves.toEqual(RECEIPT);
+  expect(calls).toHaveLength(3);
+  for (const { init } of calls) {
+    expect(new Headers(init.headers).get("content-digest")).toBe(
+      `sha-256=:${createHash("sha256").update(FRAME).digest("base64")}:`,
+    );
   }
 });

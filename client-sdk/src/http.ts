@@ -2,6 +2,8 @@
 
 import type { Assignment, CheckpointRef, Receipt } from "@tributary/protocol";
 import {
+  CONTENT_DIGEST_HEADER,
+  contentDigestOf,
   FederatedError,
   fromErrorPayload,
   isErrorCode,
@@ -109,8 +111,9 @@ export function createHttp(options: HttpOptions): Http {
           },
         ),
       ),
-    putUpdate: (update, frame, { signal }) =>
-      retry(signal, Infinity, () =>
+    putUpdate: async (update, frame, { signal }) => {
+      const contentDigest = contentDigestOf(await sha256(frame));
+      return retry(signal, Infinity, () =>
         request(
           update.url,
           {
@@ -119,13 +122,15 @@ export function createHttp(options: HttpOptions): Http {
             headers: {
               authorization: `Bearer ${update.token}`,
               "content-type": "application/octet-stream",
+              [CONTENT_DIGEST_HEADER]: contentDigest,
             },
             body: frame as Uint8Array<ArrayBuffer>,
           },
           signal,
           async (response) => parseReceipt(await readJson(response)),
         ),
-      ),
+      );
+    },
   };
 }
 

@@ -26,6 +26,7 @@ export const ERROR_TABLE = {
   UPDATE_LAYOUT_MISMATCH: { status: 422, retryable: false },
   UPDATE_NOT_FINITE: { status: 422, retryable: false },
   UPDATE_TOO_LARGE: { status: 413, retryable: false },
+  UPDATE_CORRUPT: { status: 400, retryable: true },
   UPDATE_CONFLICT: { status: 409, retryable: false },
   PRIVACY_BUDGET_EXHAUSTED: { status: 409, retryable: false },
   RATE_LIMITED: { status: 429, retryable: true },

@@ -15,6 +15,7 @@ const EXPOSED = [
 ];
 const ASKED_WITH = [
   "authorization",
+  "content-digest",
   "content-type",
   "if-match",
   "if-none-match",

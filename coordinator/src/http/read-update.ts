@@ -21,6 +21,8 @@ export interface ReadUpdateOptions {
   readonly maxBytes: number;
   /** As the sender announced it; undefined for a chunked body. */
   readonly contentLength: number | undefined;
+  /** SHA-256 of the body as the sender says; undefined where it does not. */
+  readonly contentDigest?: Digest | undefined;
   /** Ends the reading with its reason. */
   readonly signal: AbortSignal;
   readonly onBytes: (bytes: number) => void;
@@ -29,8 +31,8 @@ export interface ReadUpdateOptions {
 /**
  * Reads one whole update. Memory is taken once the header is known to fit the layout, and is free
  * again as soon as this rejects.
- * @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH; ABORTED when
- * the sender went away
+ * @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH; UPDATE_CORRUPT when
+ * it is not what the sender says it sent; ABORTED when the sender went away
  */
 export async function readUpdate(
   body: Readable,
@@ -74,6 +76,12 @@ function frameBytes(header: Uint8Array, options: ReadUpdateOptions): number {
   return bytes;
 }
 
+const corrupt = (announced: Digest, got: Digest) =>
+  new FederatedError(
+    "UPDATE_CORRUPT",
+    `the update should have SHA-256 ${announced}, what came has ${got}; send it again`,
+  );
+
 const notWhole = (announced: number, got: number) =>
   new FederatedError(
     "MALFORMED_MESSAGE",
@@ -84,16 +92,15 @@ function readFrame(
   body: Readable,
   options: ReadUpdateOptions,
 ): Promise<{ frame: Uint8Array<ArrayBuffer>; digest: Digest }> {
-  const { signal, onBytes } = options;
+  const { signal, onBytes, contentDigest, contentLength } = options;
   return new Promise((resolve, reject) => {
     const hash = createHash("sha256");
     let frame = new Uint8Array(FRAME_HEADER_BYTES);
     let headerRead = false;
     let received = 0;
+    let fault: Error | undefined;
 
     function take(chunk: Uint8Array): void {
-      onBytes(chunk.length);
-      hash.update(chunk);
       let rest = chunk;
       if (!headerRead) {
         const part = rest.subarray(0, FRAME_HEADER_BYTES - received);
@@ -113,18 +120,28 @@ function readFrame(
     }
 
     const onData = (chunk: Uint8Array) => {
+      onBytes(chunk.length);
+      hash.update(chunk);
+      if (fault !== undefined) return;
       try {
         take(chunk);
       } catch (error) {
-        fail(error as Error);
+        // What was damaged on its way may look like any fault, and must not cost the sender its place: the
+        // rest is read, into nothing, to tell. It is no more than was announced and allowed.
+        if (contentDigest !== undefined && contentLength !== undefined) fault = error as Error;
+        else fail(error as Error);
       }
     };
     const onEnd = () => {
-      if (!headerRead) fail(notWhole(FRAME_HEADER_BYTES, received));
+      const digest = hash.digest("hex") as Digest;
+      if (contentDigest !== undefined && digest !== contentDigest) {
+        fail(corrupt(contentDigest, digest));
+      } else if (fault !== undefined) fail(fault);
+      else if (!headerRead) fail(notWhole(FRAME_HEADER_BYTES, received));
       else if (received < frame.length) fail(notWhole(frame.length, received));
       else {
         stop();
-        resolve({ frame, digest: hash.digest("hex") as Digest });
+        resolve({ frame, digest });
       }
     };
     const onGone = () => fail(new FederatedError("ABORTED", "the sender went away"));

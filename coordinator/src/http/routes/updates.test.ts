@@ -127,6 +127,44 @@ describe("an update that is sound", () => {
   });
 });
 
+describe("an update that carries its digest", () => {
+  const headerOf = (bytes: Uint8Array) => ({
+    "content-digest": `sha-256=:${createHash("sha256").update(bytes).digest("base64")}:`,
+  });
+
+  it("[AT1] counts when it is what was sent", async () => {
+    await start();
+    expect((await put(frame, headerOf(frame))).status).toBe(200);
+    expect(heart.reported).toHaveLength(1);
+  });
+
+  it("[AT1] is UPDATE_CORRUPT and costs no place when any bit of it has changed on its way", async () => {
+    await start();
+    for (let bit = 0; bit < 8 * frame.length; bit += 5) {
+      const damaged = frame.slice();
+      damaged[bit >> 3]! ^= 1 << (bit & 7);
+      expect(await put(damaged, headerOf(frame)), `bit ${bit}`).toMatchObject({
+        status: 400,
+        body: { code: "UPDATE_CORRUPT", retryable: true },
+      });
+    }
+    expect(heart.reported).toEqual([]);
+    expect(heart.refused).toEqual([]);
+  });
+
+  it("[AT1] keeps its own fault where it arrived as it was sent", async () => {
+    await start();
+    const wrong = frame.slice();
+    wrong[0]! ^= 1;
+    expect(await put(wrong, headerOf(wrong))).toMatchObject({
+      body: { code: "MALFORMED_MESSAGE", message: "not a update frame" },
+    });
+    expect(heart.refused).toHaveLength(1);
+    const senseless = { "content-digest": "sha-256=:none:" };
+    expect(await put(frame, senseless)).toMatchObject({ body: { code: "MALFORMED_MESSAGE" } });
+  });
+});
+
 describe("an update that is not", () => {
   it("[API19] without a good token is refused before a byte of it is read", async () => {
     await start();

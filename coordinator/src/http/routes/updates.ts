@@ -1,7 +1,12 @@
 /** The one idempotent PUT of an update: admitted by its token, read into one buffer, answered by a receipt. */
 
 import type { Receipt, RoundId } from "@tributary/protocol";
-import { FederatedError, routes } from "@tributary/protocol";
+import {
+  CONTENT_DIGEST_HEADER,
+  FederatedError,
+  parseContentDigest,
+  routes,
+} from "@tributary/protocol";
 import { ReceiptSchema } from "@tributary/protocol/schema";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { IncomingMessage } from "node:http";
@@ -50,6 +55,7 @@ export async function updateRoutes(app: FastifyInstance, deps: HttpDeps): Promis
               "NOT_IN_COHORT",
               "ROUND_NOT_FOUND",
               "ROUND_CLOSED",
+              "UPDATE_CORRUPT",
               "UPDATE_CONFLICT",
               "UPDATE_TOO_LARGE",
               "UPDATE_LAYOUT_MISMATCH",
@@ -102,12 +108,13 @@ async function readInTurn(
   gone: AbortSignal,
 ): Promise<ReceivedUpdate> {
   const { intake, limits, metrics } = deps;
-  const announced = request.headers["content-length"];
+  const { "content-length": announced, [CONTENT_DIGEST_HEADER]: contentDigest } = request.headers;
   const options = {
     layout,
     maxBytes: Math.min(maxBytes, limits.maxUpdateBytes ?? maxBytes),
     contentLength: announced === undefined ? undefined : Number(announced),
     onBytes: metrics.bytesReceived,
+    contentDigest: parseContentDigest(contentDigest?.toString()),
   };
   try {
     const { roundId, clientId } = participant;
