@@ -3,9 +3,9 @@
 const TESTS = "\\.test\\.ts$";
 const notFrom = (path) => ({ path, pathNot: TESTS });
 const COORDINATOR = "^coordinator/src/";
-const PURE = `${COORDINATOR}(round/(state|machine|sampler|schedule)\\.ts|aggregation/|privacy/|config/schema\\.ts)`;
+const PURE = `${COORDINATOR}(round/(state|machine|sampler|schedule)\\.ts|aggregation/|privacy/|config/(auth-)?schema\\.ts)`;
 const APPLICATION = `${COORDINATOR}(round/(engine|round-loop|intake|release|assignment|budget|open-round|progress|refusal|mailbox|seed)\\.ts|task/|model/|clients/|limits/|events/|ports\\.ts)`;
-const ADAPTERS = `${COORDINATOR}(storage|transport|http|network|evaluation|observability|config)/`;
+const ADAPTERS = `${COORDINATOR}(storage|transport|http|network|identity|evaluation|observability|config)/`;
 const TFJS = "node_modules/@tensorflow/";
 const NODE_BUILTIN = { dependencyTypes: ["core"] };
 
@@ -46,19 +46,19 @@ module.exports = {
     ),
     rule("application-imports-no-adapter", notFrom(APPLICATION), {
       path: `${ADAPTERS}|${COORDINATOR}(coordinator\\.ts|cli/)`,
-      pathNot: "config/schema\\.ts$",
+      pathNot: "config/(auth-)?schema\\.ts$",
     }),
     rule("application-knows-no-socket-or-server", notFrom(APPLICATION), {
-      path: "node_modules/(socket\\.io|fastify|pino|@photostructure)",
+      path: "node_modules/(socket\\.io|fastify|pino|@photostructure|jose)",
     }),
     rule("application-knows-no-node", notFrom(APPLICATION), NODE_BUILTIN),
     rule(
       "adapters-never-import-each-other",
       {
-        path: `${COORDINATOR}(storage|transport|http|network|evaluation|observability|config)/`,
+        path: `${COORDINATOR}(storage|transport|http|network|identity|evaluation|observability|config)/`,
         pathNot: TESTS,
       },
-      { path: ADAPTERS, pathNot: [`${COORDINATOR}$1/`, "config/schema\\.ts$"] },
+      { path: ADAPTERS, pathNot: [`${COORDINATOR}$1/`, "config/(auth-)?schema\\.ts$"] },
     ),
     rule("adapters-know-no-composition", notFrom(ADAPTERS), {
       path: `${COORDINATOR}(coordinator\\.ts|cli/)`,

@@ -5,11 +5,14 @@ import type { AddressInfo } from "node:net";
 import { createAssignmentTokens } from "./clients/assignment-token.ts";
 import { createAuthenticator } from "./clients/auth.ts";
 import { createClientDesk } from "./clients/desk.ts";
+import { createAccountPseudonym } from "./clients/pseudonym.ts";
 import { systemClock } from "./clock.ts";
+import { asksClients } from "./config/auth-schema.ts";
 import type { Config, ConfigInput } from "./config/schema.ts";
 import { resolveConfig } from "./config/schema.ts";
 import { createEventBus } from "./events/bus.ts";
 import { createHttpApp } from "./http/app.ts";
+import { createJwtVerifier } from "./identity/jwt.ts";
 import { createRates } from "./limits/rates.ts";
 import { createModelRegistry } from "./model/registry.ts";
 import { openSigner } from "./model/signer.ts";
@@ -113,7 +116,13 @@ async function assemble(
   const feeding = events.subscribe((event) => metrics.observe(event));
   closers.push(() => feeding.unsubscribe());
 
-  const authenticator = createAuthenticator(config.auth);
+  const jwt = await createJwtVerifier({ clock }, config.auth.jwt);
+  const accountSecret = await store.secret("account-pseudonym", () => random.bytes(32));
+  const pseudonymOf = await createAccountPseudonym(accountSecret);
+  const authenticator = createAuthenticator(
+    { pseudonymOf, ...(jwt === undefined ? {} : { jwt }) },
+    config.auth,
+  );
   const secret = await store.secret("assignment-token", () => random.bytes(32));
   const tokens = await createAssignmentTokens(secret);
   const signer = await openSigner({ store, clock, random }, config.signing);
@@ -190,7 +199,7 @@ async function assemble(
       },
     },
     limits: config.limits,
-    readsAreProtected: config.auth.clientToken !== undefined,
+    readsAreProtected: asksClients(config.auth),
     version: VERSION,
   });
   // The server waits for its connections to end, so the sockets go first, and before them the engines.

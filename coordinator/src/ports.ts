@@ -472,8 +472,8 @@ export interface UpdateIntake {
 
 /** Everything a connected client may ask. `clients/desk.ts`; called by the socket transport. */
 export interface ClientDesk {
-  /** @throws FederatedError UNAUTHENTICATED */
-  authenticate(auth: HandshakeAuth): Promise<ClientId>;
+  /** @throws FederatedError UNAUTHENTICATED, UNAVAILABLE */
+  authenticate(auth: HandshakeAuth): Promise<AdmittedClient>;
   /** The client's first connection is open. */
   connected(clientId: ClientId): void;
   /** @throws FederatedError TASK_NOT_FOUND, TASK_ENDED, PROTOCOL_VERSION_UNSUPPORTED */
@@ -498,12 +498,49 @@ export interface EventFeed {
   ): { readonly complete: boolean; unsubscribe(): void };
 }
 
-/** Who may read and who may steer. `clients/auth.ts`. Bearer tokens without the word "Bearer". */
+/** What an admin token may: a viewer reads everything, an operator steers as well. */
+export type Role = "viewer" | "operator";
+
+/** A client whose credential is good. */
+export interface AdmittedClient {
+  readonly clientId: ClientId;
+  /** Until when the credential is; its connection ends with it. Absent: for ever. */
+  readonly validUntil?: Instant;
+}
+
+/**
+ * Who may take part, who may read and who may steer. `clients/auth.ts`. Bearer tokens without the word
+ * "Bearer". No error repeats a token.
+ */
 export interface Authenticator {
-  /** @throws FederatedError UNAUTHENTICATED */
-  client(auth: HandshakeAuth): Promise<ClientId>;
-  /** Client token or admin token; anyone where neither is configured. @throws UNAUTHENTICATED */
+  /** @throws FederatedError UNAUTHENTICATED; UNAVAILABLE while the credential cannot be checked */
+  client(auth: HandshakeAuth): Promise<AdmittedClient>;
+  /**
+   * A client's credential or an admin token; anyone where clients need none.
+   * @throws FederatedError UNAUTHENTICATED, UNAVAILABLE
+   */
   reader(token: string | undefined): Promise<void>;
-  /** @throws FederatedError UNAUTHENTICATED without a token, FORBIDDEN with a wrong one */
+  /**
+   * Whoever may see what is none of the clients' business.
+   * @throws FederatedError UNAUTHENTICATED without a token, FORBIDDEN with a wrong one
+   */
+  viewer(token: string | undefined): Promise<Role>;
+  /** Whoever may steer. @throws FederatedError as `viewer`, FORBIDDEN for a viewer, too */
   admin(token: string | undefined): Promise<void>;
+}
+
+/** Whom a JSON Web Token (RFC 7519) speaks of. */
+export interface Account {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly validUntil: Instant;
+}
+
+/** `identity/jwt.ts`. */
+export interface JwtVerifier {
+  /**
+   * @throws FederatedError UNAUTHENTICATED for a token that is not good, without a word of it;
+   * UNAVAILABLE while the identity provider's keys cannot be had
+   */
+  verify(token: string): Promise<Account>;
 }

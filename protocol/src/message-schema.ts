@@ -5,8 +5,8 @@ import Type from "typebox";
 import { CLIENT_KEY_PATTERN } from "./events.ts";
 import { PositiveIntegerSchema, RoundIdSchema, TaskIdSchema } from "./id-schema.ts";
 
-/** Longest token that is looked at. */
-const MAX_TOKEN_CHARACTERS = 4096;
+/** Longest token that is looked at: a JWT with groups and roles in it has a few thousand characters. */
+const MAX_TOKEN_CHARACTERS = 8192;
 
 const closed = { additionalProperties: false };
 

@@ -49,7 +49,8 @@ export async function connect(io: CliIo, flags: TargetFlags): Promise<Api> {
     return api(io, remote, token);
   }
   const { config } = await loadConfig(configSources(io, flags));
-  const token = config.auth.adminToken ?? (await storedToken(config)) ?? config.auth.clientToken;
+  const { adminToken, viewerToken, clientToken } = config.auth;
+  const token = adminToken ?? (await storedToken(config)) ?? viewerToken ?? clientToken;
   return api(io, remote ?? urlOf(config), token);
 }
 
@@ -86,7 +87,8 @@ async function environmentToken(io: CliIo): Promise<string | undefined> {
   const given = await readEnvironment(io.env, faults);
   assertNoFaults("the environment", faults);
   const valueOf = (path: string) => given.find((setting) => setting.path === path)?.value;
-  const token = valueOf("auth.adminToken") ?? valueOf("auth.clientToken");
+  const token =
+    valueOf("auth.adminToken") ?? valueOf("auth.viewerToken") ?? valueOf("auth.clientToken");
   return typeof token === "string" ? token : undefined;
 }
 

@@ -1,70 +1,101 @@
 /** Who may take part, who may read and who may steer. */
 
-import type { ClientId, Digest } from "@tributary/protocol";
 import { CLIENT_KEY_PATTERN, FederatedError, sha256 } from "@tributary/protocol";
 
-import type { Authenticator } from "../ports.ts";
+import type { AdmittedClient, Authenticator, JwtVerifier, Role } from "../ports.ts";
+import type { AccountPseudonym } from "./pseudonym.ts";
+import { clientIdOf } from "./pseudonym.ts";
+
+export interface AuthDeps {
+  /** Checks JSON Web Tokens; absent: none are taken. */
+  readonly jwt?: JwtVerifier;
+  readonly pseudonymOf: AccountPseudonym;
+}
 
 export interface AuthOptions {
-  /** Asked of every client and reader; absent: everyone is admitted. */
+  /** One secret that all clients share. */
   readonly clientToken?: string;
+  /** Opens everything that is read, and steers nothing. */
+  readonly viewerToken?: string;
   /** Asked of whoever steers; absent: nobody can steer over the network. */
   readonly adminToken?: string;
 }
 
 const CLIENT_KEY = new RegExp(CLIENT_KEY_PATTERN);
 
-export function createAuthenticator(options: AuthOptions): Authenticator {
-  const { clientToken, adminToken } = options;
+/** Any way in that is configured lets a client in; where none is, everybody may come. */
+export function createAuthenticator(
+  { jwt, pseudonymOf }: AuthDeps,
+  { clientToken, viewerToken, adminToken }: AuthOptions,
+): Authenticator {
+  const isOpen = clientToken === undefined && jwt === undefined;
+
+  async function roleOf(token: string | undefined): Promise<Role | undefined> {
+    if (await equal(token, adminToken)) return "operator";
+    return (await equal(token, viewerToken)) ? "viewer" : undefined;
+  }
+
+  async function requireRole(token: string | undefined, needed: Role): Promise<Role> {
+    const names = needed === "viewer" ? "viewer or admin token" : "admin token";
+    if (token === undefined) {
+      throw new FederatedError("UNAUTHENTICATED", `this needs the ${names} as bearer token`);
+    }
+    const role = await roleOf(token);
+    if (role === "operator" || role === needed) return role;
+    if (role === "viewer") {
+      throw new FederatedError(
+        "FORBIDDEN",
+        "this needs the role operator (the admin token), and this token has the role viewer, which only reads",
+      );
+    }
+    if (adminToken === undefined && (needed === "operator" || viewerToken === undefined)) {
+      throw new FederatedError(
+        "FORBIDDEN",
+        "this coordinator has no admin token; set TRIBUTARY_AUTH_ADMIN_TOKEN to steer it by API",
+      );
+    }
+    throw new FederatedError("FORBIDDEN", `this is not the ${names}`);
+  }
+
+  async function byAccount(token: string, verifier: JwtVerifier): Promise<AdmittedClient> {
+    const account = await verifier.verify(token);
+    return { clientId: await pseudonymOf(account), validUntil: account.validUntil };
+  }
+
   return {
     client: async ({ token, clientKey }) => {
-      if (clientToken !== undefined && !(await equal(token, clientToken))) {
-        throw new FederatedError(
-          "UNAUTHENTICATED",
-          "the client token is missing or wrong; pass it to createClient as `token`",
-        );
-      }
       if (!CLIENT_KEY.test(clientKey)) {
         throw new FederatedError("UNAUTHENTICATED", "clientKey must be 32 bytes in base64url");
       }
-      return clientIdOf(clientKey);
-    },
-    reader: async (token) => {
-      if (clientToken === undefined) return;
-      if (await equal(token, clientToken)) return;
-      if (await equal(token, adminToken)) return;
+      if (isOpen || (await equal(token, clientToken))) {
+        return { clientId: await clientIdOf(clientKey) };
+      }
+      if (jwt !== undefined && token !== undefined) return byAccount(token, jwt);
       throw new FederatedError(
         "UNAUTHENTICATED",
-        "this needs the client token or the admin token as bearer token",
+        "the client token is missing or wrong; pass it to createClient as `token`",
       );
     },
+    reader: async (token) => {
+      if (isOpen || (await equal(token, clientToken))) return;
+      if ((await roleOf(token)) !== undefined) return;
+      if (jwt !== undefined && token !== undefined) {
+        await jwt.verify(token);
+        return;
+      }
+      throw new FederatedError(
+        "UNAUTHENTICATED",
+        "this needs a client's token, the viewer token or the admin token as bearer token",
+      );
+    },
+    viewer: (token) => requireRole(token, "viewer"),
     admin: async (token) => {
-      if (token === undefined) {
-        throw new FederatedError("UNAUTHENTICATED", "this needs the admin token as bearer token");
-      }
-      if (adminToken === undefined) {
-        throw new FederatedError(
-          "FORBIDDEN",
-          "this coordinator has no admin token; set TRIBUTARY_AUTH_ADMIN_TOKEN to steer it by API",
-        );
-      }
-      if (!(await equal(token, adminToken))) {
-        throw new FederatedError("FORBIDDEN", "this is not the admin token");
-      }
+      await requireRole(token, "operator");
     },
   };
 }
 
-/**
- * The pseudonym of a client: 128 bits of the hash of its key. Records that hold it cannot be turned
- * back into the key, and without the key nobody can speak for the client.
- */
-export async function clientIdOf(clientKey: string): Promise<ClientId> {
-  const digest = await hash(`tributary client id ${clientKey}`);
-  return digest.slice(0, 32) as ClientId;
-}
-
-const hash = (value: string): Promise<Digest> => sha256(new TextEncoder().encode(value));
+const hash = (value: string) => sha256(new TextEncoder().encode(value));
 
 /** Compares hashes, so that the time taken says nothing about the secret. */
 async function equal(given: string | undefined, secret: string | undefined): Promise<boolean> {

@@ -5,6 +5,8 @@ import { FederatedError } from "@tributary/protocol";
 import * as Type from "typebox";
 import * as Value from "typebox/value";
 
+import { AuthSchema, authFaults } from "./auth-schema.ts";
+
 /** Longest span that may be configured: seven days, well below the 2^31 ms where timers overflow. */
 export const MAX_SPAN_MS = 7 * 24 * 3_600_000;
 
@@ -21,15 +23,6 @@ const spanMs = (defaultMs: number, minimum = 0) =>
   Type.Integer({ minimum, maximum: MAX_SPAN_MS, default: defaultMs });
 const count = (defaultCount: number, minimum = 1) =>
   Type.Integer({ minimum, maximum: 2 ** 31 - 1, default: defaultCount });
-/** `writeOnly`: never shown, never printed. It travels in a header, hence the alphabet. */
-const secret = () =>
-  Type.Optional(
-    Type.String({
-      pattern: "^[\\x21-\\x7e]{16,}$",
-      rule: "must be 16 or more visible ASCII characters without spaces",
-      writeOnly: true,
-    }),
-  );
 
 const privateKey = () =>
   Type.Optional(
@@ -70,13 +63,7 @@ export const ConfigSchema = group({
     // SQLite: a coordinator that forgets its model and its privacy ledger must be asked for.
     { default: {}, preset: "sqlite" },
   ),
-  // No default tokens: a secret that everybody knows is none.
-  auth: group({
-    /** Asked of clients and readers. */
-    clientToken: secret(),
-    /** Asked of whoever steers tasks. */
-    adminToken: secret(),
-  }),
+  auth: AuthSchema,
   // No keys by default: the coordinator makes its own and keeps it with its data.
   signing: group({
     /** The key that signs models, where it is kept elsewhere: PKCS #8 PEM, Ed25519. */
@@ -188,7 +175,9 @@ export interface ConfiguredTask {
   readonly initialWeightsFile?: string;
 }
 
-type Loose<T> = { readonly [K in keyof T]?: T[K] | undefined };
+type Loose<T> = {
+  readonly [K in keyof T]?: (T[K] extends object ? Loose<T[K]> : T[K]) | undefined;
+};
 /** Settings as they may be written: everything has a default. */
 export type ConfigInput = {
   readonly [K in Exclude<keyof Config, "storage">]?: Config[K] extends readonly unknown[]
@@ -219,23 +208,16 @@ export const isLoopback = (host: string): boolean =>
 /** Rules across fields. Parts that are wrong in themselves may be missing, and are passed over. */
 function crossFaults({ server, auth, tasks }: Partial<Config>): Fault[] {
   const faults: Fault[] = [];
-  if (typeof server?.host === "string" && !isLoopback(server.host)) {
-    const open = `server.host is "${server.host}", which others can reach`;
-    for (const name of ["clientToken", "adminToken"] as const) {
-      if (auth?.[name] !== undefined) continue;
-      const message = `is not set, while ${open}: set it, or keep server.host at 127.0.0.1`;
-      faults.push({ path: `auth.${name}`, message });
-    }
+  const isOpen = typeof server?.host === "string" && !isLoopback(server.host);
+  const open = `server.host is "${server?.host}", which others can reach`;
+  faults.push(...authFaults(isRecord(auth) ? auth : {}, isOpen ? open : undefined));
+  if (isOpen) {
     if (!server.trustedProxy) {
       const message = `is false, while ${open} without TLS: put a proxy that terminates TLS in front and set it to true, or keep server.host at 127.0.0.1`;
       faults.push({ path: "server.trustedProxy", message });
     }
   }
   faults.push(...originFaults(server?.allowedOrigins));
-  if (auth?.clientToken !== undefined && auth.clientToken === auth.adminToken) {
-    const message = "equals auth.clientToken, so every client could steer tasks: use two secrets";
-    faults.push({ path: "auth.adminToken", message });
-  }
   const first = new Map<unknown, number>();
   for (const [index, task] of (Array.isArray(tasks) ? tasks : []).entries()) {
     const spec = isRecord(task) ? task.spec : undefined;

@@ -38,6 +38,7 @@ export const ROUND = "digits.3" as RoundId;
 /** Stands in every place of the heart where a client is known; must never be seen outside. */
 export const CLIENT = "c0ffee00c0ffee00c0ffee00c0ffee00" as ClientId;
 export const READER = "reader-token";
+export const VIEWER = "viewer-token";
 export const ADMIN = "admin-token";
 export const ASSIGNMENT = "assignment-token";
 const AT = "2026-01-02T03:04:05.678Z";
@@ -341,10 +342,16 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
         head: async () => ({ number: heart.audited.length, hash: hashOf(heart.audited.length) }),
       },
       authenticator: {
-        client: async () => CLIENT,
+        client: async () => ({ clientId: CLIENT }),
         reader: async (token) => {
-          if (options.protected !== true || token === READER || token === ADMIN) return;
+          if (options.protected !== true || [READER, VIEWER, ADMIN].includes(token ?? "")) return;
           throw new FederatedError("UNAUTHENTICATED", "this needs a token");
+        },
+        viewer: async (token) => {
+          if (token === undefined) throw new FederatedError("UNAUTHENTICATED", "no token");
+          if (token === VIEWER) return "viewer";
+          if (token === ADMIN) return "operator";
+          throw new FederatedError("FORBIDDEN", "not the viewer or admin token");
         },
         admin: async (token) => {
           if (token === undefined) throw new FederatedError("UNAUTHENTICATED", "no token");

@@ -18,6 +18,7 @@ import {
   ROUND,
   roundResource,
   TASK,
+  VIEWER,
 } from "./app.fixture.ts";
 import { createHttpApp } from "./app.ts";
 
@@ -155,7 +156,9 @@ describe("who may", () => {
       await problem({ url, headers: { authorization: `Basic ${READER}` } }, "UNAUTHENTICATED");
     }
     for (const url of readPaths()) {
-      expect((await app.inject({ url, headers: bearer(READER) })).statusCode, url).toBe(200);
+      for (const token of [READER, VIEWER, ADMIN]) {
+        expect((await app.inject({ url, headers: bearer(token) })).statusCode, url).toBe(200);
+      }
     }
   });
 
@@ -177,6 +180,7 @@ describe("who may", () => {
       const request = { method: "POST", url, payload: "not even JSON" } as const;
       await problem(request, "UNAUTHENTICATED");
       await problem({ ...request, headers: bearer(READER) }, "FORBIDDEN");
+      await problem({ ...request, headers: bearer(VIEWER) }, "FORBIDDEN");
     }
     expect(heart.calls).toEqual([]);
   });

@@ -14,6 +14,13 @@ export const requireReader =
   async (request: FastifyRequest): Promise<void> =>
     authenticator.reader(bearerToken(request));
 
+/** Of whoever may see what is none of the clients' business: the role viewer or operator. */
+export const requireViewer =
+  (authenticator: Authenticator) =>
+  async (request: FastifyRequest): Promise<void> => {
+    await authenticator.viewer(bearerToken(request));
+  };
+
 export const requireAdmin =
   (authenticator: Authenticator) =>
   async (request: FastifyRequest): Promise<void> =>

@@ -35,9 +35,10 @@ export async function describeApi(app: FastifyInstance, { version }: HttpDeps): 
       components: {
         securitySchemes: {
           readerToken: bearer(
-            "Client token or admin token; not asked for where none is configured",
+            "A client's token (shared, or a JWT), viewer or admin token; not asked for where clients need none",
           ),
-          adminToken: bearer("Admin token"),
+          viewerToken: bearer("Viewer token: the role that reads everything and steers nothing"),
+          adminToken: bearer("Admin token: the role operator, which steers"),
           assignmentToken: bearer("Token of the assignment that the update answers"),
         },
       },

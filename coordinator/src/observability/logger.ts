@@ -20,6 +20,7 @@ const SECRETS: ReadonlySet<string> = new Set([
   "token",
   "clienttoken",
   "admintoken",
+  "viewertoken",
   "clientkey",
   "secret",
   "password",

@@ -66,7 +66,7 @@ function startDoor(options: Partial<DoorkeeperOptions> = {}) {
   };
   const admit = (visitor: Visitor, clientId = "client") =>
     door
-      .admit(visitor, async () => clientId as ClientId)
+      .admit(visitor, async () => ({ clientId: clientId as ClientId }))
       .then(
         () => "in",
         (error: unknown) =>
@@ -124,7 +124,7 @@ test("[LIM5] wrong credentials cost their address its budget, and their place is
   let asked = false;
   const guess = door.admit(visit(), async () => {
     asked = true;
-    return "right" as ClientId;
+    return { clientId: "right" as ClientId };
   });
   await expect(guess).rejects.toMatchObject({ code: "RATE_LIMITED", retryAfterMs: 1000 });
   expect(asked).toBe(false);

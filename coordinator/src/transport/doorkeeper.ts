@@ -1,6 +1,5 @@
 /** Who may open a connection: how many in all, of one address and of one client, and how often. */
 
-import type { ClientId } from "@tributary/protocol";
 import { FederatedError, isFederatedError } from "@tributary/protocol";
 
 import { addressKey } from "../limits/address.ts";
@@ -8,7 +7,7 @@ import type { CountRefusal } from "../limits/limit.ts";
 import { limitOf, overLimit } from "../limits/limit.ts";
 import { createPlaces } from "../limits/places.ts";
 import type { Rates } from "../limits/rates.ts";
-import type { Clock, PeerAddress, RequestHead } from "../ports.ts";
+import type { AdmittedClient, Clock, PeerAddress, RequestHead } from "../ports.ts";
 
 export interface DoorkeeperDeps {
   readonly rates: Rates;
@@ -44,7 +43,7 @@ export interface Doorkeeper {
    * Lets a visitor in and counts it until its connection closes.
    * @throws FederatedError RATE_LIMITED, MALFORMED_MESSAGE for a second handshake, what `identify` throws
    */
-  admit(visitor: Visitor, identify: () => Promise<ClientId>): Promise<ClientId>;
+  admit(visitor: Visitor, identify: () => Promise<AdmittedClient>): Promise<AdmittedClient>;
 }
 
 /** Connections beyond a limit that are let in for as long as it takes to tell them why not further. */
@@ -92,9 +91,9 @@ export function createDoorkeeper(
   /** Credentials cost more than a number, so they come last but for the limit that needs them. */
   async function admit(
     visitor: Visitor,
-    identify: () => Promise<ClientId>,
+    identify: () => Promise<AdmittedClient>,
     keep: (release: (() => void) | undefined, refusal: () => FederatedError) => void,
-  ): Promise<ClientId> {
+  ): Promise<AdmittedClient> {
     if (shakenHands.has(visitor)) {
       throw new FederatedError("MALFORMED_MESSAGE", "one connection has one handshake");
     }
@@ -104,9 +103,9 @@ export function createDoorkeeper(
     keep(ofAddress.take(address), full.connectionsPerAddress);
     rates.credentials(address);
     try {
-      const clientId = await identify();
-      keep(ofClient.take(clientId), full.connectionsPerClient);
-      return clientId;
+      const client = await identify();
+      keep(ofClient.take(client.clientId), full.connectionsPerClient);
+      return client;
     } catch (error) {
       if (isFederatedError(error) && error.code === "UNAUTHENTICATED") {
         rates.credentialsWereWrong(address);
@@ -142,13 +141,13 @@ export function createDoorkeeper(
     admit: async (visitor, identify) => {
       const held: (() => void)[] = [];
       try {
-        const clientId = await admit(visitor, identify, (release, refusal) => {
+        const client = await admit(visitor, identify, (release, refusal) => {
           if (release === undefined) throw refusal();
           held.push(release);
           visitor.once("close", release);
         });
         admitted.add(visitor);
-        return clientId;
+        return client;
       } catch (error) {
         for (const release of held) release();
         hangUpSoon(visitor);

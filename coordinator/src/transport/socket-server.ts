@@ -19,18 +19,25 @@ import type { Static, TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 
 import { limitOf, overLimit } from "../limits/limit.ts";
-import type { ClientDesk, ClientGateway, Edge, Logger } from "../ports.ts";
+import type {
+  AdmittedClient,
+  ClientDesk,
+  ClientGateway,
+  Clock,
+  Edge,
+  Instant,
+  Logger,
+} from "../ports.ts";
 import type { DoorkeeperDeps, DoorkeeperOptions } from "./doorkeeper.ts";
 import { createDoorkeeper } from "./doorkeeper.ts";
 import { upgradeFault } from "./upgrade.ts";
 
-interface SocketData {
-  clientId: ClientId;
-}
+type SocketData = AdmittedClient;
 type Nothing = Record<string, never>;
 type Socket = AnySocket<ClientEvents, CoordinatorEvents, Nothing, SocketData>;
 
 export interface SocketServerDeps extends DoorkeeperDeps {
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly edge: Edge;
 }
@@ -56,7 +63,7 @@ export function createSocketServer(
   deps: SocketServerDeps,
   options: SocketServerOptions,
 ): SocketServer {
-  const { logger, edge, rates, countRefusal } = deps;
+  const { clock, logger, edge, rates, countRefusal } = deps;
   const doorkeeper = createDoorkeeper(deps, options);
   const io = new Server<ClientEvents, CoordinatorEvents, Nothing, SocketData>({
     serveClient: false,
@@ -128,13 +135,14 @@ export function createSocketServer(
   }
 
   async function admit(socket: Socket, desk: ClientDesk): Promise<void> {
-    socket.data.clientId = await doorkeeper.admit(socket.conn, async () =>
+    socket.data = await doorkeeper.admit(socket.conn, async () =>
       desk.authenticate(checkAuth(socket.handshake.auth)),
     );
   }
 
   function serve(socket: Socket, desk: ClientDesk): void {
-    const { clientId } = socket.data;
+    const { clientId, validUntil } = socket.data;
+    if (validUntil !== undefined) endAt(socket, validUntil);
     let sockets = connections.get(clientId);
     if (sockets === undefined) {
       sockets = new Set();
@@ -228,6 +236,17 @@ export function createSocketServer(
           .catch((error: unknown) => logger.error({ event, error }, "an answer failed"));
       });
     }
+  }
+
+  /** Ends the connection with its credential; the client comes again with a newer one. */
+  function endAt(socket: Socket, validUntil: Instant): void {
+    const look = () => {
+      const leftMs = validUntil - clock.now();
+      if (leftMs <= 0) socket.disconnect(true);
+      else timer = clock.after(leftMs, look);
+    };
+    let timer = clock.after(0, look);
+    socket.on("disconnect", () => timer.cancel());
   }
 
   return {

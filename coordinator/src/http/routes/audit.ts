@@ -5,9 +5,9 @@ import { AuditPageSchema } from "@tributary/protocol/schema";
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 
-import { requireAdmin } from "../authenticate.ts";
+import { requireViewer } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
-import { adminSecurity, jsonAnswer, problems } from "./schemas.ts";
+import { viewerSecurity, jsonAnswer, problems } from "./schemas.ts";
 
 /** A thousand entries are about 400 KB. */
 const MOST = 1000;
@@ -31,11 +31,11 @@ export function auditRoutes(app: FastifyInstance, { audit, authenticator }: Http
   app.get<{ Querystring: AuditQuery }>(
     routes.audit.pattern,
     {
-      onRequest: requireAdmin(authenticator),
+      onRequest: requireViewer(authenticator),
       schema: {
         summary: "The audit log, oldest first, with its head: number and hash of the newest entry",
         tags: ["audit"],
-        security: adminSecurity,
+        security: viewerSecurity,
         querystring: AuditQuery,
         response: {
           200: jsonAnswer("One page", AuditPageSchema),

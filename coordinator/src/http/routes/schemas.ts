@@ -79,5 +79,6 @@ export function problems(...codes: readonly ErrorCode[]): Record<number, object>
 }
 
 export const readerSecurity = [{ readerToken: [] }, {}];
+export const viewerSecurity = [{ viewerToken: [] }, { adminToken: [] }];
 export const adminSecurity = [{ adminToken: [] }];
 export const assignmentSecurity = [{ assignmentToken: [] }];
