@@ -14,6 +14,7 @@ import { createEventBus } from "./events/bus.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createJwtVerifier } from "./identity/jwt.ts";
 import { createRates } from "./limits/rates.ts";
+import { createBlobKeeper } from "./model/blob-keeper.ts";
 import { createModelRegistry } from "./model/registry.ts";
 import { openSigner } from "./model/signer.ts";
 import { createEdge } from "./network/edge.ts";
@@ -43,6 +44,7 @@ import { createMemoryBlobs, createMemoryStore } from "./storage/memory.ts";
 import { createSqliteStore } from "./storage/sqlite.ts";
 import { auditTasks } from "./task/audited.ts";
 import { createTaskRegistry } from "./task/registry.ts";
+import { startRetention } from "./task/retention.ts";
 import { createSocketServer } from "./transport/socket-server.ts";
 import { VERSION } from "./version.ts";
 
@@ -101,7 +103,9 @@ async function assemble(
   const logger = options.logger ?? createLogger({ level: config.log.level });
   const clock = systemClock;
   const random = createSecureRandom();
-  const { store, blobs } = await openStorage(config, closers);
+  const storage = await openStorage(config, closers);
+  const { store } = storage;
+  const blobs = createBlobKeeper(storage.blobs, (digest) => store.isReferenced(digest));
   const shelf = createModelRegistry({ store, blobs }, config.checkpoints);
 
   const events = createEventBus({
@@ -137,6 +141,7 @@ async function assemble(
 
   const tasks = createTaskRegistry({
     store,
+    blobs,
     shelf,
     signer,
     clock,
@@ -209,6 +214,8 @@ async function assemble(
     () => tasks.stop(config.timing.shutdownGraceMs),
   );
   await tasks.start();
+  const retention = await startRetention({ store, blobs, clock, events, logger }, config.retention);
+  closers.push(() => retention.stop());
   for (const task of await tasks.list()) {
     const privacy = await tasks.privacy(task.taskId);
     metrics.restore(task, privacy.mechanism === "central" ? privacy.epsilon : undefined);

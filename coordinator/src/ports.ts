@@ -284,6 +284,15 @@ export interface Store extends AsyncDisposable {
   /** Every event of the task, in order of reservation, void ones too. */
   listLedger(taskId: TaskId): Promise<readonly LedgerEvent[]>;
 
+  /**
+   * Forgets the oldest of the ended rounds and versions beyond the newest that are to stay, at most `limit`
+   * of each. Ledger, audit log and counts keep all that they had.
+   * @throws FederatedError TASK_NOT_FOUND
+   */
+  prune(taskId: TaskId, keep: Retention, limit: number): Promise<Pruned>;
+  /** Does a version refer to this blob, as its checkpoint or as its optimizer's state? */
+  isReferenced(digest: Digest): Promise<boolean>;
+
   /** Round ends, versions, charges and tasks enter it by themselves, in the transaction that makes them. */
   readonly audit: AuditLog;
 
@@ -307,6 +316,21 @@ export interface Store extends AsyncDisposable {
   secret(name: string, create: () => Uint8Array): Promise<Uint8Array>;
   /** Throws when the store cannot be written. */
   check(): Promise<void>;
+}
+
+/** How much of a task's history stays: the newest so many. What is absent is kept entirely. */
+export interface Retention {
+  readonly rounds?: number | undefined;
+  readonly modelVersions?: number | undefined;
+}
+
+export interface Pruned {
+  readonly rounds: number;
+  readonly modelVersions: number;
+  /** Blobs that no version refers to any more. */
+  readonly blobs: readonly Digest[];
+  /** There is more to forget. */
+  readonly more: boolean;
 }
 
 /** What is recorded for good. A new kind gets its line here. */
@@ -350,6 +374,8 @@ export interface BlobStore {
   put(bytes: Uint8Array): Promise<Digest>;
   /** @throws FederatedError CHECKPOINT_CORRUPT when the bytes do not match their digest */
   get(digest: Digest): Promise<Uint8Array | undefined>;
+  /** Whether it was there or not, it is gone when this resolves. */
+  delete(digest: Digest): Promise<void>;
 }
 
 // --------------------------------------------------------------------------- adapters

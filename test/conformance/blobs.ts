@@ -74,6 +74,20 @@ export function blobsConformance(name: string, open: () => Promise<BlobsUnderTes
       }
     });
 
+    test("[ST44] a deleted blob is gone, deleting again changes nothing, and it can be put again", async () => {
+      await using under = await open();
+      const { blobs } = under;
+      const kept = await blobs.put(Uint8Array.of(1));
+      const digest = await blobs.put(Uint8Array.of(2));
+      await blobs.delete(digest);
+      await blobs.delete(digest);
+      await blobs.delete("../../etc/passwd" as Digest);
+      expect(await blobs.get(digest)).toBeUndefined();
+      expect(await blobs.get(kept)).toEqual(Uint8Array.of(1));
+      expect(await blobs.put(Uint8Array.of(2))).toBe(digest);
+      expect(await blobs.get(digest)).toEqual(Uint8Array.of(2));
+    });
+
     test("[ST35] blobs survive a restart", async ({ skip }) => {
       await using under = await open();
       if (under.reopen === undefined) return skip("nothing is kept");

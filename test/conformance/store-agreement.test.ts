@@ -183,6 +183,17 @@ const calls: fc.Arbitrary<Call> = fc.oneof(
       ]),
     ),
   fc
+    .record({ name: task, rounds: fc.option(small), modelVersions: fc.option(small), limit: small })
+    .map(({ name, rounds, modelVersions, limit }) =>
+      call(`forget all of ${name} but ${rounds} rounds, ${modelVersions} versions`, (store) =>
+        store.prune(
+          taskId(name),
+          { rounds: rounds ?? undefined, modelVersions: modelVersions ?? undefined },
+          limit,
+        ),
+      ),
+    ),
+  fc
     .tuple(fc.constantFrom("x", "y"), small)
     .map(([name, value]) =>
       call(`secret ${name}`, (store) => store.secret(name, () => Uint8Array.of(value))),

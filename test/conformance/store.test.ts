@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createMemoryStore } from "../../coordinator/src/storage/memory.ts";
 import { createSqliteStore } from "../../coordinator/src/storage/sqlite.ts";
 import { auditConformance } from "./audit.ts";
+import { retentionConformance } from "./retention.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { storeConformance } from "./store.ts";
 
@@ -31,7 +32,7 @@ async function openSqlite(): Promise<StoreUnderTest> {
   };
 }
 
-for (const conformance of [storeConformance, auditConformance]) {
+for (const conformance of [storeConformance, auditConformance, retentionConformance]) {
   conformance("memory", openMemory);
   conformance("sqlite", openSqlite);
 }

@@ -63,6 +63,15 @@ export const ConfigSchema = group({
     // SQLite: a coordinator that forgets its model and its privacy ledger must be asked for.
     { default: {}, preset: "sqlite" },
   ),
+  retention: group({
+    // Absent: every round stays. What is deleted cannot be had back, so it must be asked for; a round of
+    // a hundred clients takes about 10 KB. At least 10: a client that comes back late must still learn
+    // that its update was counted.
+    rounds: Type.Optional(Type.Integer({ minimum: 10, maximum: 2 ** 31 - 1 })),
+    // Absent: every version stays, with its bytes. At least 2: clients still train on the newest but one,
+    // and their evaluation belongs to it.
+    modelVersions: Type.Optional(Type.Integer({ minimum: 2, maximum: 2 ** 31 - 1 })),
+  }),
   auth: AuthSchema,
   // No keys by default: the coordinator makes its own and keeps it with its data.
   signing: group({

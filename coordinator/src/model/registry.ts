@@ -3,16 +3,17 @@
 import type { CheckpointRef, Digest, ModelResource } from "@tributary/protocol";
 import { decodeFrameHeader, FederatedError, routes } from "@tributary/protocol";
 
-import type { BlobStore, ModelRegistry, ModelVersionRecord, Store } from "../ports.ts";
+import type { ModelRegistry, ModelVersionRecord, Store } from "../ports.ts";
+import type { BlobKeeper } from "./blob-keeper.ts";
 
 export interface ModelRegistryDeps {
   readonly store: Store;
-  readonly blobs: BlobStore;
+  readonly blobs: Pick<BlobKeeper, "put" | "get">;
 }
 
 /** The registry with the side that only the coordinator itself may use. */
 export interface ModelShelf extends ModelRegistry {
-  /** Makes a frame durable and keeps it in memory. */
+  /** Makes a frame durable and keeps it in memory. Its blob is held until it is settled. */
   save(frame: Uint8Array): Promise<Digest>;
 }
 
@@ -62,10 +63,12 @@ export function createModelRegistry(
           ? await store.latestModelVersion(taskId)
           : await store.getModelVersion(taskId, modelVersion);
       if (version === undefined) {
-        throw new FederatedError(
-          "MODEL_NOT_FOUND",
-          `task "${taskId}" has no model version ${modelVersion}`,
-        );
+        const newest = (await store.latestModelVersion(taskId))?.modelVersion ?? 0;
+        const missing =
+          Number(modelVersion) < newest
+            ? `model version ${modelVersion} of task "${taskId}" is not kept any more (retention.modelVersions)`
+            : `task "${taskId}" has no model version ${modelVersion}`;
+        throw new FederatedError("MODEL_NOT_FOUND", missing);
       }
       return modelResource(version, layout.digest);
     },

@@ -3,6 +3,7 @@ import { createLayout, encodeCheckpoint, FederatedError, sha256 } from "@tributa
 import { describe, expect, test } from "vitest";
 
 import { createAssignmentTokens } from "../clients/assignment-token.ts";
+import { createBlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
 import { createModelRegistry } from "../model/registry.ts";
 import { openSigner } from "../model/signer.ts";
@@ -69,7 +70,7 @@ async function startWorld({ spec: overrides, evaluator }: Options = {}) {
         ? () => Promise.reject(new FederatedError("UNAVAILABLE", "the disk is full"))
         : target[name],
   });
-  const blobs = createMemoryBlobs();
+  const blobs = createBlobKeeper(createMemoryBlobs(), (digest) => memory.isReferenced(digest));
   const shelf = createModelRegistry({ store, blobs }, { keepInMemory: 2 });
   const spec = resolveTaskSpec({
     taskId: "t",

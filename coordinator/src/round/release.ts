@@ -4,7 +4,7 @@
  * engine commits what this makes, or drops it.
  */
 
-import type { Evaluation } from "@tributary/protocol";
+import type { Digest, Evaluation } from "@tributary/protocol";
 import { encodeCheckpoint } from "@tributary/protocol";
 
 import type { Aggregator } from "../aggregation/aggregator.ts";
@@ -13,13 +13,14 @@ import {
   decodeOptimizerState,
   encodeOptimizerState,
 } from "../aggregation/server-optimizer.ts";
+import type { BlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
 import type { ModelShelf } from "../model/registry.ts";
 import { centralGaussian } from "../privacy/gaussian-mechanism.ts";
 import type {
-  BlobStore,
   Clock,
   Evaluator,
+  LedgerEvent,
   Logger,
   ModelVersionRecord,
   Random,
@@ -47,7 +48,7 @@ export interface MadeModel extends Omit<CurrentModel, "version"> {
 
 export interface ReleaseDeps {
   readonly store: Store;
-  readonly blobs: BlobStore;
+  readonly blobs: Pick<BlobKeeper, "put" | "get" | "settle">;
   readonly shelf: ModelShelf;
   readonly clock: Clock;
   readonly random: Random;
@@ -81,12 +82,21 @@ export async function makeVersion(
   signal.throwIfAborted();
   const modelVersion = current.version.modelVersion + 1;
   const frame = encodeCheckpoint(layout, { modelVersion, weights });
-  const digest = await deps.shelf.save(frame);
   const state = optimizer.state();
-  const optimizerState =
-    state.length === 0
-      ? undefined
-      : await deps.blobs.put(encodeOptimizerState(spec.serverOptimizer.kind, state));
+  const digest = await deps.shelf.save(frame);
+  let optimizerState: Digest | undefined;
+  let ledger: readonly LedgerEvent[];
+  try {
+    if (state.length > 0) {
+      const bytes = encodeOptimizerState(spec.serverOptimizer.kind, state);
+      optimizerState = await deps.blobs.put(bytes);
+    }
+    ledger = spec.privacy.mechanism === "none" ? [] : await deps.store.listLedger(task.taskId);
+    signal.throwIfAborted();
+  } catch (error) {
+    settleBlobs(deps, { digest, optimizerState });
+    throw error;
+  }
   const version: UnsignedVersion = {
     taskId: task.taskId,
     modelVersion,
@@ -97,14 +107,21 @@ export async function makeVersion(
     ...(optimizerState === undefined ? {} : { optimizerState }),
     ...(evaluation === undefined ? {} : { evaluation }),
   };
-  const ledger = spec.privacy.mechanism === "none" ? [] : await deps.store.listLedger(task.taskId);
-  signal.throwIfAborted();
   return {
     version,
     manifest: manifestOf(task, version, current.version, ledger),
     weights,
     optimizerState: state.length === 0 ? undefined : state,
   };
+}
+
+/** A version was saved, or never will be: the store alone says from now on whether its blobs are needed. */
+export function settleBlobs(
+  { blobs }: Pick<ReleaseDeps, "blobs">,
+  { digest, optimizerState }: { digest: Digest; optimizerState?: Digest | undefined },
+): void {
+  blobs.settle(digest);
+  if (optimizerState !== undefined) blobs.settle(optimizerState);
 }
 
 /** The mean delta that the version is made from; under privacy paid for before noise is drawn. */

@@ -40,7 +40,7 @@ import { beginRound, commitOf } from "./open-round.ts";
 import type { RoundBook } from "./progress.ts";
 import { createRoundBook, roundResource } from "./progress.ts";
 import type { CurrentModel, MadeModel, ReleaseDeps } from "./release.ts";
-import { loadModel, makeVersion } from "./release.ts";
+import { loadModel, makeVersion, settleBlobs } from "./release.ts";
 import { Refusal } from "./refusal.ts";
 import { selectCohort } from "./sampler.ts";
 import { nextMove, rulesOf } from "./schedule.ts";
@@ -397,6 +397,9 @@ export async function startRoundLoop(
             ? { type: "aggregationFailed", at }
             : { type: "versionMade", at, modelVersion: made.version.modelVersion },
         );
+      }).finally(() => {
+        // Saved or dropped: from now on the store alone says whether its bytes are needed.
+        if (made !== undefined) settleBlobs(deps, made.version);
       });
     };
     round.aggregation = { abort, done: run().catch(() => undefined) };

@@ -73,6 +73,12 @@ export async function createFileBlobs({
         return bytes;
       });
     },
+    delete: async (digest) => {
+      if (!isDigest(digest)) return;
+      await onDisk(`checkpoint ${digest} cannot be deleted`, () =>
+        rm(fileOf(digest), { force: true }),
+      );
+    },
   };
 }
 

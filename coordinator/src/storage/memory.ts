@@ -28,6 +28,8 @@ interface RoundRow {
   cohort: readonly ClientId[];
 }
 
+const NONE_DROPPED = { committed: 0, abandoned: 0, upTo: 0 };
+
 /** Goes through the very codec of the durable store, so that a test here sees what it would give. */
 const copy = <T>(record: T) => decodeRecord(encodeRecord(record)) as T;
 
@@ -39,6 +41,7 @@ function createMemoryRows(): Rows {
   const versions = new Map<TaskId, ModelVersionRecord[]>();
   const rounds = new Map<RoundId, RoundRow>();
   const reports = new Map<RoundId, Set<ClientId>>();
+  const dropped = new Map<TaskId, { committed: number; abandoned: number; upTo: number }>();
   const ledger = new Map<RoundId, LedgerEvent>();
   const audit: AuditEntry[] = [];
   const signingKeys: KeyRecord[] = [];
@@ -57,7 +60,8 @@ function createMemoryRows(): Rows {
     tasks: () => copy([...tasks.values()]),
     putTask: (task) => void tasks.set(task.taskId, copy(task)),
 
-    version: (taskId, modelVersion) => found(versionsOf(taskId)[modelVersion]),
+    version: (taskId, modelVersion) =>
+      found(versionsOf(taskId).find((version) => version.modelVersion === modelVersion)),
     latestVersion: (taskId) => found(versionsOf(taskId).at(-1)),
     latestEvaluatedVersion: (taskId) =>
       found(versionsOf(taskId).findLast(({ evaluation }) => evaluation !== undefined)),
@@ -66,7 +70,8 @@ function createMemoryRows(): Rows {
     putVersion: (version) => {
       const { taskId, modelVersion } = version;
       const list = versionsOf(taskId);
-      list[modelVersion] = copy(version);
+      const known = list.findIndex((other) => other.modelVersion === modelVersion);
+      list[known === -1 ? list.length : known] = copy(version);
       versions.set(taskId, list);
     },
 
@@ -82,7 +87,8 @@ function createMemoryRows(): Rows {
       return copy(newestFirst(all, ({ roundNumber }) => roundNumber, page));
     },
     countRounds: (taskId) => {
-      const counts = { committed: 0, abandoned: 0, last: 0 };
+      const { committed, abandoned, upTo } = dropped.get(taskId) ?? NONE_DROPPED;
+      const counts = { committed, abandoned, last: upTo };
       for (const { round } of roundsOf(taskId)) {
         if (round.phase === "committed") counts.committed += 1;
         if (round.phase === "abandoned") counts.abandoned += 1;
@@ -96,6 +102,34 @@ function createMemoryRows(): Rows {
     },
     addReports: (roundId, clientIds) => void reports.set(roundId, new Set(clientIds)),
     hasReport: (roundId, clientId) => reports.get(roundId)?.has(clientId) ?? false,
+
+    droppedRounds: (taskId) => ({ ...(dropped.get(taskId) ?? NONE_DROPPED) }),
+    dropRounds: (taskId, upTo, limit) => {
+      const counts = { ...(dropped.get(taskId) ?? NONE_DROPPED) };
+      const old = roundsOf(taskId)
+        .map(({ round }) => round)
+        .filter((round) => !isOpen(round) && round.roundNumber <= upTo)
+        .sort((a, b) => a.roundNumber - b.roundNumber)
+        .slice(0, limit);
+      for (const { roundId, roundNumber, phase } of old) {
+        counts[phase === "committed" ? "committed" : "abandoned"] += 1;
+        counts.upTo = roundNumber;
+        rounds.delete(roundId);
+        reports.delete(roundId);
+      }
+      if (old.length > 0) dropped.set(taskId, counts);
+      return old.length;
+    },
+    dropVersions: (taskId, upTo, limit) => {
+      const list = versionsOf(taskId);
+      const old = list.filter(({ modelVersion }) => modelVersion <= upTo).slice(0, limit);
+      versions.set(taskId, list.slice(old.length));
+      return copy(old);
+    },
+    refersTo: (digest) =>
+      [...versions.values()].some((list) =>
+        list.some((version) => version.digest === digest || version.optimizerState === digest),
+      ),
 
     ledgerEvent: (roundId) => found(ledger.get(roundId)),
     ledgerEvents: (taskId) => copy([...ledger.values()].filter((event) => event.taskId === taskId)),
@@ -141,5 +175,6 @@ export function createMemoryBlobs(): BlobStore {
       return digest;
     },
     get: async (digest) => blobs.get(digest)?.slice(),
+    delete: async (digest) => void blobs.delete(digest),
   };
 }

@@ -85,6 +85,12 @@ export function assertCanBeOpen(
   }
 }
 
+/** A round that was forgotten has ended, whatever else is known of it. @throws FederatedError ROUND_CLOSED */
+export function assertNotDropped({ roundId, roundNumber }: OpenRoundRecord, upTo: number): void {
+  if (roundNumber > upTo) return;
+  throw new FederatedError("ROUND_CLOSED", `round ${roundId} has ended and is not kept any more`);
+}
+
 /** What identifies a round does not change while it is open, nor when it ends. */
 export function assertSameRound(saved: RoundRecord, next: RoundRecord): void {
   for (const key of ["taskId", "roundNumber", "baseModelVersion"] as const) {

@@ -87,8 +87,10 @@ function own(connection: SqliteConnection, file: string): void {
   // A commit is an fsync of the log; `fullfsync` makes it one on macOS too.
   connection.exec("PRAGMA synchronous = FULL");
   connection.exec("PRAGMA fullfsync = ON");
-  connection.exec("PRAGMA foreign_keys = ON");
+  // A step that makes a table anew must not have its references looked at half-way.
+  connection.exec("PRAGMA foreign_keys = OFF");
   transact(connection, () => migrate(connection, version));
+  connection.exec("PRAGMA foreign_keys = ON");
 }
 
 /**

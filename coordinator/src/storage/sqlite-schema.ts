@@ -104,6 +104,53 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE model_versions ADD COLUMN is_signed INTEGER AS (record -> 'signed' IS NOT NULL);
   CREATE INDEX unsigned_versions ON model_versions (task_id, model_version) WHERE NOT is_signed;
   `,
+  // Rounds and versions may be forgotten; their charges may not, so these refer to them no longer.
+  `
+  CREATE TABLE rounds_anew (
+    id INTEGER PRIMARY KEY,
+    round_id TEXT NOT NULL UNIQUE,
+    task_id TEXT NOT NULL REFERENCES tasks (task_id),
+    round_number INTEGER NOT NULL,
+    base_model_version INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    phase TEXT AS (record ->> 'phase'),
+    is_open INTEGER AS (record ->> 'phase' NOT IN ('committed', 'abandoned')),
+    cohort TEXT,
+    UNIQUE (task_id, round_number)
+  ) STRICT;
+  INSERT INTO rounds_anew (id, round_id, task_id, round_number, base_model_version, record, cohort)
+    SELECT id, round_id, task_id, round_number, base_model_version, record, cohort FROM rounds;
+  DROP TABLE rounds;
+  ALTER TABLE rounds_anew RENAME TO rounds;
+  CREATE INDEX rounds_by_phase ON rounds (task_id, phase);
+  CREATE UNIQUE INDEX one_open_round ON rounds (task_id) WHERE is_open;
+
+  CREATE TABLE ledger_anew (
+    id INTEGER PRIMARY KEY,
+    round_id TEXT NOT NULL UNIQUE,
+    task_id TEXT NOT NULL REFERENCES tasks (task_id),
+    record TEXT NOT NULL,
+    status TEXT AS (record ->> 'status')
+  ) STRICT;
+  INSERT INTO ledger_anew (id, round_id, task_id, record)
+    SELECT id, round_id, task_id, record FROM ledger;
+  DROP TABLE ledger;
+  ALTER TABLE ledger_anew RENAME TO ledger;
+  CREATE INDEX ledger_by_task ON ledger (task_id, id);
+  CREATE TRIGGER ledger_settles_once BEFORE UPDATE ON ledger WHEN OLD.status <> 'reserved'
+    BEGIN SELECT RAISE(ABORT, 'a released or void ledger event never changes'); END;
+  CREATE TRIGGER ledger_forgets_nothing BEFORE DELETE ON ledger
+    BEGIN SELECT RAISE(ABORT, 'a ledger event is never deleted'); END;
+
+  CREATE TABLE dropped_rounds (
+    task_id TEXT PRIMARY KEY REFERENCES tasks (task_id),
+    committed INTEGER NOT NULL,
+    abandoned INTEGER NOT NULL,
+    up_to INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX versions_by_digest ON model_versions (record ->> 'digest');
+  CREATE INDEX versions_by_optimizer_state ON model_versions (record ->> 'optimizerState');
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -315,3 +315,50 @@ test("[ST42] Node's own SQLite is used where this Node has one, the package wher
   expect(connection.prepare("SELECT json('[1]') ->> 0 AS one").get()?.one).toBe(1);
   connection.close();
 });
+
+test("[OPS23] a store from before rounds could be forgotten keeps everything, its charges as safe as ever", async () => {
+  await using under = await makeFile();
+  const file = join(under.directory, "old.sqlite");
+  const old = driver.connect(file);
+  migrate(old, 0, 2);
+  const put = (sql: string, ...values: (string | number)[]) => old.prepare(sql).run(...values);
+  put("INSERT INTO tasks (task_id, record) VALUES (?, ?)", taskId, JSON.stringify(task));
+  for (const number of [0, 1]) {
+    const record = JSON.stringify(versionRecord(number));
+    put("INSERT INTO model_versions VALUES (?, ?, ?, ?)", number + 7, taskId, number, record);
+  }
+  const { roundId } = round;
+  const roundSql = `INSERT INTO rounds (id, round_id, task_id, round_number, base_model_version, record)
+    VALUES (?, ?, ?, ?, ?, ?)`;
+  put(roundSql, 5, roundId, taskId, 1, 0, JSON.stringify(committed));
+  const second = { ...round, roundId: roundIdOf(taskId, 2), roundNumber: 2, baseModelVersion: 1 };
+  put(roundSql, 9, second.roundId, taskId, 2, 1, JSON.stringify(second));
+  put("INSERT INTO reports VALUES (5, 'somebody')");
+  const released = { ...reserved, status: "released" } as const;
+  const ledgerSql = "INSERT INTO ledger (round_id, task_id, record) VALUES (?, ?, ?)";
+  put(ledgerSql, roundId, taskId, JSON.stringify(released));
+  old.close();
+  {
+    await using store = await createSqliteStore({ file });
+    expect(await store.listRounds(taskId, { limit: 9 })).toStrictEqual([second, committed]);
+    expect((await store.getOpenRound(taskId))?.round).toStrictEqual(second);
+    expect(await store.wasReported(roundId, "somebody" as ClientId)).toBe(true);
+    expect(await store.listLedger(taskId)).toStrictEqual([released]);
+    await store.prune(taskId, { rounds: 1 }, 10);
+    expect(await store.getRound(roundId)).toBeUndefined();
+    expect(await store.listLedger(taskId)).toStrictEqual([released]);
+  }
+  const connection = driver.connect(file);
+  expect(connection.prepare("PRAGMA foreign_key_check").all()).toEqual([]);
+  for (const sql of ["DELETE FROM ledger", "UPDATE ledger SET task_id = task_id"]) {
+    expect(() => {
+      connection.exec(sql);
+    }).toThrow("never");
+  }
+  // The newest of two open rounds would otherwise win silently.
+  expect(() => {
+    const record = JSON.stringify({ ...second, roundId: roundIdOf(taskId, 3), roundNumber: 3 });
+    connection.prepare(roundSql).run(10, roundIdOf(taskId, 3), taskId, 3, 1, record);
+  }).toThrow("UNIQUE");
+  connection.close();
+});

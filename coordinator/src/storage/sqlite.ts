@@ -1,6 +1,6 @@
 /** The durable store: one SQLite file, WAL, `synchronous = FULL`. Calls block for as long as the disk does. */
 
-import type { ClientId, KeyRecord } from "@tributary/protocol";
+import type { ClientId, KeyRecord, TaskId } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
 import { systemClock } from "../clock.ts";
@@ -71,6 +71,30 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
              count(*) FILTER (WHERE phase = 'abandoned') AS abandoned
       FROM rounds WHERE task_id = ?`),
     lastRound: database.prepare("SELECT max(round_number) AS last FROM rounds WHERE task_id = ?"),
+    droppedRounds: database.prepare(
+      "SELECT committed, abandoned, up_to FROM dropped_rounds WHERE task_id = ?",
+    ),
+    // The open round is never among them.
+    oldRounds: database.prepare(`
+      SELECT id, round_number, phase FROM rounds
+      WHERE task_id = ? AND round_number <= ? AND NOT is_open ORDER BY round_number LIMIT ?`),
+    dropReports: database.prepare(
+      "DELETE FROM reports WHERE round IN (SELECT value FROM json_each(?))",
+    ),
+    dropRounds: database.prepare("DELETE FROM rounds WHERE id IN (SELECT value FROM json_each(?))"),
+    countDropped: database.prepare(`
+      INSERT INTO dropped_rounds (task_id, committed, abandoned, up_to) VALUES (?, ?, ?, ?)
+      ON CONFLICT (task_id) DO UPDATE SET committed = committed + excluded.committed,
+        abandoned = abandoned + excluded.abandoned, up_to = excluded.up_to`),
+    oldVersions: database.prepare(`
+      SELECT id, record FROM model_versions WHERE task_id = ? AND model_version <= ?
+      ORDER BY model_version LIMIT ?`),
+    dropVersions: database.prepare(
+      "DELETE FROM model_versions WHERE id IN (SELECT value FROM json_each(?))",
+    ),
+    refersTo: database.prepare(`
+      SELECT 1 AS found FROM model_versions WHERE record ->> 'digest' = ?1
+      UNION ALL SELECT 1 FROM model_versions WHERE record ->> 'optimizerState' = ?1 LIMIT 1`),
     putRound: database.prepare(`
       INSERT INTO rounds (round_id, task_id, round_number, base_model_version, record, cohort)
       VALUES (?, ?, ?, ?, ?, ?)
@@ -104,6 +128,15 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
       ON CONFLICT (id) DO UPDATE SET count = count + 1`),
   };
 
+  const droppedRounds = (taskId: TaskId) => {
+    const row = sql.droppedRounds.get(taskId);
+    return {
+      committed: Number(row?.committed ?? 0),
+      abandoned: Number(row?.abandoned ?? 0),
+      upTo: Number(row?.up_to ?? 0),
+    };
+  };
+
   return {
     transaction: database.transaction,
 
@@ -134,12 +167,31 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     countRounds: (taskId) => {
       const row = sql.countRounds.get(taskId);
       const { last } = sql.lastRound.get(taskId) ?? {};
+      const dropped = droppedRounds(taskId);
       return {
-        committed: Number(row?.committed),
-        abandoned: Number(row?.abandoned),
-        last: Number(last),
+        committed: Number(row?.committed) + dropped.committed,
+        abandoned: Number(row?.abandoned) + dropped.abandoned,
+        last: Math.max(Number(last), dropped.upTo),
       };
     },
+    droppedRounds,
+    dropRounds: (taskId, upTo, limit) => {
+      const old = sql.oldRounds.all(taskId, upTo, limit);
+      const newest = old.at(-1);
+      if (newest === undefined) return 0;
+      const ids = JSON.stringify(old.map(({ id }) => Number(id)));
+      const committed = old.filter(({ phase }) => phase === "committed").length;
+      sql.dropReports.run(ids);
+      sql.dropRounds.run(ids);
+      sql.countDropped.run(taskId, committed, old.length - committed, Number(newest.round_number));
+      return old.length;
+    },
+    dropVersions: (taskId, upTo, limit) => {
+      const old = sql.oldVersions.all(taskId, upTo, limit);
+      if (old.length > 0) sql.dropVersions.run(JSON.stringify(old.map(({ id }) => Number(id))));
+      return old.map(record) as ModelVersionRecord[];
+    },
+    refersTo: (digest) => sql.refersTo.get(digest) !== undefined,
     putRound: (round, cohort) =>
       void sql.putRound.run(
         round.roundId,

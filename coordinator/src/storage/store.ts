@@ -7,6 +7,7 @@
 import type {
   AuditEntry,
   ClientId,
+  Digest,
   KeyRecord,
   RoundId,
   TaskEndReason,
@@ -42,6 +43,7 @@ import {
   assertCanReserve,
   assertNewTask,
   assertNextKey,
+  assertNotDropped,
   assertSameRound,
   requireOpenRound,
   requireTask,
@@ -85,6 +87,15 @@ export interface Rows {
   /** In order of reservation. */
   ledgerEvents(taskId: TaskId): LedgerEvent[];
   putLedgerEvent(event: LedgerEvent): void;
+
+  /** What was dropped of the task's rounds, all numbered up to `upTo`; zeros before anything was. */
+  droppedRounds(taskId: TaskId): { committed: number; abandoned: number; upTo: number };
+  /** Drops the oldest ended rounds numbered up to `upTo`, at most `limit`, and counts them. @returns how many */
+  dropRounds(taskId: TaskId, upTo: number, limit: number): number;
+  /** Drops the oldest versions numbered up to `upTo`, at most `limit`. @returns what they were */
+  dropVersions(taskId: TaskId, upTo: number, limit: number): ModelVersionRecord[];
+  /** Does a version of any task refer to the blob? */
+  refersTo(digest: Digest): boolean;
 
   /** Oldest first; only those numbered above `after`. */
   auditEntries(page: { readonly after?: number; readonly limit: number }): AuditEntry[];
@@ -169,6 +180,7 @@ export function createStore(rows: Rows, now: () => Instant): Store {
       write(() => {
         const { taskId, roundId } = round;
         requireTask(taskId, rows.task(taskId));
+        assertNotDropped(round, rows.droppedRounds(taskId).upTo);
         assertCanBeOpen(
           round,
           rows.round(roundId),
@@ -226,6 +238,29 @@ export function createStore(rows: Rows, now: () => Instant): Store {
         audit(chargeFact(event));
       }),
     listLedger: (taskId) => read(() => rows.ledgerEvents(taskId)),
+
+    prune: (taskId, keep, limit) =>
+      write(() => {
+        requireTask(taskId, rows.task(taskId));
+        // Numbers have no gaps, so the newest so many are those above a number.
+        const beyond = (last: number, kept: number | undefined) =>
+          kept === undefined ? -1 : last - Math.max(1, kept);
+        const lastVersion = rows.latestVersion(taskId)?.modelVersion ?? 0;
+        const upTo = beyond(rows.countRounds(taskId).last, keep.rounds);
+        const rounds = rows.dropRounds(taskId, upTo, limit);
+        const versions = rows.dropVersions(taskId, beyond(lastVersion, keep.modelVersions), limit);
+        const digests = versions.flatMap(({ digest, optimizerState }) =>
+          optimizerState === undefined ? [digest] : [digest, optimizerState],
+        );
+        return {
+          rounds,
+          modelVersions: versions.length,
+          // The same bytes may be another version's too, or another task's.
+          blobs: [...new Set(digests)].filter((digest) => !rows.refersTo(digest)),
+          more: rounds === limit || versions.length === limit,
+        };
+      }),
+    isReferenced: (digest) => read(() => rows.refersTo(digest)),
 
     audit: {
       append: (fact) =>

@@ -9,6 +9,7 @@ import {
   parseRoundId,
 } from "@tributary/protocol";
 
+import type { BlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
 import type { ModelShelf } from "../model/registry.ts";
 import type { ModelSigner } from "../model/signer.ts";
@@ -20,6 +21,7 @@ import { resolveTaskSpec } from "./spec.ts";
 
 export interface TaskRegistryDeps {
   readonly store: Store;
+  readonly blobs: Pick<BlobKeeper, "settle">;
   readonly shelf: ModelShelf;
   readonly signer: Pick<ModelSigner, "signAndSave">;
   readonly clock: Clock;
@@ -105,9 +107,11 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
       const task: TaskRecord = { taskId, spec, layout, state: "running", createdAt };
       const digest = await shelf.save(frame);
       const initial = { taskId, modelVersion: 0, digest, bytes: frame.length, createdAt };
-      await deps.signer.signAndSave(manifestOf(task, initial, undefined, []), (signed) =>
-        store.createTask(task, { ...initial, signed }),
-      );
+      await deps.signer
+        .signAndSave(manifestOf(task, initial, undefined, []), (signed) =>
+          store.createTask(task, { ...initial, signed }),
+        )
+        .finally(() => deps.blobs.settle(digest));
       const engine = await deps.startEngine(task);
       engines.set(taskId, engine);
       events.emit({ type: "task:created", taskId, data: { state: "running" } });
@@ -145,11 +149,18 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
       };
     },
     round: async (roundId) => {
-      const { taskId } = parseRoundId(roundId);
+      const { taskId, roundNumber } = parseRoundId(roundId);
       const currentRound = engines.get(taskId)?.snapshot().currentRound;
       if (currentRound?.roundId === roundId) return currentRound;
       const record = await store.getRound(roundId);
-      if (record === undefined) throw new FederatedError("ROUND_NOT_FOUND", `no round ${roundId}`);
+      if (record === undefined) {
+        const { last } = await store.countRounds(taskId);
+        const missing =
+          roundNumber < last
+            ? `round ${roundId} is not kept any more (retention.rounds)`
+            : `no round ${roundId}`;
+        throw new FederatedError("ROUND_NOT_FOUND", missing);
+      }
       return roundResource(record);
     },
     privacy: async (taskId) => {
