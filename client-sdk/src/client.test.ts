@@ -353,7 +353,12 @@ test("[SDK58] one client does one piece of work at a time, whatever its tasks", 
   await Promise.all(participants.map((participant) => state(participant, "waiting")));
   expect(fake.count("handshake")).toBe(1);
   const reported = participants.map((participant) => next(participant, "reported"));
-  for (const taskId of tasks) fake.emit("round:assigned", fake.assignment(1, { taskId }));
+  for (const taskId of tasks) {
+    const { checkpoint } = fake.assignment(1);
+    const signed = await fake.sign(checkpoint, taskId);
+    const assignment = fake.assignment(1, { taskId, checkpoint: { ...checkpoint, signed } });
+    fake.emit("round:assigned", assignment);
+  }
   await Promise.all(reported);
   expect(most).toBe(1);
 });

@@ -16,6 +16,8 @@ import { serveModel } from "./serving.ts";
 import { createSession } from "./session.ts";
 import { createSlot } from "./slot.ts";
 import type { Predictor } from "./trainer.ts";
+import type { TrustOptions } from "./trust.ts";
+import { createTrust } from "./trust.ts";
 
 export interface ClientOptions {
   /** Where the coordinator is: `https://coordinator.example`. */
@@ -27,8 +29,10 @@ export interface ClientOptions {
    * Node with `loadClientKey`; a fresh one for every start makes a new participant of every start.
    */
   readonly clientKey?: string;
-  /** Default: in memory, of its own. */
+  /** Default: in memory, of its own; then the first key of each start is trusted, unless keys are pinned. */
   readonly cache?: ModelCache;
+  /** Whose models are used. Default: those of the first key that is seen, and of its successors. */
+  readonly trust?: TrustOptions;
   readonly fetch?: Fetch;
   readonly backoff?: Partial<BackoffOptions>;
   /** Longest wait for the answer to a control message. Default 10 s. */
@@ -53,7 +57,7 @@ export interface Client extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** @throws FederatedError CONFIG_INVALID for a url or key that cannot be */
+/** @throws FederatedError CONFIG_INVALID for a url, client key or pinned key that cannot be */
 export function createClient(options: ClientOptions): Client {
   const origin = originOf(options.url);
   const clientKey = checkClientKey(options.clientKey ?? createClientKey());
@@ -72,13 +76,9 @@ export function createClient(options: ClientOptions): Client {
     backoff,
     requestTimeoutMs: options.requestTimeoutMs ?? 120_000,
   });
-  const deps = {
-    session,
-    http,
-    cache: options.cache ?? createMemoryCache(),
-    slot: createSlot(),
-    backoff,
-  };
+  const cache = options.cache ?? createMemoryCache();
+  const trust = createTrust({ origin, cache, getKeys: http.getKeys }, options.trust);
+  const deps = { session, http, cache, trust, slot: createSlot(), backoff };
   const participants = new Map<string, ClosableParticipant>();
   const models = new Set<ServedModel<never, unknown>>();
   let closing: Promise<void> | undefined;

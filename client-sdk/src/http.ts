@@ -1,6 +1,6 @@
 /** The bytes of models and updates over HTTP: verified, bounded in size and time, retried. */
 
-import type { Assignment, CheckpointRef, Receipt } from "@tributary/protocol";
+import type { Assignment, CheckpointRef, KeyRecord, Receipt } from "@tributary/protocol";
 import {
   CONTENT_DIGEST_HEADER,
   contentDigestOf,
@@ -8,6 +8,8 @@ import {
   fromErrorPayload,
   isErrorCode,
   isFederatedError,
+  parseKeys,
+  routes,
   sha256,
 } from "@tributary/protocol";
 
@@ -27,16 +29,23 @@ export interface HttpOptions {
   readonly requestTimeoutMs: number;
 }
 
+export interface RequestOptions {
+  readonly signal: AbortSignal;
+  /** Tries before a retryable error is thrown; without it until `signal` aborts. */
+  readonly attempts?: number;
+}
+
 export interface Http {
   /**
    * The checkpoint frame, verified against its digest.
-   * @param options.attempts tries before a retryable error is thrown; without it until `signal` aborts
    * @throws FederatedError CHECKPOINT_CORRUPT, MODEL_NOT_FOUND, ABORTED, UNAVAILABLE, …
    */
   getCheckpoint(
     checkpoint: Omit<CheckpointRef, "signed">,
-    options: { readonly signal: AbortSignal; readonly attempts?: number },
+    options: RequestOptions,
   ): Promise<Uint8Array>;
+  /** The coordinator's signing keys as it tells them, not verified. @throws FederatedError */
+  getKeys(options: RequestOptions): Promise<readonly KeyRecord[]>;
   /**
    * Sends the update and sends it again, byte for byte, until it is answered or `signal` aborts.
    * @throws FederatedError ROUND_CLOSED, UPDATE_…, ABORTED, …; never a retryable one but by `signal`
@@ -50,6 +59,8 @@ export interface Http {
 
 /** An error's text and a receipt are small; more than this is not read. */
 const MAX_JSON_BYTES = 65_536;
+/** A chain of {@link MAX_KEYS} keys has some 160 KB. */
+const MAX_KEYS_BYTES = 262_144;
 
 export function createHttp(options: HttpOptions): Http {
   const { origin, token, backoff, requestTimeoutMs } = options;
@@ -108,6 +119,23 @@ export function createHttp(options: HttpOptions): Http {
             const frame = await readBytes(response, checkpoint.bytes);
             await verifyFrame(frame, checkpoint);
             return frame;
+          },
+        ),
+      ),
+    getKeys: ({ signal, attempts = Infinity }) =>
+      retry(signal, attempts, () =>
+        request(
+          routes.keys.path(),
+          {
+            cache: "no-store",
+            headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+          },
+          signal,
+          async (response) => {
+            const body = await readJson(response, MAX_KEYS_BYTES);
+            return parseKeys(
+              typeof body === "object" && body !== null && "keys" in body && body.keys,
+            );
           },
         ),
       ),
@@ -201,10 +229,10 @@ async function readBytes(response: Response, limit: number): Promise<Uint8Array>
 }
 
 /** The body as JSON; undefined when it is none, or longer than an answer has reason to be. */
-async function readJson(response: Response): Promise<unknown> {
+async function readJson(response: Response, limit = MAX_JSON_BYTES): Promise<unknown> {
   let bytes: Uint8Array;
   try {
-    bytes = await readBytes(response, MAX_JSON_BYTES);
+    bytes = await readBytes(response, limit);
   } catch (error) {
     if (isFederatedError(error) && error.code === "CHECKPOINT_CORRUPT") return undefined;
     throw error;

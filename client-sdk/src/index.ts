@@ -1,7 +1,7 @@
 /** Federated learning for JavaScript, the client's side. Runs in Node and in browsers. */
 
 export { createMemoryCache } from "./cache.ts";
-export type { CachedModel, ModelCache } from "./cache.ts";
+export type { CachedModel, ModelCache, TrustedKeys } from "./cache.ts";
 export { createClientKey } from "./client-key.ts";
 export { createClient } from "./client.ts";
 export type { Client, ClientOptions } from "./client.ts";
@@ -18,4 +18,6 @@ export type {
   TrainingRequest,
   TrainingResult,
 } from "./trainer.ts";
+export type { TrustOptions } from "./trust.ts";
+export type { ModelManifest } from "@tributary/protocol";
 export { FederatedError, isFederatedError } from "@tributary/protocol";

@@ -1,35 +1,45 @@
-/** A checkpoint reference -> its verified frame and weights, from the cache where it has them. */
+/** A checkpoint reference -> its verified manifest, frame and weights, from the cache where it has them. */
 
-import type { CheckpointRef, Layout, TaskId } from "@tributary/protocol";
+import type { CheckpointRef, Layout, ModelManifest, TaskId } from "@tributary/protocol";
 import { createLayout, decodeCheckpoint, FederatedError } from "@tributary/protocol";
 
 import type { ModelCache } from "./cache.ts";
-import type { Http } from "./http.ts";
+import type { Http, RequestOptions } from "./http.ts";
+import type { ModelTrust } from "./trust.ts";
 
 export interface ModelFetchDeps {
   readonly http: Http;
   readonly cache: ModelCache;
+  readonly trust: ModelTrust;
   /** Told of faults of the cache, which cost a download and nothing else. */
   readonly onCacheError: (error: unknown) => void;
 }
 
+export interface FetchedModel {
+  /** In memory of their own. */
+  readonly weights: Float32Array;
+  readonly manifest: ModelManifest;
+}
+
 /**
- * The weights of a model version, in memory of their own.
- * @throws FederatedError CHECKPOINT_CORRUPT, UPDATE_LAYOUT_MISMATCH, MODEL_NOT_FOUND, ABORTED, …
+ * A model version whose manifest is signed by a trusted key. Nothing is fetched for any other.
+ * @throws FederatedError MODEL_UNTRUSTED, CHECKPOINT_CORRUPT, UPDATE_LAYOUT_MISMATCH, MODEL_NOT_FOUND, ABORTED, …
  */
-export async function fetchWeights(
-  { http, cache, onCacheError }: ModelFetchDeps,
+export async function fetchModel(
+  { http, cache, trust, onCacheError }: ModelFetchDeps,
   model: { readonly taskId: TaskId; readonly layout: Layout; readonly checkpoint: CheckpointRef },
-  options: { readonly signal: AbortSignal; readonly attempts?: number },
-): Promise<Float32Array> {
+  options: RequestOptions,
+): Promise<FetchedModel> {
   const { taskId, layout, checkpoint } = model;
+  const inUse = { taskId, layoutDigest: layout.digest, checkpoint };
+  const manifest = await trust.verifyReceived(inUse, options);
   const held = await cache.getFrame(checkpoint.digest).catch(onCacheError);
   const frame = held ?? (await http.getCheckpoint(checkpoint, options));
   const weights = decodeVersion(layout, checkpoint.modelVersion, frame);
   if (held === undefined) {
     await cache.put(taskId, { layout, checkpoint, frame }).catch(onCacheError);
   }
-  return weights;
+  return { weights, manifest };
 }
 
 /** @throws FederatedError CHECKPOINT_CORRUPT, UPDATE_LAYOUT_MISMATCH, MALFORMED_MESSAGE */

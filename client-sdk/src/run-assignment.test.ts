@@ -1,12 +1,14 @@
-import type { Assignment, Layout, TaskId, TrainingPlan } from "@tributary/protocol";
+import type { Assignment, KeyRecord, Layout, TaskId, TrainingPlan } from "@tributary/protocol";
 import { createLayout, decodeUpdate, encodeCheckpoint, l2Norm, sha256 } from "@tributary/protocol";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
+import { signFor, testKey } from "../../test/support/signing.ts";
 import { createMemoryCache } from "./cache.ts";
 import type { Http } from "./http.ts";
 import { runAssignment } from "./run-assignment.ts";
 import type { Trainer, TrainingResult } from "./trainer.ts";
+import { createTrust } from "./trust.ts";
 
 const TASK = "t" as TaskId;
 const RECEIVED = new Float32Array([1, -2, 0.5]);
@@ -15,10 +17,13 @@ async function setUp(plan: Partial<TrainingPlan> = {}, frameVersion = 4) {
   const layout = await createLayout([{ name: "w", shape: [3] }]);
   const frame = encodeCheckpoint(layout, { modelVersion: frameVersion, weights: RECEIVED });
   const digest = await sha256(frame);
+  const subject = { modelVersion: 4, digest, bytes: frame.length };
+  const key = await testKey(1);
+  const signed = await signFor(key, { ...subject, taskId: TASK, layoutDigest: layout.digest });
   const assignment = {
     taskId: TASK,
     plan: { epochs: 1, evaluate: false, ...plan },
-    checkpoint: { modelVersion: 4, digest, bytes: frame.length, url: "/c" },
+    checkpoint: { ...subject, url: "/c", signed },
     update: { url: "/u", token: "t", maxBytes: 10_000 },
   } as Assignment;
   const fetched: string[] = [];
@@ -27,11 +32,15 @@ async function setUp(plan: Partial<TrainingPlan> = {}, frameVersion = 4) {
       fetched.push(url);
       return frame;
     },
+    getKeys: async () => [] as KeyRecord[],
     putUpdate: () => Promise.reject(new Error("not here")),
   };
+  const cache = createMemoryCache();
+  const pinned = { publicKeys: [key.publicKey] };
   const deps = {
     http,
-    cache: createMemoryCache(),
+    cache,
+    trust: createTrust({ origin: "http://c", cache, getKeys: http.getKeys }, pinned),
     onCacheError: (error: unknown): void => {
       throw error;
     },
@@ -148,7 +157,10 @@ test("[SDK44] a cache that fails costs a download and is told of", async () => {
   const broken = () => Promise.reject(new Error("disk full"));
   const deps = {
     ...set.deps,
-    cache: { get: broken, getFrame: broken, put: broken },
+    cache: {
+      ...{ get: broken, getFrame: broken, put: broken },
+      ...{ getTrust: broken, putTrust: broken },
+    },
     onCacheError: (error: unknown) => void faults.push(error),
   };
   await work({ ...set, deps }, returning({}));
@@ -163,7 +175,12 @@ test("[SDK45] a frame of another version or layout is not trained on", async () 
   });
   const set = await setUp();
   const layout: Layout = await createLayout([{ name: "other", shape: [3] }]);
-  await expect(work({ ...set, layout }, returning({}))).rejects.toMatchObject({
+  // Signed for this layout, which the frame is not of.
+  const { checkpoint } = set.assignment;
+  const subject = { taskId: TASK, layoutDigest: layout.digest };
+  const signed = await signFor(await testKey(1), { ...checkpoint, ...subject });
+  const assignment = { ...set.assignment, checkpoint: { ...checkpoint, signed } };
+  await expect(work({ ...set, layout, assignment }, returning({}))).rejects.toMatchObject({
     code: "UPDATE_LAYOUT_MISMATCH",
   });
 });

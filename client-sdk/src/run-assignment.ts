@@ -5,7 +5,7 @@ import { clipToNorm, encodeUpdate, FederatedError, l2Norm, subtract } from "@tri
 
 import { abortedError, throwIfAborted } from "./delay.ts";
 import type { ModelFetchDeps } from "./model-fetch.ts";
-import { fetchWeights } from "./model-fetch.ts";
+import { fetchModel } from "./model-fetch.ts";
 import type { Trainer, TrainingProgress, TrainingResult } from "./trainer.ts";
 
 export interface AssignmentWork {
@@ -17,7 +17,7 @@ export interface AssignmentWork {
 }
 
 /**
- * Fetches, trains, checks, clips and encodes. Nothing that is not finite leaves the client.
+ * Verifies, fetches, trains, checks, clips and encodes. Nothing that is not finite leaves the client.
  * @returns the update frame: delta = trained - received, of norm <= `plan.clippingNorm` up to rounding
  * @throws FederatedError ABORTED, UPDATE_NOT_FINITE, UPDATE_LAYOUT_MISMATCH, UPDATE_TOO_LARGE,
  * MALFORMED_MESSAGE (a number of examples that cannot be), what fetching threw; or what the trainer threw
@@ -27,7 +27,8 @@ export async function runAssignment(
   { assignment, layout, trainer, signal, onProgress }: AssignmentWork,
 ): Promise<Uint8Array> {
   const { taskId, plan, checkpoint, update } = assignment;
-  const received = await fetchWeights(deps, { taskId, layout, checkpoint }, { signal });
+  const model = { taskId, layout, checkpoint };
+  const { weights: received } = await fetchModel(deps, model, { signal });
   throwIfAborted(signal);
   // The trainer may work in place: the delta is taken from a copy of our own.
   const weights = received.slice();

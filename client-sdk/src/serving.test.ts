@@ -1,3 +1,4 @@
+import type { Digest } from "@tributary/protocol";
 import { createLayout, FederatedError } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
@@ -134,9 +135,10 @@ test("[SV4] a bad version is told of and the one before serves on, until a good 
   await fake.publish(3, filled(666));
   await expect.poll(() => faults).toEqual(["CHECKPOINT_CORRUPT", "INTERNAL"]);
 
+  const elsewhere = { modelVersion: 4, digest: "a".repeat(64) as Digest, bytes: 88 };
   fake.emit("model:published", {
     taskId: TASK,
-    checkpoint: { modelVersion: 4, digest: "a".repeat(64), bytes: 88, url: "//evil.test/" },
+    checkpoint: { ...elsewhere, url: "//evil.test/", signed: await fake.sign(elsewhere) },
   });
   await expect.poll(() => faults.at(-1)).toBe("MALFORMED_MESSAGE");
 

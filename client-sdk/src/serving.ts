@@ -1,14 +1,14 @@
 /** A task's published model, served: the newest version, verified, swapped while predictions run. */
 
-import type { CheckpointRef, Digest, Layout, TaskId } from "@tributary/protocol";
+import type { CheckpointRef, Digest, Layout, ModelManifest, TaskId } from "@tributary/protocol";
 import { FederatedError, toFederatedError } from "@tributary/protocol";
 
 import { createDeferred } from "./deferred.ts";
 import { abortedError, delay, throwIfAborted } from "./delay.ts";
 import type { Subscribable } from "./emitter.ts";
 import { createEmitter } from "./emitter.ts";
-import type { ModelFetchDeps } from "./model-fetch.ts";
-import { checkLayout, decodeVersion, fetchWeights } from "./model-fetch.ts";
+import type { FetchedModel, ModelFetchDeps } from "./model-fetch.ts";
+import { checkLayout, decodeVersion, fetchModel } from "./model-fetch.ts";
 import type { Session } from "./session.ts";
 import type { LoadedModel, Predictor } from "./trainer.ts";
 
@@ -37,6 +37,8 @@ export interface ServedModel<Input, Output>
   readonly version: number | undefined;
   /** SHA-256 of its checkpoint frame. */
   readonly digest: Digest | undefined;
+  /** What the coordinator signed about it: where it comes from, how good and how private it is. */
+  readonly manifest: ModelManifest | undefined;
   /** @throws FederatedError UNAVAILABLE while no version serves, ABORTED after `close()`; or what the predictor threw */
   predict(input: Input): Promise<Output>;
   /** Asks for the newest version and resolves when it serves. @throws FederatedError */
@@ -51,6 +53,7 @@ export interface ServedModelDeps extends Omit<ModelFetchDeps, "onCacheError"> {
 
 interface Serving<Input, Output> extends ServedVersion {
   readonly model: LoadedModel<Input, Output>;
+  readonly manifest: ModelManifest;
   predictions: number;
   retired: boolean;
 }
@@ -66,7 +69,7 @@ export function serveModel<Input, Output>(
   predictor: Predictor<Input, Output>,
   onClosed: () => void,
 ): ServedModel<Input, Output> {
-  const { session, cache } = deps;
+  const { session, cache, trust } = deps;
   const events = createEmitter<ServedModelEvents>((error, name) => {
     if (name !== "error") tellError(error);
   });
@@ -107,23 +110,24 @@ export function serveModel<Input, Output>(
   const isNewer = ({ modelVersion }: { modelVersion: number }) =>
     current === undefined || modelVersion > current.modelVersion;
 
-  /** Loads what `weightsOf` gives and lets it serve. */
+  /** Loads what `fetch` gives, of the layout, and lets it serve. */
   function swapTo(
     version: ServedVersion,
-    weightsOf: () => Promise<{ weights: Float32Array; layout: Layout }>,
+    own: Layout,
+    fetch: () => Promise<FetchedModel>,
   ): Promise<void> {
     const load = async () => {
       throwIfAborted(closing.signal);
       if (!isNewer(version)) return;
-      const made = await weightsOf();
-      const model = await predictor.load(made.weights, made.layout);
+      const { weights, manifest } = await fetch();
+      const model = await predictor.load(weights, own);
       if (closing.signal.aborted) {
         model.dispose();
         throw abortedError();
       }
       const before = current;
       const { modelVersion, digest } = version;
-      current = { modelVersion, digest, model, predictions: 0, retired: false };
+      current = { modelVersion, digest, model, manifest, predictions: 0, retired: false };
       alive.add(current);
       retire(before);
       settle();
@@ -138,10 +142,10 @@ export function serveModel<Input, Output>(
     const cached = await cache.get(taskId);
     if (cached === undefined) return;
     const own = await checkLayout(cached.layout);
-    const { modelVersion } = cached.checkpoint;
-    await swapTo(cached.checkpoint, async () => ({
-      weights: decodeVersion(own, modelVersion, cached.frame),
-      layout: own,
+    const { checkpoint, frame } = cached;
+    await swapTo(checkpoint, own, async () => ({
+      manifest: await trust.verifyCached({ taskId, layoutDigest: own.digest, checkpoint }),
+      weights: decodeVersion(own, checkpoint.modelVersion, frame),
     }));
     layout ??= own;
   };
@@ -150,14 +154,13 @@ export function serveModel<Input, Output>(
     // Without the layout, a watch is on its way, and its answer names this version or a newer one.
     const own = layout;
     if (own === undefined) return;
-    await swapTo(checkpoint, async () => ({
-      weights: await fetchWeights(
+    await swapTo(checkpoint, own, () =>
+      fetchModel(
         fetchDeps,
         { taskId, layout: own, checkpoint },
         { signal: closing.signal, attempts: FETCH_ATTEMPTS },
       ),
-      layout: own,
-    }));
+    );
   };
 
   const refresh = async () => {
@@ -175,19 +178,26 @@ export function serveModel<Input, Output>(
     await servePublished(brief.checkpoint);
   };
 
+  const tell = (error: unknown): FederatedError | undefined => {
+    if (closing.signal.aborted) return undefined;
+    const fault = toFederatedError(error);
+    events.emit("error", fault);
+    return fault;
+  };
+
   /** A fault is told; where nothing serves yet and no later try can help, `ready` fails with it. */
   const attempt = async (load: () => Promise<void>) => {
     try {
       await load();
     } catch (error) {
-      if (closing.signal.aborted) return;
-      const fault = toFederatedError(error);
-      events.emit("error", fault);
-      if (current === undefined && !fault.retryable && session.connected) ready.reject(fault);
+      const fault = tell(error);
+      if (fault === undefined || fault.retryable) return;
+      if (current === undefined && session.connected) ready.reject(fault);
     }
   };
 
-  const fromCache = attempt(serveCached);
+  // Whatever is wrong with the cached version, the coordinator's own may be good.
+  const fromCache = serveCached().catch((error: unknown) => void tell(error));
   const watch = () => void fromCache.then(() => attempt(refresh)).then(consult);
   delay(PATIENCE_MS, closing.signal).then(consult, () => undefined);
   const subscriptions = [
@@ -230,6 +240,9 @@ export function serveModel<Input, Output>(
     },
     get digest() {
       return current?.digest;
+    },
+    get manifest() {
+      return current?.manifest;
     },
     on: events.on,
     predict: async (input) => {

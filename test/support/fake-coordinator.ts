@@ -15,6 +15,7 @@ import type {
   ClientId,
   KeyRecord,
   Layout,
+  SignedManifest,
   SigningKey,
   TaskBrief,
   TaskId,
@@ -69,6 +70,11 @@ export interface FakeCoordinator extends AsyncDisposable {
   keys: KeyRecord[];
   /** Changes what is sent of a checkpoint. */
   corrupt: ((frame: Uint8Array) => Uint8Array) | undefined;
+  /** A genuine manifest by `key` for whatever version, of this task or another. */
+  sign(
+    version: Pick<CheckpointRef, "modelVersion" | "digest" | "bytes">,
+    taskId?: TaskId,
+  ): Promise<SignedManifest>;
   /** Makes a version the newest, without a word. */
   store(modelVersion: number, weights: Float32Array): Promise<CheckpointRef>;
   /** The same, and tells everybody. */
@@ -194,6 +200,8 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
     key: await testKey(1),
     keys: [],
     corrupt: undefined,
+    sign: ({ modelVersion, digest, bytes }, taskId = TASK) =>
+      signFor(fake.key, { modelVersion, digest, bytes, taskId, layoutDigest: layout.digest }),
     store: async (modelVersion, weights) => {
       const frame = encodeCheckpoint(layout, { modelVersion, weights });
       const digest = await sha256(frame);
@@ -202,7 +210,7 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
       newest = {
         ...subject,
         url: routes.checkpointByDigest.path({ digest }),
-        signed: await signFor(fake.key, { ...subject, taskId: TASK, layoutDigest: layout.digest }),
+        signed: await fake.sign(subject),
       };
       return newest;
     },

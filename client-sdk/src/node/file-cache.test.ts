@@ -3,10 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import type { Layout, TaskId } from "@tributary/protocol";
-import { createLayout, encodeCheckpoint, sha256 } from "@tributary/protocol";
+import { createLayout, encodeCheckpoint, sha256, signKeyRecord } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
-import type { CachedModel, ModelCache } from "../cache.ts";
+import { signFor, testKey } from "../../../test/support/signing.ts";
+import type { CachedModel, ModelCache, TrustedKeys } from "../cache.ts";
 import { createMemoryCache } from "../cache.ts";
 import { loadClientKey } from "./client-key-file.ts";
 import { createFileCache } from "./file-cache.ts";
@@ -26,7 +27,10 @@ async function version(modelVersion: number, value = modelVersion): Promise<Cach
     weights: new Float32Array(3).fill(value),
   });
   const digest = await sha256(frame);
-  return { layout, frame, checkpoint: { modelVersion, digest, bytes: frame.length } };
+  const subject = { modelVersion, digest, bytes: frame.length };
+  const of = { ...subject, taskId: TASK, layoutDigest: layout.digest };
+  const signed = await signFor(await testKey(1), of);
+  return { layout, frame, checkpoint: { ...subject, signed } };
 }
 
 const caches: [string, (directory: string) => ModelCache][] = [
@@ -87,6 +91,8 @@ test("[SV12] what is damaged on disk is removed, counts as missing, and can be p
     [entryPath, (bytes) => bytes.subarray(0, 40)],
     [entryPath, () => "null"],
     [entryPath, (bytes) => String(bytes).replace('"shape":[3]', '"shape":[4]')],
+    // As before there were signatures.
+    [entryPath, (bytes) => String(bytes).replace('"signed":', '"other":')],
     [
       entryPath,
       (bytes) => String(bytes).replace(/"digest":"\w{64}","bytes/, '"digest":"../x","bytes'),
@@ -110,6 +116,61 @@ test("[SV12] names that lead out of the directory are refused", async () => {
   await expect(cache.getFrame("../secret" as never)).rejects.toMatchObject({
     code: "MALFORMED_MESSAGE",
   });
+});
+
+const ORIGIN = "https://coordinator.example:8443";
+const AT = "2026-01-02T03:04:05.678Z";
+
+/** Key 1, which handed over to 2, which handed over to 3. */
+async function trustedKeys(): Promise<TrustedKeys> {
+  const [one, two, three] = [await testKey(1), await testKey(2), await testKey(3)];
+  const successors = [
+    await signKeyRecord(two.publicKey, AT, one),
+    await signKeyRecord(three.publicKey, AT, two),
+  ];
+  return { firstKey: one.publicKey, successors };
+}
+
+test.each(caches)(
+  "[SIG24] a %s cache holds the trusted keys of each coordinator",
+  async (_, create) => {
+    await using directory = await temporary();
+    const cache = create(directory.path);
+    const keys = await trustedKeys();
+    expect(await cache.getTrust(ORIGIN)).toBeUndefined();
+    await cache.putTrust(ORIGIN, { ...keys, successors: [] });
+    await cache.putTrust(ORIGIN, keys);
+    // A task of any name, and another coordinator, are something else.
+    await cache.put(TASK, await version(1));
+    await cache.putTrust("http://[::1]:80", { ...keys, successors: [] });
+    expect(await cache.getTrust(ORIGIN)).toEqual(keys);
+    expect(await cache.getTrust("https://coordinator.example")).toBeUndefined();
+  },
+);
+
+test("[SIG24] keys that are damaged on disk are never taken for absent ones", async () => {
+  await using directory = await temporary();
+  const cache = createFileCache({ directory: directory.path });
+  await cache.putTrust(ORIGIN, await trustedKeys());
+  const [name] = await readdir(directory.path);
+  const path = join(directory.path, name!);
+  const whole = await readFile(path, "utf8");
+  const damages = ["", "null", "{}", whole.slice(0, -20), whole.replace(/.$/m, "")];
+  for (const at of [20, 80, 140, 200, 300]) {
+    const letter = whole[at] === "A" ? "B" : "A";
+    damages.push(`${whole.slice(0, at)}${letter}${whole.slice(at + 1)}`);
+  }
+  for (const damage of damages) {
+    await writeFile(path, damage);
+    await expect(cache.getTrust(ORIGIN), damage).rejects.toMatchObject({
+      code: "CONFIG_INVALID",
+      message: expect.stringContaining(path),
+    });
+    // It stays for its owner to see.
+    expect(await readFile(path, "utf8")).toBe(damage);
+  }
+  await writeFile(path, whole);
+  expect(await cache.getTrust(ORIGIN)).toEqual(await trustedKeys());
 });
 
 test("[SDK63] a client key is made once, for its owner only, whoever starts at the same time", async () => {

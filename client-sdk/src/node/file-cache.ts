@@ -1,6 +1,7 @@
 /**
- * A cache of models on disk: `<taskId>.json` names the newest version of a task, `<digest>.frame` is it.
- * What is damaged is removed and counts as a miss.
+ * A cache of models on disk: `<taskId>.json` names the newest version of a task, `<digest>.frame` is it, and
+ * `<origin>.trust` holds the keys that a coordinator is trusted with. A model that is damaged is removed and
+ * counts as a miss; keys that are damaged stay, and count as a fault.
  */
 
 import { readdir, readFile, rm } from "node:fs/promises";
@@ -12,6 +13,7 @@ import { createLayout, isDigest, parseDigest, parseTaskId, sha256 } from "@tribu
 import type { CachedModel, ModelCache } from "../cache.ts";
 import { createSlot } from "../slot.ts";
 import { isCode, writeDurably } from "./durable-file.ts";
+import { readTrust, writeTrust } from "./trust-file.ts";
 
 export interface FileCacheOptions {
   /** Made where it is missing. May be shared by the clients and processes of one machine. */
@@ -23,6 +25,7 @@ type Entry = Omit<CachedModel, "frame">;
 export function createFileCache({ directory }: FileCacheOptions): ModelCache {
   const entryPath = (taskId: TaskId) => join(directory, `${parseTaskId(taskId)}.json`);
   const framePath = (digest: Digest) => join(directory, `${parseDigest(digest)}.frame`);
+  const trustPath = (origin: string) => join(directory, `${encodeURIComponent(origin)}.trust`);
   const writes = createSlot();
   const never = new AbortController().signal;
 
@@ -67,15 +70,17 @@ export function createFileCache({ directory }: FileCacheOptions): ModelCache {
         const before = await readEntry(taskId);
         if (before !== undefined && before.checkpoint.modelVersion > checkpoint.modelVersion)
           return;
-        const { modelVersion, digest, bytes } = checkpoint;
+        const { modelVersion, digest, bytes, signed } = checkpoint;
         // The frame first: an entry never names a frame that was not there.
         await writeDurably(framePath(digest), frame);
-        const entry: Entry = { layout, checkpoint: { modelVersion, digest, bytes } };
+        const entry: Entry = { layout, checkpoint: { modelVersion, digest, bytes, signed } };
         await writeDurably(entryPath(taskId), JSON.stringify(entry));
         if (before !== undefined && before.checkpoint.digest !== digest) {
           await removeFrame(before.checkpoint.digest);
         }
       }),
+    getTrust: (origin) => readTrust(trustPath(origin)),
+    putTrust: (origin, keys) => writes.run(never, () => writeTrust(trustPath(origin), keys)),
   };
 }
 
@@ -93,13 +98,17 @@ async function parseEntry(bytes: Uint8Array): Promise<Entry | undefined> {
   try {
     const { layout: described, checkpoint } = JSON.parse(new TextDecoder().decode(bytes)) as Entry;
     const layout: Layout = await createLayout(described.tensors);
-    const { modelVersion, digest, bytes: frameBytes } = checkpoint;
+    const { modelVersion, digest, bytes: frameBytes, signed } = checkpoint;
     const sound =
       layout.digest === described.digest &&
       isDigest(digest) &&
       Number.isInteger(modelVersion) &&
-      Number.isInteger(frameBytes);
-    return sound ? { layout, checkpoint: { modelVersion, digest, bytes: frameBytes } } : undefined;
+      Number.isInteger(frameBytes) &&
+      // Of before there were signatures; the signature itself is verified by whoever uses it.
+      (signed as unknown) !== undefined;
+    return sound
+      ? { layout, checkpoint: { modelVersion, digest, bytes: frameBytes, signed } }
+      : undefined;
   } catch {
     return undefined;
   }
