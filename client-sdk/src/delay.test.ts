@@ -61,3 +61,10 @@ test("[SDK4] a time limit aborts the work, names itself, and is gone when the wo
     vi.useRealTimers();
   }
 });
+
+test("[AT2] a pause that is longer than a timer can wait is cut, and never becomes none", async () => {
+  const backoff = { baseMs: 500, maxMs: 60_000, random: () => 0.5 };
+  for (const retryAfterMs of [1e10, 1e15, 1e308, Infinity]) {
+    expect(backoffDelay(1, backoff, retryAfterMs)).toBe(2 ** 31 - 1);
+  }
+});

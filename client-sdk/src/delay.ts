@@ -18,6 +18,9 @@ export const DEFAULT_BACKOFF: BackoffOptions = {
   random: Math.random,
 };
 
+/** Longer ones overflow a timer, which then rings at once: a flood where a pause was asked for. */
+export const LONGEST_PAUSE_MS = 2 ** 31 - 1;
+
 /**
  * Pause before the next try: uniform in [0, min(maxMs, baseMs * 2^(failures - 1))], on top of what the
  * coordinator asked for, so that clients told the same do not all come back at once.
@@ -29,7 +32,8 @@ export function backoffDelay(
   retryAfterMs = 0,
 ): number {
   const exponent = Math.min(Math.max(failures, 1) - 1, 30);
-  return retryAfterMs + random() * Math.min(maxMs, baseMs * 2 ** exponent);
+  const pauseMs = retryAfterMs + random() * Math.min(maxMs, baseMs * 2 ** exponent);
+  return Math.min(pauseMs, LONGEST_PAUSE_MS);
 }
 
 export const abortedError = (cause?: unknown) =>

@@ -15,6 +15,7 @@ import {
 
 import type { BackoffOptions } from "./delay.ts";
 import { backoffDelay, delay, throwIfAborted, withTimeout } from "./delay.ts";
+import { isReceipt } from "./incoming.ts";
 
 export type Fetch = typeof globalThis.fetch;
 
@@ -245,8 +246,7 @@ async function readJson(response: Response, limit = MAX_JSON_BYTES): Promise<unk
 }
 
 function parseReceipt(value: unknown): Receipt {
-  const status = typeof value === "object" && value !== null && "status" in value && value.status;
-  if (status === "accepted" || status === "committed") return value as Receipt;
+  if (isReceipt(value)) return value;
   // Something between us and the coordinator answered: nobody knows whether the update arrived.
   throw new FederatedError("UNAVAILABLE", "the answer to the update is no receipt");
 }

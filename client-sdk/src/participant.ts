@@ -13,7 +13,7 @@ import { toFederatedError } from "@tributary/protocol";
 
 import type { BackoffOptions } from "./delay.ts";
 import { createDeferred } from "./deferred.ts";
-import { backoffDelay, orAborted } from "./delay.ts";
+import { backoffDelay, LONGEST_PAUSE_MS, orAborted } from "./delay.ts";
 import type { Subscribable } from "./emitter.ts";
 import { createEmitter } from "./emitter.ts";
 import type { Http } from "./http.ts";
@@ -231,8 +231,7 @@ export function startParticipant(
 
   function setAlarm(delayMs: number): void {
     clearTimeout(alarm);
-    // Beyond 2^31 - 1 ms a timer fires at once.
-    alarm = setTimeout(() => dispatch({ type: "alarm" }), Math.min(delayMs, 2 ** 31 - 1));
+    alarm = setTimeout(() => dispatch({ type: "alarm" }), Math.min(delayMs, LONGEST_PAUSE_MS));
   }
 
   function finish(end: ParticipationEnd): void {

@@ -28,6 +28,15 @@ import type { BackoffOptions } from "./delay.ts";
 import { backoffDelay } from "./delay.ts";
 import type { Subscribable } from "./emitter.ts";
 import { createEmitter } from "./emitter.ts";
+import {
+  isAck,
+  isAssignment,
+  isModelPublished,
+  isRoundClosed,
+  isTaskEnded,
+  isTaskPaused,
+  REPLIES,
+} from "./incoming.ts";
 
 export interface SessionOptions {
   /** The coordinator. */
@@ -115,11 +124,22 @@ export function createSession(options: SessionOptions): Session {
       connectLater(refusal.retryAfterMs);
       events.emit("refused", refusal);
     });
-    created.on("round:assigned", (message) => events.emit("assigned", message));
-    created.on("round:closed", (message) => events.emit("roundClosed", message));
-    created.on("model:published", (message) => events.emit("published", message));
-    created.on("task:paused", (message) => events.emit("taskPaused", message));
-    created.on("task:ended", (message) => events.emit("taskEnded", message));
+    // A hint that cannot be read is none: the next check-in tells the same.
+    created.on("round:assigned", (message: unknown) => {
+      if (isAssignment(message)) events.emit("assigned", message);
+    });
+    created.on("round:closed", (message: unknown) => {
+      if (isRoundClosed(message)) events.emit("roundClosed", message);
+    });
+    created.on("model:published", (message: unknown) => {
+      if (isModelPublished(message)) events.emit("published", message);
+    });
+    created.on("task:paused", (message: unknown) => {
+      if (isTaskPaused(message)) events.emit("taskPaused", message);
+    });
+    created.on("task:ended", (message: unknown) => {
+      if (isTaskEnded(message)) events.emit("taskEnded", message);
+    });
     socket = created;
     created.connect();
   }
@@ -142,10 +162,10 @@ export function createSession(options: SessionOptions): Session {
     // The event map relates event, message and answer; socket.io's own types lose the relation.
     const untyped = socket as unknown as {
       timeout(ms: number): {
-        emitWithAck(event: string, message: unknown): Promise<Ack<Reply<E>>>;
+        emitWithAck(event: string, message: unknown): Promise<unknown>;
       };
     };
-    let ack: Ack<Reply<E>>;
+    let ack: unknown;
     try {
       ack = await untyped.timeout(ackTimeoutMs).emitWithAck(event, message);
     } catch (error) {
@@ -155,8 +175,12 @@ export function createSession(options: SessionOptions): Session {
         { cause: error },
       );
     }
-    if (ack.ok) return ack.value;
-    throw fromErrorPayload(ack.error);
+    if (isAck(ack) && !ack.ok) throw fromErrorPayload(ack.error);
+    if (isAck(ack) && ack.ok && REPLIES[event](ack.value)) return ack.value as Reply<E>;
+    throw new FederatedError(
+      "UNAVAILABLE",
+      `the coordinator's answer to "${event}" cannot be read; is it of another version than this client?`,
+    );
   }
 
   return {

@@ -61,6 +61,8 @@ export interface FakeCoordinator extends AsyncDisposable {
   place: Assignment | undefined;
   /** Check-ins are not answered. */
   silent: boolean;
+  /** What the next check-ins are answered with, one after the other, instead of a proper answer. */
+  nonsense: unknown[];
   /** The error that check-ins are answered with. */
   refuseCheckIn: FederatedError | undefined;
   answerPut: (put: ReceivedPut, attempt: number) => HttpAnswer | Promise<HttpAnswer>;
@@ -122,6 +124,10 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
     socket.on("checkin", (_: unknown, ack: (reply: Ack<CheckInReply>) => void) => {
       note("checkin");
       if (fake.silent) return;
+      if (fake.nonsense.length > 0) {
+        ack(fake.nonsense.shift() as Ack<CheckInReply>);
+        return;
+      }
       if (fake.refuseCheckIn !== undefined) {
         ack(refused(fake.refuseCheckIn));
         return;
@@ -192,6 +198,7 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
     refuseHandshake: undefined,
     place: undefined,
     silent: false,
+    nonsense: [],
     refuseCheckIn: undefined,
     answerPut: ({ path }) => ({
       status: 200,
