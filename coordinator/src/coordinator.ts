@@ -13,6 +13,7 @@ import { resolveConfig } from "./config/schema.ts";
 import { createEventBus } from "./events/bus.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createJwtVerifier } from "./identity/jwt.ts";
+import { onceInAWhile } from "./limits/once-in-a-while.ts";
 import { createRates } from "./limits/rates.ts";
 import { createBlobKeeper } from "./model/blob-keeper.ts";
 import { createModelRegistry } from "./model/registry.ts";
@@ -86,6 +87,9 @@ export async function createCoordinator(options: CoordinatorOptions = {}): Promi
     throw error;
   }
 }
+
+/** A check writes to the disk and anybody may ask for it; a supervisor does so every few seconds. */
+const STORE_CHECK_INTERVAL_MS = 1000;
 
 type Closer = () => PromiseLike<void> | void;
 
@@ -192,15 +196,16 @@ async function assemble(
     },
   };
 
+  const checkStore = onceInAWhile(clock, STORE_CHECK_INTERVAL_MS, store.check);
   let phase: "starting" | "ready" | "closing" = "starting";
   const app = await createHttpApp({
     ...{ tasks, models: shelf, keys, intake, events, authenticator, metrics, logger },
-    ...{ rates, edge, peerAddress },
+    ...{ rates, edge, peerAddress, peersAreDirect: !config.server.trustedProxy },
     audit: store.audit,
     health: {
       ready: async () => {
         if (phase !== "ready") throw new Error(`the coordinator is ${phase}`);
-        await store.check();
+        await checkStore();
       },
     },
     limits: config.limits,

@@ -102,7 +102,7 @@ export const ConfigSchema = group({
     // each of 10 000 clients behind one address; a refusal costs about as much as an answer that is small.
     requestsPerSecondPerAddress: count(2000),
     // Wrong tokens and keys; beyond it the address must wait, whoever else is behind it. Enough for clients
-    // whose tokens ran out together, and at this rate 64 bits take longer than the sun has left.
+    // whose tokens ran out together, while the shortest token allowed takes longer than the sun has left.
     failedAuthenticationsPerSecondPerAddress: count(10),
     // Of one connection. A client says two or three things in a round; in-process rounds take 10 ms.
     messagesPerSecond: count(100),
@@ -122,8 +122,17 @@ export const ConfigSchema = group({
     concurrentUploads: count(32),
     // A waiting request costs a few KB; beyond a thousand, "try again later" is the better answer.
     queuedUploads: count(1024, 0),
+    // Of all bodies that are being read or added up. 64 of 4 MB: for small models the number of uploads is
+    // the limit that counts, for large ones this. One that is larger than all of it is read alone.
+    uploadMemoryBytes: Type.Integer({ minimum: 1024, maximum: 2 ** 40, default: 268_435_456 }),
     // 4 MB over a 1 Mbit/s uplink take 34 s; three times that, so that the slow are not lost.
     uploadTimeoutMs: spanMs(120_000, 1000),
+    // 64 kbit/s, below the slowest mobile networks that are still in use (EDGE). Who sends or takes less has
+    // gone, or holds a place on purpose.
+    minUploadBytesPerSecond: count(8192),
+    minDownloadBytesPerSecond: count(8192),
+    // A change of networks or some packets lost in a row (TCP waits 1 + 2 + 4 s) are nobody's fault.
+    slowPeerGraceMs: spanMs(10_000, 100),
     // Each stream is a socket and a queue; dashboards and terminals are few.
     sseStreams: count(100, 0),
     // Below the 30 to 60 s after which common proxies cut a silent connection.

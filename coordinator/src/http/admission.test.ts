@@ -11,11 +11,16 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("admission", () => {
   it("[API20] gives turns in order of arrival, never more at once than allowed", async () => {
-    const admission = createAdmission({ concurrent: 2, queued: 5, retryAfterMs: 1 });
+    const admission = createAdmission({
+      concurrent: 2,
+      queued: 5,
+      memoryBytes: 100,
+      retryAfterMs: 1,
+    });
     const order: number[] = [];
     const leaves: (() => void)[] = [];
     const entering = [0, 1, 2, 3].map(async (i) => {
-      leaves[i] = await admission.enter(someone(), never);
+      leaves[i] = await admission.enter(someone(), 0, never);
       order.push(i);
     });
     await settled();
@@ -31,10 +36,15 @@ describe("admission", () => {
   });
 
   it("[API20] refuses what does not fit into the queue, and says when to come again", async () => {
-    const admission = createAdmission({ concurrent: 1, queued: 1, retryAfterMs: 1234 });
-    const leave = await admission.enter(someone(), never);
-    const second = admission.enter(someone(), never);
-    await expect(admission.enter(someone(), never)).rejects.toMatchObject({
+    const admission = createAdmission({
+      concurrent: 1,
+      queued: 1,
+      memoryBytes: 100,
+      retryAfterMs: 1234,
+    });
+    const leave = await admission.enter(someone(), 0, never);
+    const second = admission.enter(someone(), 0, never);
+    await expect(admission.enter(someone(), 0, never)).rejects.toMatchObject({
       code: "RATE_LIMITED",
       retryAfterMs: 1234,
     });
@@ -44,27 +54,37 @@ describe("admission", () => {
   });
 
   it("[API20] who gives up waiting leaves the queue and takes no turn", async () => {
-    const admission = createAdmission({ concurrent: 1, queued: 2, retryAfterMs: 1 });
-    const leave = await admission.enter(someone(), never);
+    const admission = createAdmission({
+      concurrent: 1,
+      queued: 2,
+      memoryBytes: 100,
+      retryAfterMs: 1,
+    });
+    const leave = await admission.enter(someone(), 0, never);
     const impatient = new AbortController();
-    const waiting = admission.enter(someone(), impatient.signal);
-    const patient = admission.enter(someone(), never);
+    const waiting = admission.enter(someone(), 0, impatient.signal);
+    const patient = admission.enter(someone(), 0, never);
     impatient.abort(new Error("gone"));
     await expect(waiting).rejects.toThrow("gone");
     expect(admission.waiting).toBe(1);
     leave();
     (await patient)();
-    await expect(admission.enter(someone(), impatient.signal)).rejects.toThrow("gone");
+    await expect(admission.enter(someone(), 0, impatient.signal)).rejects.toThrow("gone");
     expect(admission).toMatchObject({ active: 0, waiting: 0 });
   });
 
   it("[API26] gives each sender one place: a newer request takes it from the older one", async () => {
-    const admission = createAdmission({ concurrent: 1, queued: 1, retryAfterMs: 1 });
-    const first = await admission.enter("a", never);
+    const admission = createAdmission({
+      concurrent: 1,
+      queued: 1,
+      memoryBytes: 100,
+      retryAfterMs: 1,
+    });
+    const first = await admission.enter("a", 0, never);
     expect(first.replaced.aborted).toBe(false);
-    const second = admission.enter("a", never);
+    const second = admission.enter("a", 0, never);
     expect(first.replaced.reason).toMatchObject({ code: "ABORTED" });
-    const third = admission.enter("a", never);
+    const third = admission.enter("a", 0, never);
     await expect(second).rejects.toMatchObject({ code: "ABORTED" });
     first();
     (await third)();
@@ -79,14 +99,19 @@ describe("admission", () => {
         fc.integer({ min: 0, max: 3 }),
         fc.array(step, { maxLength: 40 }),
         async (concurrent, queued, steps) => {
-          const admission = createAdmission({ concurrent, queued, retryAfterMs: 1 });
+          const admission = createAdmission({
+            concurrent,
+            queued,
+            memoryBytes: 100,
+            retryAfterMs: 1,
+          });
           const held: (() => void)[] = [];
           const waiting: AbortController[] = [];
           for (const action of steps) {
             if (action === "enter") {
               const controller = new AbortController();
               const full = admission.active === concurrent && admission.waiting === queued;
-              const entering = admission.enter(someone(), controller.signal).then(
+              const entering = admission.enter(someone(), 0, controller.signal).then(
                 (leave) => {
                   waiting.splice(waiting.indexOf(controller), 1);
                   held.push(leave);
@@ -113,5 +138,59 @@ describe("admission", () => {
       ),
       { numRuns: 60 },
     );
+  });
+
+  describe("by memory", () => {
+    const start = () =>
+      createAdmission({ concurrent: 10, queued: 10, memoryBytes: 100, retryAfterMs: 1 });
+
+    it("[LIM9] never lets in more bytes at once than there is memory, in order of arrival", async () => {
+      const admission = start();
+      const first = await admission.enter("a", 60, never);
+      const order: string[] = [];
+      const enter = async (name: string, bytes: number) => {
+        const leave = await admission.enter(name, bytes, never);
+        order.push(name);
+        return leave;
+      };
+      const big = enter("big", 70);
+      const small = enter("small", 10);
+      await settled();
+      // The small one would fit, and waits all the same: the big one would never have its turn.
+      expect(order).toEqual([]);
+      first();
+      await Promise.all([big, small]);
+      expect(order).toEqual(["big", "small"]);
+      expect(admission).toMatchObject({ active: 2, bytes: 80, waiting: 0 });
+    });
+
+    it("[LIM9] lets one that needs more than all of it in alone", async () => {
+      const admission = start();
+      const first = await admission.enter("a", 1, never);
+      const huge = admission.enter("huge", 1_000, never);
+      const next = admission.enter("next", 1, never);
+      await settled();
+      expect(admission).toMatchObject({ active: 1, waiting: 2 });
+      first();
+      const leave = await huge;
+      await settled();
+      expect(admission).toMatchObject({ active: 1, bytes: 1_000, waiting: 1 });
+      leave();
+      (await next)();
+      expect(admission).toMatchObject({ active: 0, bytes: 0, waiting: 0 });
+    });
+
+    it("[LIM9] who gives up waiting lets those behind go on", async () => {
+      const admission = start();
+      const first = await admission.enter("a", 60, never);
+      const impatient = new AbortController();
+      const big = admission.enter("big", 70, impatient.signal);
+      const small = admission.enter("small", 10, never);
+      impatient.abort(new Error("gone"));
+      await expect(big).rejects.toThrow("gone");
+      (await small)();
+      first();
+      expect(admission).toMatchObject({ active: 0, bytes: 0, waiting: 0 });
+    });
   });
 });

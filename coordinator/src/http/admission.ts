@@ -1,10 +1,13 @@
 /**
- * A bounded number of turns and a bounded queue for them: what is beyond both is refused at once. Each
- * sender has one place; a newer request of the same sender takes it from the older one, which is most
+ * A bounded number of turns in a bounded memory, and a bounded queue for them: what is beyond is refused at
+ * once. Turns come in order of arrival, so that a large body is not passed over by small ones for ever.
+ * Each sender has one place; a newer request of the same sender takes it from the older one, which is most
  * likely a connection that died, and never costs others a turn.
  */
 
 import { FederatedError } from "@tributary/protocol";
+
+import { overLimit } from "../limits/limit.ts";
 
 /** Gives the turn back; calling it again changes nothing. */
 export interface Turn {
@@ -15,63 +18,95 @@ export interface Turn {
 
 export interface Admission {
   /**
-   * Waits for a turn.
+   * Waits for a turn. One that needs more than all of the memory has it alone: its task exists, and a turn
+   * that can never come would stop it without a word.
+   * @param bytes memory that it needs while it has its turn
    * @throws FederatedError RATE_LIMITED when the queue is full, ABORTED when a newer request of the same
    * sender came; the signal's reason when it aborts
    */
-  enter(sender: string, signal: AbortSignal): Promise<Turn>;
+  enter(sender: string, bytes: number, signal: AbortSignal): Promise<Turn>;
   readonly active: number;
+  readonly bytes: number;
   readonly waiting: number;
 }
 
 export interface AdmissionOptions {
   readonly concurrent: number;
   readonly queued: number;
+  readonly memoryBytes: number;
   /** What a refused one is told to wait. */
   readonly retryAfterMs: number;
 }
 
-export function createAdmission({ concurrent, queued, retryAfterMs }: AdmissionOptions): Admission {
-  const queue = new Set<() => void>();
+interface Waiting {
+  readonly bytes: number;
+  start(): void;
+}
+
+export function createAdmission(options: AdmissionOptions): Admission {
+  const { concurrent, queued, memoryBytes, retryAfterMs } = options;
+  const queue = new Set<Waiting>();
   /** The newest request of each sender that waits or has its turn. */
   const places = new Map<string, AbortController>();
   let active = 0;
+  let usedBytes = 0;
 
-  function takeTurn(sender: string, place: AbortController): Turn {
+  const fits = (bytes: number) =>
+    active < concurrent && (active === 0 || usedBytes + bytes <= memoryBytes);
+
+  function takeTurn(sender: string, bytes: number, place: AbortController): Turn {
     active += 1;
+    usedBytes += bytes;
     let held = true;
     const leave = () => {
       if (!held) return;
       held = false;
       active -= 1;
+      usedBytes -= bytes;
       free(sender, place);
-      const [next] = queue;
-      next?.();
+      startNext();
     };
     return Object.assign(leave, { replaced: place.signal });
+  }
+
+  function startNext(): void {
+    for (const next of queue) {
+      if (!fits(next.bytes)) return;
+      next.start();
+    }
   }
 
   function free(sender: string, place: AbortController): void {
     if (places.get(sender) === place) places.delete(sender);
   }
 
-  function waitForTurn(sender: string, place: AbortController, signal: AbortSignal): Promise<Turn> {
+  function waitForTurn(
+    sender: string,
+    bytes: number,
+    place: AbortController,
+    signal: AbortSignal,
+  ): Promise<Turn> {
     const ended = AbortSignal.any([signal, place.signal]);
     return new Promise((resolve, reject) => {
       const leaveQueue = () => {
-        queue.delete(start);
+        queue.delete(waiting);
         ended.removeEventListener("abort", abort);
       };
-      const start = () => {
-        leaveQueue();
-        resolve(takeTurn(sender, place));
+      const waiting: Waiting = {
+        bytes,
+        start: () => {
+          leaveQueue();
+          resolve(takeTurn(sender, bytes, place));
+        },
       };
       const abort = () => {
         leaveQueue();
         free(sender, place);
         reject(ended.reason as Error);
+        // It may have been the one that did not fit.
+        startNext();
       };
-      queue.add(start);
+      queue.add(waiting);
       ended.addEventListener("abort", abort, { once: true });
     });
   }
@@ -80,27 +115,27 @@ export function createAdmission({ concurrent, queued, retryAfterMs }: AdmissionO
     get active() {
       return active;
     },
+    get bytes() {
+      return usedBytes;
+    },
     get waiting() {
       return queue.size;
     },
-    enter: async (sender, signal) => {
+    enter: async (sender, bytes, signal) => {
       signal.throwIfAborted();
       const message = "a newer upload of the same participant took over";
       places.get(sender)?.abort(new FederatedError("ABORTED", message));
       const place = new AbortController();
-      if (active < concurrent) {
+      if (queue.size === 0 && fits(bytes)) {
         places.set(sender, place);
-        return takeTurn(sender, place);
+        return takeTurn(sender, bytes, place);
       }
       if (queue.size >= queued) {
-        throw new FederatedError(
-          "RATE_LIMITED",
-          `${active} uploads are under way and ${queue.size} wait; try again later`,
-          { retryAfterMs },
-        );
+        const busy = `${active} uploads with ${usedBytes} bytes are under way and ${queue.size} wait`;
+        throw overLimit("queuedUploads", `${busy}; try again later`, retryAfterMs);
       }
       places.set(sender, place);
-      return waitForTurn(sender, place, signal);
+      return waitForTurn(sender, bytes, place, signal);
     },
   };
 }

@@ -5,11 +5,14 @@ import type { FastifyInstance, FastifyReply } from "fastify";
 import { fastify } from "fastify";
 
 import type { Edge } from "../ports.ts";
+import { createAdmission } from "./admission.ts";
 import { auditActions } from "./audit-actions.ts";
 import { clientFault } from "./client-error.ts";
 import { closeInBoundedTime } from "./closing.ts";
 import { letOriginsIn } from "./cors.ts";
 import type { HttpDeps } from "./deps.ts";
+import { limitBodies } from "./limit-bodies.ts";
+import { connectionOptions, limitConnections } from "./limit-connections.ts";
 import { limitRequests } from "./limit-requests.ts";
 import { letFinish } from "./linger.ts";
 import { describeApi, openapiRoutes } from "./openapi.ts";
@@ -26,6 +29,7 @@ import { roundRoutes } from "./routes/rounds.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { updateRoutes } from "./routes/updates.ts";
 import { compileSerializer, compileValidator } from "./validate.ts";
+import { RETRY_AFTER_MS } from "./within.ts";
 
 export type { HttpDeps, HttpLimits, HttpMetrics } from "./deps.ts";
 
@@ -41,10 +45,12 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
     logger: false,
     bodyLimit: limits.maxBodyBytes,
     requestTimeout: requestTimeoutMs(limits.uploadTimeoutMs),
+    // Of whatever kind: a connection on which nothing has moved for so long has nobody at its end.
+    connectionTimeout: requestTimeoutMs(limits.uploadTimeoutMs),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     return503OnClosing: false,
     // Node would refuse a request without Host by itself, without a word and without our headers.
-    http: { requireHostHeader: false },
+    http: { requireHostHeader: false, ...connectionOptions(limits.headersTimeoutMs) },
     clientErrorHandler: ({ code }, socket) => edge.refuse(socket, clientFault(code)),
     frameworkErrors: (error, request, reply) => {
       setSafetyHeaders(reply, edge);
@@ -57,7 +63,15 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
 
   app.addHook("onRequest", async (_request, reply) => setSafetyHeaders(reply, edge));
   await letOriginsIn(app, edge.allowedOrigins);
+  const admission = createAdmission({
+    concurrent: limits.concurrentUploads,
+    queued: limits.queuedUploads,
+    memoryBytes: limits.uploadMemoryBytes,
+    retryAfterMs: RETRY_AFTER_MS,
+  });
+  limitConnections(app, deps);
   limitRequests(app, deps);
+  limitBodies(app, deps, admission);
   app.addHook("onRequest", async ({ raw }) => {
     if (raw.httpVersion === "1.1" && raw.headers.host === undefined) {
       throw new FederatedError("MALFORMED_MESSAGE", "an HTTP/1.1 request names its Host");
@@ -76,7 +90,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   modelRoutes(app, deps);
   checkpointRoutes(app, deps);
   keyRoutes(app, deps);
-  await updateRoutes(app, deps);
+  await updateRoutes(app, deps, admission);
   privacyRoutes(app, deps);
   eventRoutes(app, deps);
   auditRoutes(app, deps);

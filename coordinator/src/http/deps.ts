@@ -29,6 +29,11 @@ export interface HttpMetrics {
 }
 
 export interface HttpLimits {
+  /** Connections of any kind. */
+  readonly maxConnections: number;
+  readonly connectionsPerAddress: number;
+  /** From the open connection to the end of a request's head. */
+  readonly headersTimeoutMs: number;
   /** Largest JSON body. Initial weights of a task, which only an admin can send, come on top. */
   readonly maxBodyBytes: number;
   /** Largest update frame, where it is below what the layout allows. */
@@ -37,8 +42,15 @@ export interface HttpLimits {
   readonly concurrentUploads: number;
   /** Uploads that wait for their turn; more are told to come again. */
   readonly queuedUploads: number;
+  /** What those that are read may take together. */
+  readonly uploadMemoryBytes: number;
   /** Longest wait for a turn, and longest time that a body may take. */
   readonly uploadTimeoutMs: number;
+  /** A body that comes, or a checkpoint that is taken, more slowly than this is given up … */
+  readonly minUploadBytesPerSecond: number;
+  readonly minDownloadBytesPerSecond: number;
+  /** … after so long. */
+  readonly slowPeerGraceMs: number;
   /** Event streams open at the same time. */
   readonly sseStreams: number;
   readonly sseHeartbeatMs: number;
@@ -57,6 +69,8 @@ export interface HttpDeps {
   readonly rates: Rates;
   readonly peerAddress: PeerAddress;
   readonly edge: Edge;
+  /** No proxy stands in between: a connection's address is the peer's. */
+  readonly peersAreDirect: boolean;
   readonly metrics: HttpMetrics;
   readonly logger?: Logger;
   readonly health: {

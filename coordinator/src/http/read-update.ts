@@ -38,7 +38,7 @@ export async function readUpdate(
   body: Readable,
   options: ReadUpdateOptions,
 ): Promise<ReceivedUpdate> {
-  const { maxBytes, contentLength } = options;
+  const { contentLength, maxBytes } = options;
   if (contentLength !== undefined) assertSize(contentLength, maxBytes);
   const { frame, digest } = await readFrame(body, options);
   const header = decodeFrameHeader(frame, "update");
@@ -56,7 +56,8 @@ export async function readUpdate(
 const payloadOf = (frame: Uint8Array<ArrayBuffer>, at: number): Float32Array =>
   endianness() === "LE" ? new Float32Array(frame.buffer, at) : float32FromBytes(frame.subarray(at));
 
-function assertSize(bytes: number, maxBytes: number): void {
+/** @throws FederatedError UPDATE_TOO_LARGE */
+export function assertSize(bytes: number, maxBytes: number): void {
   if (bytes > maxBytes) {
     throw new FederatedError(
       "UPDATE_TOO_LARGE",

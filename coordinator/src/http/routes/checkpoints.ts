@@ -7,6 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { requireReader } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
 import { byteRange, isUnchanged } from "../conditional.ts";
+import { pacedBody } from "../send-paced.ts";
 import {
   bytesAnswer,
   DigestParams,
@@ -49,7 +50,8 @@ export function checkpointRoutes(app: FastifyInstance, deps: HttpDeps): void {
     if (request.method === "GET") metrics.bytesSent(end - start);
     // A view: the same memory serves every reader.
     const bytes = Buffer.from(frame.buffer, frame.byteOffset + start, end - start);
-    return reply.type("application/octet-stream").send(bytes);
+    void reply.type("application/octet-stream").header("content-length", bytes.length);
+    return reply.send(request.method === "GET" ? pacedBody(reply, bytes, deps) : bytes);
   }
 
   app.get<{ Params: { digest: Digest } }>(

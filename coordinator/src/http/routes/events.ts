@@ -12,6 +12,7 @@ import {
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 
+import { overLimit } from "../../limits/limit.ts";
 import { requireReader } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
 import { createProjection } from "../project.ts";
@@ -76,7 +77,7 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
       if (taskId !== undefined) await tasks.get(taskId);
       if (streams.size >= limits.sseStreams) {
         const message = `${streams.size} event streams are open, as many as there may be`;
-        throw new FederatedError("RATE_LIMITED", message, { retryAfterMs: 10_000 });
+        throw overLimit("sseStreams", message, 10_000);
       }
       const accepts = (event: MonitoringEvent) =>
         (taskId === undefined || event.taskId === taskId) && wanted.has(event.type);

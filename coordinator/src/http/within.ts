@@ -1,0 +1,60 @@
+/** Time limits of uploads: none waits or sends for longer than it may, or more slowly than it must. */
+
+import { FederatedError } from "@tributary/protocol";
+
+import type { Limit } from "../limits/limit.ts";
+import type { HttpLimits } from "./deps.ts";
+import { watchPace } from "./pace.ts";
+
+/** What a sender is told to wait when all turns and places are taken: about one upload of 4 MB at 30 Mbit/s. */
+export const RETRY_AFTER_MS = 1000;
+
+export interface Patience {
+  /** What is waited for. */
+  readonly what: string;
+  readonly limits: Pick<
+    HttpLimits,
+    "uploadTimeoutMs" | "minUploadBytesPerSecond" | "slowPeerGraceMs"
+  >;
+  readonly outer: AbortSignal;
+  /** Something is being sent, and must keep the pace. */
+  readonly sending?: boolean;
+}
+
+/**
+ * @param run is told to stop by its signal; tells `moved` of bytes that came
+ * @throws FederatedError UNAVAILABLE when `run` takes too long; the reason of `outer` when that aborts
+ */
+export async function within<Result>(
+  { what, limits, outer, sending = false }: Patience,
+  run: (signal: AbortSignal, moved: (bytes: number) => void) => Promise<Result>,
+): Promise<Result> {
+  const { uploadTimeoutMs, minUploadBytesPerSecond, slowPeerGraceMs } = limits;
+  const controller = new AbortController();
+  const giveUp = (limit: Limit, message: string) =>
+    controller.abort(
+      new FederatedError("UNAVAILABLE", `${message}; send it again`, {
+        retryAfterMs: RETRY_AFTER_MS,
+        details: { limit },
+      }),
+    );
+  const timer = setTimeout(() => {
+    giveUp("uploadTimeoutMs", `${what} did not come within ${uploadTimeoutMs} ms`);
+  }, uploadTimeoutMs);
+  timer.unref();
+  const pace = sending
+    ? watchPace(
+        { bytesPerSecond: minUploadBytesPerSecond, graceMs: slowPeerGraceMs },
+        (bytesPerSecond) => {
+          const rates = `${Math.round(bytesPerSecond)} bytes a second, at least ${minUploadBytesPerSecond} are asked for`;
+          giveUp("minUploadBytesPerSecond", `${what} came at ${rates}`);
+        },
+      )
+    : undefined;
+  try {
+    return await run(AbortSignal.any([outer, controller.signal]), (bytes) => pace?.moved(bytes));
+  } finally {
+    clearTimeout(timer);
+    pace?.stop();
+  }
+}
