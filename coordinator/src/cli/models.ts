@@ -1,9 +1,9 @@
-/** `tributary models list | download`. */
+/** `tributary models list | show | download`. */
 
 import { rename, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 
-import type { ModelResource, Page } from "@tributary/protocol";
+import type { ModelResource, Page, PublicKey } from "@tributary/protocol";
 import {
   decodeFrameHeader,
   FederatedError,
@@ -24,16 +24,29 @@ import { writeTable } from "./table.ts";
 import type { TargetFlags } from "./target.ts";
 import { addTargetOptions, connect } from "./target.ts";
 import { bytesText, MODEL_COLUMNS } from "./view.ts";
+import { manifestLines, parseKey, vouchedFor } from "./vouched.ts";
 
-interface DownloadFlags extends TargetFlags {
+interface VersionFlags extends TargetFlags {
   readonly version: number | "latest";
+  readonly key?: PublicKey;
+  readonly json?: true;
+}
+interface DownloadFlags extends VersionFlags {
   readonly out?: string;
   readonly weights?: true;
-  readonly json?: true;
 }
 
 export function addModelsCommands(program: Command, io: CliIo): void {
-  const models = program.command("models").description("list or download versions of a model");
+  const models = program
+    .command("models")
+    .description("list, show or download versions of a model");
+  const versionCommand = (name: string, description: string) =>
+    models
+      .command(name)
+      .description(description)
+      .argument("<taskId>")
+      .option("--version <number>", "version, or latest", parseVersion, "latest")
+      .option("--key <key>", "refuse what neither this key nor its successors signed", parseKey);
 
   addTargetOptions(
     addPageOptions(
@@ -54,11 +67,22 @@ export function addModelsCommands(program: Command, io: CliIo): void {
   });
 
   addTargetOptions(
-    models
-      .command("download")
-      .description("save a version's checkpoint, verified by its digest")
-      .argument("<taskId>")
-      .option("--version <number>", "version, or latest", parseVersion, "latest")
+    versionCommand("show", "what the coordinator signed about a version").option(
+      "--json",
+      "the version, its manifest opened, as JSON",
+    ),
+  ).action(async (id: string, flags: VersionFlags) => {
+    const api = await connect(io, flags);
+    const path = routes.model.path({ taskId: parseTaskId(id), modelVersion: flags.version });
+    const model = await api.getJson<ModelResource>(path);
+    const manifest = await vouchedFor(api, model, flags.key);
+    answer(io, flags.json, { ...model, manifest }, () => {
+      for (const line of manifestLines(manifest, model.signed.publicKey)) writeLine(io, line);
+    });
+  });
+
+  addTargetOptions(
+    versionCommand("download", "save a version's checkpoint, verified by digest and signature")
       .option(
         "--out <file>",
         "where to (default: <taskId>-v<version>.ckpt, or .f32 with --weights)",
@@ -70,6 +94,7 @@ export function addModelsCommands(program: Command, io: CliIo): void {
     const api = await connect(io, flags);
     const path = routes.model.path({ taskId, modelVersion: flags.version });
     const model = await api.getJson<ModelResource>(path);
+    await vouchedFor(api, model, flags.key);
     const frame = await fetchVerified(api, model);
     const content = flags.weights === true ? frame.subarray(FRAME_HEADER_BYTES) : frame;
     const name = `${taskId}-v${model.modelVersion}.${flags.weights === true ? "f32" : "ckpt"}`;
@@ -79,6 +104,8 @@ export function addModelsCommands(program: Command, io: CliIo): void {
     await rename(`${file}.part`, file);
     const { modelVersion, digest } = model;
     note(io, `version ${modelVersion}, ${bytesText(content.length)}, digest ${digest} verified`);
+    const by = flags.key === undefined ? "which you did not name with --key" : "trusted by --key";
+    note(io, `signed by key ${model.signed.publicKey}, ${by}`);
     answer(io, flags.json, { ...model, file }, () => writeLine(io, file));
   });
 }

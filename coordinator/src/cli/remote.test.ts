@@ -12,9 +12,11 @@ import {
   FederatedError,
   routes,
   sha256,
+  signKeyRecord,
 } from "@tributary/protocol";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import { signFor, testKey } from "../../../test/support/signing.ts";
 import type { CliIo } from "./io.ts";
 import { runCli } from "./run.ts";
 
@@ -183,12 +185,21 @@ test("[CLI7] people get tables, machines get the whole answer as JSON on standar
   expect((await run(["task", "show", TASK])).out).toMatch(/^rounds +3 committed, 1 abandoned$/m);
 });
 
-async function offerModel(tamper = false) {
+async function offerModel(tamper = false, changes: object = {}) {
   const layout = await createLayout([{ name: "w", shape: [3] }]);
   const weights = Float32Array.of(1, 2, 3);
   const frame = encodeCheckpoint(layout, { modelVersion: 7, weights });
   const digest = await sha256(frame);
-  const model = { taskId: TASK, modelVersion: 7, digest, bytes: frame.length, createdAt: AT };
+  const about = {
+    ...{ taskId: TASK, modelVersion: 7, digest, bytes: frame.length },
+    layoutDigest: layout.digest,
+  };
+  const [former, key] = [await testKey(1), await testKey(2)];
+  const model = { ...about, createdAt: AT, signed: await signFor(key, about), ...changes };
+  const record = await signKeyRecord(key.publicKey, AT, former);
+  const keys = [{ publicKey: former.publicKey, createdAt: AT }, record];
+  answers.set(`GET ${routes.keys.path()}`, json({ keys }));
+  answers.set(`POST ${routes.rotateKeys.path()}`, json(record));
   const sent = frame.slice();
   if (tamper) sent[70] = 99;
   const bytes: Answer = (response) => response.writeHead(200).end(sent);
@@ -197,7 +208,7 @@ async function offerModel(tamper = false) {
   }
   answers.set(`GET ${routes.checkpointByDigest.path({ digest })}`, bytes);
   answers.set(`GET ${routes.models.path({ taskId: TASK })}`, json({ items: [model] }));
-  return { frame, weights };
+  return { frame, weights, model, former, key };
 }
 
 test("[CLI8] a download is the checkpoint that the coordinator named, or its bare weights", async () => {
@@ -227,6 +238,61 @@ test("[CLI8] bytes that do not match their digest are refused, and no file is le
   expect(ran.exitCode).toBe(1);
   expect(ran.err).toMatch(/^error: CHECKPOINT_CORRUPT the coordinator names digest [0-9a-f]{64}, /);
   expect(await readdir(cwd)).toEqual([]);
+});
+
+test("[SIG40] models show and download verify the signature, and --key says whose it must be", async () => {
+  const { key, former, model } = await offerModel();
+  const stranger = await testKey(9);
+  const shown = await run(["models", "show", TASK]);
+  expect(shown).toMatchObject({ exitCode: 0, err: "" });
+  expect(shown.out).toMatch(/^version +7, 76 B$/m);
+  expect(shown.out).toMatch(new RegExp(`^digest +${model.digest}$`, "m"));
+  expect(shown.out).toMatch(new RegExp(`^signed by +${key.publicKey}$`, "m"));
+  const asJson = JSON.parse((await run(["models", "show", TASK, "--json"])).out) as object;
+  expect(asJson).toMatchObject({ manifest: { modelVersion: 7, privacy: { mechanism: "none" } } });
+
+  for (const pinned of [key, former]) {
+    const ran = await run(["models", "download", TASK, "--key", pinned.publicKey]);
+    expect(ran.exitCode).toBe(0);
+    expect(ran.err).toContain(`signed by key ${key.publicKey}, trusted by --key`);
+  }
+  const unnamed = await run(["models", "download", TASK]);
+  expect(unnamed.err).toContain(
+    `signed by key ${key.publicKey}, which you did not name with --key`,
+  );
+  await rm(join(cwd, "digits-v7.ckpt"));
+  for (const command of ["show", "download"]) {
+    const ran = await run(["models", command, TASK, "--key", stranger.publicKey]);
+    expect(ran).toMatchObject({ exitCode: 1, out: "" });
+    expect(ran.err).toMatch(/^error: MODEL_UNTRUSTED .* never handed over\n$/);
+    expect((await run(["models", command, TASK, "--key", "x"])).exitCode).toBe(2);
+  }
+  expect(await readdir(cwd)).toEqual([]);
+});
+
+test.each([
+  ["no signature", { signed: undefined }],
+  ["a signature of something else", { modelVersion: 8 }],
+])("[SIG40] a version with %s is not saved", async (_, changes) => {
+  await offerModel(false, changes);
+  const ran = await run(["models", "download", TASK]);
+  expect(ran).toMatchObject({ exitCode: 1, out: "" });
+  expect(ran.err).toMatch(/^error: MODEL_UNTRUSTED /);
+  expect(await readdir(cwd)).toEqual([]);
+});
+
+test("[SIG41] keys list shows the chain, the key that signs first; keys rotate asks for the next", async () => {
+  const { key, former } = await offerModel();
+  const [header, first, second] = (await run(["keys", "list"])).out.split("\n");
+  expect(header).toMatch(/^KEY +CREATED +STATE$/);
+  expect(first).toBe(`${key.publicKey}  2026-01-02 03:04  signs`);
+  expect(second).toBe(`${former.publicKey}  2026-01-02 03:04  replaced`);
+  expect(JSON.parse((await run(["keys", "list", "--json"])).out)).toMatchObject({
+    keys: [{ publicKey: former.publicKey }, { publicKey: key.publicKey }],
+  });
+  const rotated = await run(["keys", "rotate"]);
+  expect(rotated).toMatchObject({ exitCode: 0, out: `${key.publicKey}\n` });
+  expect(asked.at(-1)).toMatchObject({ method: "POST", token: `Bearer ${ADMIN}` });
 });
 
 test.each([

@@ -8,6 +8,7 @@ import { addConfigCommands } from "./config.ts";
 import { EXIT, EXIT_CODES_HELP, reportFailure } from "./failure.ts";
 import type { CliIo } from "./io.ts";
 import { sizeOf } from "./io.ts";
+import { addKeysCommands } from "./keys.ts";
 import { addModelsCommands } from "./models.ts";
 import { addRoundsCommand } from "./rounds.ts";
 import { addStartCommand } from "./start.ts";
@@ -41,6 +42,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addTaskCommands(program, io);
   addRoundsCommand(program, io);
   addModelsCommands(program, io);
+  addKeysCommands(program, io);
   addWatchCommand(program, io);
   addAuditCommands(program, io);
   // Wherever it stands: it is an afterthought to a command that failed.

@@ -95,6 +95,18 @@ test("[CLI13] start runs a coordinator that the other commands steer with the to
   expect((await run(["task", "list", "--url", url])).exitCode).toBe(6);
 });
 
+test("[SIG41] start tells the key that signs, the same at each start, and another after a rotation", async () => {
+  const keyOf = (err: string) => /^models are signed with key ([\w-]{43})$/m.exec(err)?.[1];
+  const first = await start([]);
+  const rotated = (await run(["keys", "rotate", "--url", first.url])).out.trim();
+  const listed = await run(["keys", "list", "--url", first.url]);
+  const before = keyOf((await first.stop()).err);
+  expect(before).toMatch(/^[\w-]{43}$/);
+  expect(listed.out).toMatch(new RegExp(`^${rotated} .* signs\n${before} .* replaced$`, "m"));
+  const second = await start([]);
+  expect(keyOf((await second.stop()).err)).toBe(rotated);
+});
+
 test("[CLI14] start creates configured tasks with their weights once, and keeps what it has", async () => {
   await writeFile(join(cwd, "w.f32"), Buffer.from(Float32Array.of(1.5, -2).buffer));
   const write = async (tasks: readonly object[]) =>

@@ -45,7 +45,10 @@ export function addStartCommand(program: Command, io: CliIo): void {
     try {
       for (const task of config.tasks) await createIfAbsent(io, coordinator, task);
       const { url } = await listen(coordinator, config);
-      writeLine(io, flags.json === true ? JSON.stringify({ url }) : `listening on ${url}`);
+      const { publicKey } = coordinator.keys;
+      note(io, `models are signed with key ${publicKey}`);
+      const address = { url, publicKey };
+      writeLine(io, flags.json === true ? JSON.stringify(address) : `listening on ${url}`);
       await interrupted(io.signal);
       note(io, "stopping; interrupt again to force");
     } finally {
