@@ -91,7 +91,7 @@ module.exports = {
         pathNot: [
           "^$1/",
           "/src/index\\.ts$",
-          "/src/(evaluation|tfjs|node|testing)/index\\.ts$",
+          "/src/(evaluation|privacy|tfjs|node|testing)/index\\.ts$",
           "^protocol/src/schema\\.ts$",
         ],
       },

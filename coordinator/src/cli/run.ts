@@ -10,6 +10,7 @@ import type { CliIo } from "./io.ts";
 import { sizeOf } from "./io.ts";
 import { addKeysCommands } from "./keys.ts";
 import { addModelsCommands } from "./models.ts";
+import { addPrivacyCommands } from "./privacy.ts";
 import { addRoundsCommand } from "./rounds.ts";
 import { addStartCommand } from "./start.ts";
 import { addTaskCommands } from "./task.ts";
@@ -43,6 +44,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addRoundsCommand(program, io);
   addModelsCommands(program, io);
   addKeysCommands(program, io);
+  addPrivacyCommands(program, io);
   addWatchCommand(program, io);
   addAuditCommands(program, io);
   // Wherever it stands: it is an afterthought to a command that failed.

@@ -1,20 +1,24 @@
-/** Epsilon as a pure function of the charges: Renyi divergences add up, order by order. */
+/**
+ * Epsilon as a pure function of the charges: the smaller of two upper bounds, of Renyi divergences (`rdp.ts`,
+ * fast, holds also where charges are chosen adaptively) and of the privacy loss distribution (`pld.ts`, tight).
+ */
 
 import { FederatedError } from "@tributary/protocol";
 
+import type { Charge, ChargeGroup } from "./charge.ts";
+import { groupCharges } from "./charge.ts";
+import { epsilonOfLoss } from "./pld.ts";
 import { epsilonOfRdp, RDP_ORDERS, rdpOfSampledGaussian } from "./rdp.ts";
 
-/** One release: Gaussian noise z on the sum of a Poisson sample of rate q (1: no amplification). */
-export interface Charge {
-  readonly noiseMultiplier: number;
-  readonly samplingRate: number;
-}
+export type { Charge } from "./charge.ts";
+
+/** Which of the two bounds was the smaller one. */
+export type AccountantName = "rdp" | "pld";
 
 export interface Spent {
-  /** 0 for no charges, Infinity where no order gives a bound. */
+  /** 0 for no charges, Infinity where nothing gives a bound. */
   readonly epsilon: number;
-  /** Renyi order that gave it. */
-  readonly order: number;
+  readonly accountant: AccountantName;
 }
 
 /** Rounds beyond which {@link roundsLeft} does not count. */
@@ -25,8 +29,30 @@ export const MOST_ROUNDS = 2 ** 30;
  * @throws FederatedError CONFIG_INVALID for a charge or delta that nothing can be said about
  */
 export function epsilonOf(charges: Iterable<Charge>, delta: number): Spent {
+  return epsilonOfGroups(groupCharges(charges), delta);
+}
+
+/** The same for equal charges, counted. @throws FederatedError CONFIG_INVALID as {@link epsilonOf} */
+export function epsilonOfGroups(groups: readonly ChargeGroup[], delta: number): Spent {
+  const renyi = renyiEpsilonOfGroups(groups, delta);
+  // A sample of nobody costs nothing.
+  const costly = groups.filter(({ charge, count }) => charge.samplingRate > 0 && count > 0);
+  if (costly.length === 0 || renyi.epsilon === 0 || renyi.epsilon === Infinity) {
+    return { epsilon: renyi.epsilon, accountant: "rdp" };
+  }
+  const loss = epsilonOfLoss(costly, delta, renyi);
+  return loss < renyi.epsilon
+    ? { epsilon: loss, accountant: "pld" }
+    : { epsilon: renyi.epsilon, accountant: "rdp" };
+}
+
+/** The Renyi bound alone, with the order that gave it. @throws FederatedError CONFIG_INVALID */
+export function renyiEpsilonOfGroups(
+  groups: readonly ChargeGroup[],
+  delta: number,
+): { readonly epsilon: number; readonly order: number } {
   assertDelta(delta);
-  return epsilonOfRdp(totalCurve(charges), delta);
+  return epsilonOfRdp(totalCurve(groups), delta);
 }
 
 /** Does the budget cover `next` as well? @throws FederatedError CONFIG_INVALID as {@link epsilonOf} */
@@ -36,12 +62,15 @@ export function canAfford(
   delta: number,
   maxEpsilon: number,
 ): boolean {
-  const { epsilon } = epsilonOf([...charges, next], delta);
-  return Number.isFinite(epsilon) && epsilon <= maxEpsilon;
+  const groups = groupCharges([...charges, next]);
+  return (
+    isWithin(renyiEpsilonOfGroups(groups, delta).epsilon, maxEpsilon) ||
+    isWithin(epsilonOfGroups(groups, delta).epsilon, maxEpsilon)
+  );
 }
 
 /**
- * How many more charges like `next` the budget covers, at most {@link MOST_ROUNDS}.
+ * How many charges like `next` the budget covers on top of `charges`, at most {@link MOST_ROUNDS}.
  * @throws FederatedError CONFIG_INVALID as {@link epsilonOf}
  */
 export function roundsLeft(
@@ -51,36 +80,52 @@ export function roundsLeft(
   maxEpsilon: number,
 ): number {
   assertDelta(delta);
-  const spent = totalCurve(charges);
-  const step = curveOf(next);
-  const covers = (rounds: number) => {
-    const total = spent.map((rdp, i) => rdp + rounds * (step[i] as number));
-    const { epsilon } = epsilonOfRdp(total, delta);
-    return Number.isFinite(epsilon) && epsilon <= maxEpsilon;
+  const spent = groupCharges(charges);
+  const spentCurve = totalCurve(spent);
+  const stepCurve = curveOf(next);
+  const byRenyi = (rounds: number) => {
+    const total = spentCurve.map((rdp, i) => rdp + rounds * (stepCurve[i] as number));
+    return isWithin(epsilonOfRdp(total, delta).epsilon, maxEpsilon);
   };
-  if (covers(MOST_ROUNDS)) return MOST_ROUNDS;
-  // Covered at `low` or nothing is, not covered at `high`.
-  let low = 0;
-  let high = MOST_ROUNDS;
-  while (high - low > 1) {
-    const middle = Math.floor((low + high) / 2);
-    if (covers(middle)) low = middle;
-    else high = middle;
+  const byEither = (rounds: number) =>
+    byRenyi(rounds) ||
+    isWithin(
+      epsilonOfGroups([...spent, { charge: next, count: rounds }], delta).epsilon,
+      maxEpsilon,
+    );
+
+  if (!byEither(0)) return 0;
+  // Renyi divergences are quick to compute and give a number that the tight bound only raises.
+  const least = greatest(0, MOST_ROUNDS, byRenyi);
+  let low = least;
+  let step = Math.max(1, Math.ceil(least / 8));
+  while (low + step <= MOST_ROUNDS && byEither(low + step)) {
+    low += step;
+    step *= 2;
   }
-  return low;
+  return greatest(low, Math.min(MOST_ROUNDS, low + step - 1), byEither);
 }
 
-/** Sum of the charges' curves; equal charges are worked out once. Zeros for none. */
-function totalCurve(charges: Iterable<Charge>): readonly number[] {
-  const groups = new Map<string, { readonly charge: Charge; count: number }>();
-  for (const charge of charges) {
-    const key = `${charge.samplingRate}/${charge.noiseMultiplier}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, { charge, count: 1 });
-    else group.count += 1;
+/** The greatest number from `low` (taken to hold) to `high` that holds, where all up to it do. */
+function greatest(low: number, high: number, holds: (value: number) => boolean): number {
+  let good = low;
+  let bad = high + 1;
+  if (high > low && holds(high)) return high;
+  while (bad - good > 1) {
+    const middle = Math.floor((good + bad) / 2);
+    if (holds(middle)) good = middle;
+    else bad = middle;
   }
+  return good;
+}
+
+const isWithin = (epsilon: number, maxEpsilon: number): boolean =>
+  Number.isFinite(epsilon) && epsilon <= maxEpsilon;
+
+/** Sum of the charges' curves. Zeros for none. */
+function totalCurve(groups: readonly ChargeGroup[]): readonly number[] {
   const total = RDP_ORDERS.map(() => 0);
-  for (const { charge, count } of groups.values()) {
+  for (const { charge, count } of groups) {
     curveOf(charge).forEach((rdp, i) => {
       total[i] = (total[i] as number) + count * rdp;
     });

@@ -1,0 +1,23 @@
+/**
+ * Differential privacy alone, with nothing of the coordinator in it: what releases cost, how much noise a budget
+ * needs, and the mechanism that adds it. Add-or-remove-one neighbours throughout; every bound is an upper bound.
+ */
+
+export {
+  canAfford,
+  epsilonOf,
+  epsilonOfGroups,
+  MOST_ROUNDS,
+  renyiEpsilonOfGroups,
+  roundsLeft,
+} from "./accountant.ts";
+export type { AccountantName, Spent } from "./accountant.ts";
+export { calibrateNoise } from "./calibrate.ts";
+export type { Calibration, CalibrationTarget } from "./calibrate.ts";
+export type { Charge, ChargeGroup } from "./charge.ts";
+export { deltaOfGaussian, epsilonOfGaussian } from "./gaussian-curve.ts";
+export { addGaussianNoise, centralGaussian } from "./gaussian-mechanism.ts";
+export type { CentralGaussian, CentralGaussianOptions } from "./gaussian-mechanism.ts";
+export { createSecureRandom } from "./random.ts";
+export type { SecureRandom } from "./random.ts";
+export { epsilonOfRdp, RDP_ORDERS, rdpOfSampledGaussian } from "./rdp.ts";
