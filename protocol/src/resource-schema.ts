@@ -240,7 +240,7 @@ export const PrivacyResourceSchema = Type.Union(
       noiseMultiplier: NonNegativeSchema,
       clippingNorm: NonNegativeSchema,
       samplingRate: RateSchema,
-      accountant: Type.Literal("rdp"),
+      accountant: Type.Enum(["rdp", "pld"]),
       delta: RateSchema,
       maxEpsilon: NonNegativeSchema,
       epsilon: NonNegativeSchema,

@@ -104,7 +104,8 @@ export type PrivacyResource =
       readonly clippingNorm: number;
       /** q that the accounting may use; 1 where the sampling gives no amplification. */
       readonly samplingRate: number;
-      readonly accountant: "rdp";
+      /** Which upper bound of epsilon was the smaller one: by Renyi divergences or privacy loss. */
+      readonly accountant: "rdp" | "pld";
       readonly delta: number;
       readonly maxEpsilon: number;
       /** Of everything released or reserved so far. */

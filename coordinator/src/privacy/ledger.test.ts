@@ -5,6 +5,7 @@ import { chargesThatCount, privacyStatement } from "./ledger.ts";
 const charge = (noiseMultiplier: number) => ({ noiseMultiplier, samplingRate: 0.1 });
 
 const facts = {
+  accountant: "pld" as const,
   epsilon: 1.23412,
   delta: 1e-6,
   maxEpsilon: 8,
@@ -32,6 +33,7 @@ describe("the privacy statement", () => {
     for (const part of [
       "one client takes part",
       "add or remove one client",
+      "accountant: privacy loss distribution",
       "epsilon = 1.235",
       "delta = 0.000001",
       "12 rounds",

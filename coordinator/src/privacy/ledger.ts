@@ -11,6 +11,8 @@ export function chargesThatCount<C>(events: readonly LedgerEntry<C>[]): C[] {
 }
 
 export interface PrivacyFacts {
+  /** Of the two upper bounds the one that is smaller, and given. */
+  readonly accountant: "rdp" | "pld";
   readonly epsilon: number;
   readonly delta: number;
   readonly maxEpsilon: number;
@@ -19,6 +21,8 @@ export interface PrivacyFacts {
   readonly clippingNorm: number;
   readonly samplingRate: number;
 }
+
+const ACCOUNTANTS = { rdp: "Renyi divergences", pld: "privacy loss distribution" } as const;
 
 /** The privacy statement of a task. */
 export function privacyStatement(facts: PrivacyFacts): string {
@@ -30,7 +34,7 @@ export function privacyStatement(facts: PrivacyFacts): string {
     `Each client's whole contribution is protected: whether or not one client takes part in this task changes`,
     `the probability of any set of released models by at most a factor e^epsilon, up to delta, with`,
     `epsilon = ${roundedUp(facts.epsilon)} and delta = ${facts.delta} after ${facts.rounds} rounds`,
-    `(neighbours: add or remove one client; accountant: Renyi DP; budget: epsilon <= ${facts.maxEpsilon}).`,
+    `(neighbours: add or remove one client; accountant: ${ACCOUNTANTS[facts.accountant]}; budget: epsilon <= ${facts.maxEpsilon}).`,
     `Mechanism: every delta is clipped to L2 norm ${facts.clippingNorm}, Gaussian noise of`,
     `${facts.noiseMultiplier} times that norm is added to the sum, the denominator is fixed, and ${sampling}.`,
     `This holds against anyone who sees only released models. It does not hold against the coordinator,`,

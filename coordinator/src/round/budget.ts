@@ -2,7 +2,9 @@
 
 import type { ManifestPrivacy, PrivacyResource, TaskSpec } from "@tributary/protocol";
 
+import type { Spent } from "../privacy/accountant.ts";
 import { canAfford, epsilonOf, roundsLeft } from "../privacy/accountant.ts";
+import { groupCharges } from "../privacy/charge.ts";
 import { chargesThatCount, NO_PRIVACY_STATEMENT, privacyStatement } from "../privacy/ledger.ts";
 import type { LedgerEvent, PrivacyCharge } from "../ports.ts";
 import { expectedReports } from "./sampler.ts";
@@ -34,7 +36,49 @@ export function affordsNextRound(spec: TaskSpec, ledger: readonly LedgerEvent[])
 /** Epsilon of everything released or reserved; undefined for a task without privacy. */
 export function epsilonSpent(spec: TaskSpec, ledger: readonly LedgerEvent[]): number | undefined {
   if (spec.privacy.mechanism === "none") return undefined;
-  return epsilonOf(chargesThatCount(ledger), spec.privacy.delta).epsilon;
+  return spentOf(spec, chargesThatCount(ledger), spec.privacy.delta).epsilon;
+}
+
+/**
+ * Last results for a task, which is asked several times about the same charges, and each answer may take a tenth
+ * of a second. They are a pure function's: without this memory all would be the same, only later.
+ */
+interface Known {
+  spent?: { readonly key: string; readonly value: Spent };
+  left?: { readonly key: string; readonly value: number };
+}
+const known = new WeakMap<TaskSpec, Known>();
+
+function knownOf(spec: TaskSpec): Known {
+  const about = known.get(spec) ?? {};
+  known.set(spec, about);
+  return about;
+}
+
+const keyOf = (charges: readonly PrivacyCharge[]): string =>
+  groupCharges(charges)
+    .map(({ charge, count }) => `${count}x${charge.samplingRate}/${charge.noiseMultiplier}`)
+    .join(" ");
+
+function spentOf(spec: TaskSpec, charges: readonly PrivacyCharge[], delta: number): Spent {
+  const about = knownOf(spec);
+  const key = keyOf(charges);
+  if (about.spent?.key !== key) about.spent = { key, value: epsilonOf(charges, delta) };
+  return about.spent.value;
+}
+
+function leftOf(
+  spec: TaskSpec,
+  charges: readonly PrivacyCharge[],
+  next: PrivacyCharge,
+  { delta, maxEpsilon }: { readonly delta: number; readonly maxEpsilon: number },
+): number {
+  const about = knownOf(spec);
+  const key = keyOf(charges);
+  if (about.left?.key !== key) {
+    about.left = { key, value: roundsLeft(charges, next, delta, maxEpsilon) };
+  }
+  return about.left.value;
 }
 
 /** What has been promised with everything released or reserved: as a manifest says it. */
@@ -45,20 +89,21 @@ export function privacyPromise(spec: TaskSpec, ledger: readonly LedgerEvent[]): 
   }
   const { delta, maxEpsilon, noiseMultiplier } = spec.privacy;
   const charges = chargesThatCount(ledger);
+  const { epsilon, accountant } = spentOf(spec, charges, delta);
   const facts = {
     noiseMultiplier,
     clippingNorm: spec.clippingNorm ?? Number.NaN,
     samplingRate: charge.samplingRate,
     delta,
     maxEpsilon,
-    epsilon: epsilonOf(charges, delta).epsilon,
+    accountant,
+    epsilon,
     rounds: charges.length,
   };
   return {
     mechanism: "central",
     unit: "client",
     adjacency: "add-or-remove-one",
-    accountant: "rdp",
     ...facts,
     statement: privacyStatement(facts),
   };
@@ -70,7 +115,9 @@ export function privacyResource(spec: TaskSpec, ledger: readonly LedgerEvent[]):
   const promise = privacyPromise(spec, ledger);
   const charge = chargeOf(spec);
   if (promise.mechanism === "none" || charge === undefined) return { taskId, mechanism: "none" };
-  const { delta, maxEpsilon } = promise;
-  const left = roundsLeft(chargesThatCount(ledger), charge, delta, maxEpsilon);
-  return { taskId, ...promise, roundsLeft: left };
+  return {
+    taskId,
+    ...promise,
+    roundsLeft: leftOf(spec, chargesThatCount(ledger), charge, promise),
+  };
 }
