@@ -42,6 +42,7 @@ import { headText } from "./storage/audit-chain.ts";
 import { createFileBlobs } from "./storage/blobs.ts";
 import { STORE_FILE } from "./storage/directory.ts";
 import { createMemoryBlobs, createMemoryStore } from "./storage/memory.ts";
+import { createKeyRing } from "./storage/seal.ts";
 import { createSqliteStore } from "./storage/sqlite.ts";
 import { auditTasks } from "./task/audited.ts";
 import { createTaskRegistry } from "./task/registry.ts";
@@ -107,7 +108,7 @@ async function assemble(
   const logger = options.logger ?? createLogger({ level: config.log.level });
   const clock = systemClock;
   const random = createSecureRandom();
-  const storage = await openStorage(config, closers);
+  const storage = await openStorage(config, logger, closers);
   const { store } = storage;
   const blobs = createBlobKeeper(storage.blobs, (digest) => store.isReferenced(digest));
   const shelf = createModelRegistry({ store, blobs }, config.checkpoints);
@@ -256,13 +257,21 @@ async function assemble(
 
 async function openStorage(
   config: Config,
+  logger: Logger,
   closers: Closer[],
 ): Promise<{ store: Store; blobs: BlobStore }> {
   if (config.storage.kind === "memory") {
     return { store: createMemoryStore(), blobs: createMemoryBlobs() };
   }
   const { directory } = config.storage;
-  const store = await createSqliteStore({ file: `${directory}/${STORE_FILE}` });
+  const ring = createKeyRing(config.storage);
+  const keys = ring === undefined ? {} : { keys: ring };
+  const store = await createSqliteStore({ file: `${directory}/${STORE_FILE}`, ...keys });
   closers.push(() => store[Symbol.asyncDispose]());
-  return { store, blobs: await createFileBlobs({ directory: `${directory}/checkpoints` }) };
+  const blobs = await createFileBlobs({
+    directory: `${directory}/checkpoints`,
+    ...keys,
+    onSealed: (files) => logger.info({ files }, "checkpoints came under the encryption key"),
+  });
+  return { store, blobs };
 }

@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { createMemoryStore } from "../../coordinator/src/storage/memory.ts";
+import type { KeyRing } from "../../coordinator/src/storage/seal.ts";
+import { createKeyRing } from "../../coordinator/src/storage/seal.ts";
 import { createSqliteStore } from "../../coordinator/src/storage/sqlite.ts";
 import { auditConformance } from "./audit.ts";
 import { retentionConformance } from "./retention.ts";
@@ -14,16 +16,22 @@ async function openMemory(): Promise<StoreUnderTest> {
   return { store, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
 }
 
-async function openSqlite(): Promise<StoreUnderTest> {
+const openSqlite = async () => openFile({});
+const openEncrypted = async () => {
+  const keys = createKeyRing({ encryptionKey: "5".repeat(64) });
+  return openFile(keys === undefined ? {} : { keys });
+};
+
+async function openFile(options: { readonly keys?: KeyRing }): Promise<StoreUnderTest> {
   const directory = await mkdtemp(join(tmpdir(), "tributary-store-"));
   const file = join(directory, "store.sqlite");
-  const store = await createSqliteStore({ file });
+  const store = await createSqliteStore({ file, ...options });
   let current = store;
   return {
     store,
     reopen: async () => {
       await current[Symbol.asyncDispose]();
-      return (current = await createSqliteStore({ file }));
+      return (current = await createSqliteStore({ file, ...options }));
     },
     [Symbol.asyncDispose]: async () => {
       await current[Symbol.asyncDispose]();
@@ -35,4 +43,5 @@ async function openSqlite(): Promise<StoreUnderTest> {
 for (const conformance of [storeConformance, auditConformance, retentionConformance]) {
   conformance("memory", openMemory);
   conformance("sqlite", openSqlite);
+  conformance("encrypted sqlite", openEncrypted);
 }

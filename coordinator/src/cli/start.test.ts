@@ -189,3 +189,18 @@ test("[CLI16] config check tells every fault with its origin, config print conce
   }
   expect(await run(["config", "check"])).toMatchObject({ exitCode: 0 });
 });
+
+test("[DR12] beside encrypted data no admin token is kept in the clear; one that is there is told of", async () => {
+  const env = { TRIBUTARY_STORAGE_ENCRYPTION_KEY: "0f".repeat(32) };
+  const file = join(cwd, ".tributary", "admin-token");
+  const first = await start([], env);
+  const stranger = await run(["task", "pause", "none", "--url", first.url], { env });
+  expect(stranger.exitCode).toBe(5);
+  expect((await first.stop()).err).toContain("no admin token: set TRIBUTARY_AUTH_ADMIN_TOKEN");
+  await expect(stat(file)).rejects.toMatchObject({ code: "ENOENT" });
+
+  await writeFile(file, "a-token-from-before-the-key\n");
+  const again = await start([], env);
+  expect((await run(["task", "pause", "none", "--url", again.url], { env })).exitCode).toBe(4);
+  expect((await again.stop()).err).toContain(`warning: ${file} is not encrypted`);
+});

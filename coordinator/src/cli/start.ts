@@ -65,6 +65,7 @@ async function withAdminToken(io: CliIo, config: Config): Promise<Config> {
     return config;
   }
   const file = join(config.storage.directory, ADMIN_TOKEN_FILE);
+  if (config.storage.encryptionKey !== undefined) return withoutNewToken(io, config, file);
   await mkdir(config.storage.directory, { recursive: true, mode: 0o700 });
   try {
     const token = randomBytes(32).toString("base64url");
@@ -75,6 +76,18 @@ async function withAdminToken(io: CliIo, config: Config): Promise<Config> {
   }
   const adminToken = (await readFile(file, "utf8")).trim();
   return { ...config, auth: { ...config.auth, adminToken } };
+}
+
+/** A token in the clear beside encrypted data would undo what the key is for. */
+async function withoutNewToken(io: CliIo, config: Config, file: string): Promise<Config> {
+  const text = await readFile(file, "utf8").catch(() => undefined);
+  if (text === undefined) {
+    const why = "the data is encrypted, and a token beside it would not be";
+    note(io, `no admin token: set TRIBUTARY_AUTH_ADMIN_TOKEN to steer tasks over HTTP (${why})`);
+    return config;
+  }
+  note(io, `warning: ${file} is not encrypted: set TRIBUTARY_AUTH_ADMIN_TOKEN and delete it`);
+  return { ...config, auth: { ...config.auth, adminToken: text.trim() } };
 }
 
 async function makeEvaluators(

@@ -257,3 +257,34 @@ test("[CF10] a flag names a setting that exists", async () => {
     { path: "tasks", message: "is no setting (flag --set)" },
   ]);
 });
+
+test("[DR10] the encryption key comes from the environment or a file it names, and nowhere else, and is never shown", async () => {
+  const key = "0f".repeat(32);
+  const file = join(cwd, "key");
+  await writeFile(file, `${key}\n`);
+  for (const env of [
+    { TRIBUTARY_STORAGE_ENCRYPTION_KEY: key, TRIBUTARY_STORAGE_KIND: "sqlite" },
+    { TRIBUTARY_STORAGE_ENCRYPTION_KEY_FILE: file, TRIBUTARY_STORAGE_DIRECTORY: "data" },
+  ]) {
+    const loaded = await load({ env });
+    expect(loaded.config.storage).toMatchObject({ kind: "sqlite", encryptionKey: key });
+    expect(printConfig(loaded)).not.toContain(key);
+    expect(printConfig(loaded)).toContain("storage.encryptionKey = [concealed]");
+  }
+  const [fromFlag] = await faultsOf({ flags: [flag("storage.encryptionKey", key)] });
+  expect(fromFlag).toMatchObject({ path: "storage.encryptionKey" });
+  await writeFile(
+    join(cwd, "tributary.config.json"),
+    JSON.stringify({ storage: { encryptionKey: key } }),
+  );
+  const [fromFile] = await faultsOf({});
+  expect(fromFile).toMatchObject({ path: "storage.encryptionKey" });
+  expect(JSON.stringify([fromFlag, fromFile])).not.toContain(key);
+});
+
+test("[DR10] a directory and a kind from the environment stand side by side", async () => {
+  const { config } = await load({
+    env: { TRIBUTARY_STORAGE_DIRECTORY: "data", TRIBUTARY_STORAGE_KIND: "sqlite" },
+  });
+  expect(config.storage).toEqual({ kind: "sqlite", directory: join(cwd, "data") });
+});

@@ -130,7 +130,7 @@ function fromFlags(flags: readonly FlagSetting[], faults: Fault[]): Given[] {
   });
 }
 
-/** Sets a value in the tree. Another kind of storage leaves the settings of the former behind. */
+/** Sets a value in the tree. Storage in memory leaves the settings of the kind before it behind. */
 function put(tree: Tree, path: string, value: unknown): void {
   const keys = path.split(".");
   const last = keys.pop() ?? path;
@@ -143,7 +143,9 @@ function put(tree: Tree, path: string, value: unknown): void {
     group[key] = next;
     group = next;
   }
-  if (path === "storage.kind" && group.kind !== value) delete group.directory;
+  if (path === "storage.kind" && value === "memory") {
+    for (const key of Object.keys(group)) Reflect.deleteProperty(group, key);
+  }
   group[last] = value;
 }
 

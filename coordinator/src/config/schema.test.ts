@@ -212,3 +212,33 @@ test("[NET3] allowed origins are whole origins as browsers write them; each othe
   const faults = faultsOf({ server: { allowedOrigins: wrong } });
   expect(faults.map(({ path }) => path)).toEqual(wrong.map((_, i) => `server.allowedOrigins.${i}`));
 });
+
+test("[DR10] an encryption key is 32 bytes, as digits or base64; anything else is refused and not repeated", () => {
+  const bytes = Buffer.alloc(32, 0xfb);
+  for (const encryptionKey of [
+    bytes.toString("hex"),
+    bytes.toString("hex").toUpperCase(),
+    bytes.toString("base64"),
+    bytes.toString("base64url"),
+  ]) {
+    expect(resolveConfig({ storage: { encryptionKey } }).storage).toMatchObject({ encryptionKey });
+  }
+  for (const encryptionKey of ["correct horse battery staple", "ab".repeat(31), "", 7]) {
+    const faults = faultsOf({ storage: { encryptionKey } });
+    expect(faults.map(({ path }) => path)).toEqual(["storage.encryptionKey"]);
+    expect(faults[0]?.message).toContain("openssl rand -hex 32");
+    if (encryptionKey !== "") expect(JSON.stringify(faults)).not.toContain(String(encryptionKey));
+  }
+});
+
+test("[DR10] a previous key needs one that follows, and another", () => {
+  const key = "0f".repeat(32);
+  for (const storage of [
+    { previousEncryptionKey: key },
+    { encryptionKey: key, previousEncryptionKey: key },
+  ]) {
+    expect(faultsOf({ storage }).map(({ path }) => path)).toEqual([
+      "storage.previousEncryptionKey",
+    ]);
+  }
+});

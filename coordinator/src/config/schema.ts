@@ -33,6 +33,16 @@ const privateKey = () =>
     }),
   );
 
+/** 256 bits, as `openssl rand -hex 32` or `openssl rand -base64 32` make them. */
+const encryptionKey = () =>
+  Type.Optional(
+    Type.String({
+      pattern: "^([0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=?)$",
+      rule: "must be 32 bytes, as 64 hexadecimal digits or as base64: openssl rand -hex 32",
+      writeOnly: true,
+    }),
+  );
+
 export const ConfigSchema = group({
   server: group({
     // Loopback: nothing is reachable from outside until somebody decides that it is.
@@ -56,6 +66,10 @@ export const ConfigSchema = group({
           kind: Type.Literal("sqlite"),
           // Beside the program, where it is found again; a hidden name, as it is not the user's data.
           directory: Type.String({ minLength: 1, default: "./.tributary" }),
+          // No default: a key that lies beside what it locks protects nothing, so the operator must have one.
+          encryptionKey: encryptionKey(),
+          // Only while the key is being changed: until one start has brought everything under the new one.
+          previousEncryptionKey: encryptionKey(),
         },
         { additionalProperties: false },
       ),
@@ -203,7 +217,13 @@ export type ConfigInput = {
     : Loose<Config[K]>;
 } & {
   readonly storage?:
-    { readonly kind: "memory" } | { readonly kind?: "sqlite"; readonly directory?: string };
+    | { readonly kind: "memory" }
+    | {
+        readonly kind?: "sqlite";
+        readonly directory?: string;
+        readonly encryptionKey?: string | undefined;
+        readonly previousEncryptionKey?: string | undefined;
+      };
 };
 
 /**
@@ -223,12 +243,27 @@ export function resolveConfig(input: unknown): Config {
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 
+function storageFaults(storage: Config["storage"] | undefined): Fault[] {
+  if (storage?.kind !== "sqlite" || storage.previousEncryptionKey === undefined) return [];
+  const path = "storage.previousEncryptionKey";
+  if (storage.encryptionKey === undefined) {
+    const message =
+      "is set without storage.encryptionKey: encrypted data cannot become plain, so set the key that is to follow";
+    return [{ path, message }];
+  }
+  if (storage.encryptionKey !== storage.previousEncryptionKey) return [];
+  const message =
+    "equals storage.encryptionKey: leave it away, or set the new key as storage.encryptionKey";
+  return [{ path, message }];
+}
+
 /** Rules across fields. Parts that are wrong in themselves may be missing, and are passed over. */
-function crossFaults({ server, auth, tasks }: Partial<Config>): Fault[] {
+function crossFaults({ server, storage, auth, tasks }: Partial<Config>): Fault[] {
   const faults: Fault[] = [];
   const isOpen = typeof server?.host === "string" && !isLoopback(server.host);
   const open = `server.host is "${server?.host}", which others can reach`;
   faults.push(...authFaults(isRecord(auth) ? auth : {}, isOpen ? open : undefined));
+  faults.push(...storageFaults(storage));
   if (isOpen) {
     if (!server.trustedProxy) {
       const message = `is false, while ${open} without TLS: put a proxy that terminates TLS in front and set it to true, or keep server.host at 127.0.0.1`;

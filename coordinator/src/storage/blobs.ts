@@ -5,33 +5,45 @@
  * so a crash can leave a stray temporary file, never half a checkpoint under a good name.
  */
 
-import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { Digest } from "@tributary/protocol";
 import { FederatedError, isDigest, isFederatedError, sha256 } from "@tributary/protocol";
 
 import type { BlobStore } from "../ports.ts";
-import { makeDirectory, syncDirectory } from "./directory.ts";
+import { makeDirectory, syncDirectory, writeWhole } from "./directory.ts";
+import type { KeyRing } from "./seal.ts";
+import { blobFormat, sealDirectory } from "./sealed-blobs.ts";
 
-const TEMPORARY = /^[0-9a-f]{64}\.[0-9a-f-]{36}\.tmp$/;
+export interface FileBlobsOptions {
+  readonly directory: string;
+  /** Files are sealed with the current key, those that are not yet when this opens the directory. */
+  readonly keys?: KeyRing;
+  /** Told how many files came under the key. */
+  readonly onSealed?: (count: number) => void;
+}
+
+const TEMPORARY = /^([0-9a-f]{64}|encrypted-with)\.[0-9a-f-]{36}\.tmp$/;
 const FOLDER = /^[0-9a-f]{2}$/;
+const NOTHING = new Uint8Array();
 
 /**
  * Opens the directory, makes it where there is none, and removes what a crash left behind. One process at a
  * time; the store's lock sees to that. Bytes given to `put` must not change until it resolves.
- * @throws FederatedError UNAVAILABLE when the directory cannot be used
+ * @throws FederatedError UNAVAILABLE when the directory cannot be used, CONFIG_INVALID when it is encrypted
+ * with a key that is not at hand
  */
-export async function createFileBlobs({
-  directory,
-}: {
-  readonly directory: string;
-}): Promise<BlobStore> {
+export async function createFileBlobs(options: FileBlobsOptions): Promise<BlobStore> {
+  const { directory, keys, onSealed } = options;
+  const format = blobFormat(keys);
   try {
     await makeDirectory(directory);
     await removeTemporaries(directory);
+    const sealed = await sealDirectory(directory, keys);
+    if (sealed > 0) onSealed?.(sealed);
   } catch (error) {
+    if (isFederatedError(error)) throw error;
     const reason = error instanceof Error ? error.message : "unknown";
     const message = `the checkpoint directory ${directory} cannot be used: ${reason}`;
     throw new FederatedError("UNAVAILABLE", message, { cause: error });
@@ -48,9 +60,11 @@ export async function createFileBlobs({
         await mkdir(folder, { recursive: true });
         // What cannot be read is as good as damaged: either way the bytes at hand replace it.
         const existing = await readIfThere(fileOf(digest)).catch(() => undefined);
-        if (existing === undefined || Buffer.compare(existing, bytes) !== 0) {
-          await writeAside(join(folder, `${digest}.${randomUUID()}.tmp`), bytes, fileOf(digest));
-        }
+        const isGood =
+          existing !== undefined &&
+          format.isCurrent(existing) &&
+          Buffer.compare(format.decode(digest, existing) ?? NOTHING, bytes) === 0;
+        if (!isGood) await writeWhole(fileOf(digest), format.encode(digest, bytes));
         // The file may be of a put that has not come this far, or never did.
         await syncDirectory(folder);
         await syncDirectory(directory);
@@ -61,8 +75,15 @@ export async function createFileBlobs({
       // A digest is a file's name here: nothing else may become a path.
       if (!isDigest(digest)) return undefined;
       return onDisk(`checkpoint ${digest} cannot be read`, async () => {
-        const bytes = await readIfThere(fileOf(digest));
-        if (bytes === undefined) return undefined;
+        const file = await readIfThere(fileOf(digest));
+        if (file === undefined) return undefined;
+        const bytes = format.decode(digest, file);
+        if (bytes === undefined) {
+          throw new FederatedError(
+            "CHECKPOINT_CORRUPT",
+            `the file of checkpoint ${digest} was changed, cut, or encrypted for another name or with another key; restore it from a backup`,
+          );
+        }
         const found = await sha256(bytes);
         if (found !== digest) {
           throw new FederatedError(
@@ -82,22 +103,6 @@ export async function createFileBlobs({
   };
 }
 
-async function writeAside(temporary: string, bytes: Uint8Array, file: string): Promise<void> {
-  try {
-    const handle = await open(temporary, "wx");
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
-
 async function readIfThere(file: string): Promise<Uint8Array | undefined> {
   try {
     const { buffer, byteOffset, byteLength } = await readFile(file);
@@ -109,7 +114,8 @@ async function readIfThere(file: string): Promise<Uint8Array | undefined> {
 }
 
 async function removeTemporaries(directory: string): Promise<void> {
-  for (const folder of (await readdir(directory)).filter((name) => FOLDER.test(name))) {
+  const folders = (await readdir(directory)).filter((name) => FOLDER.test(name));
+  for (const folder of [".", ...folders]) {
     for (const name of await readdir(join(directory, folder))) {
       if (TEMPORARY.test(name)) await rm(join(directory, folder, name), { force: true });
     }

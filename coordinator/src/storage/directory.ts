@@ -1,6 +1,7 @@
 /** Directories whose entries survive a power cut: a new name is durable once its directory is synced. */
 
-import { mkdir, open } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /** The store's file in a coordinator's data directory. */
@@ -28,4 +29,26 @@ export async function syncDirectory(directory: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * Gives the file these bytes, entirely or not at all: aside, fsync, rename, fsync of the directory. A crash
+ * can leave `<file>.<uuid>.tmp`.
+ */
+export async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `${file}.${randomUUID()}.tmp`;
+  try {
+    const handle = await open(temporary, "wx");
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncDirectory(dirname(file));
 }

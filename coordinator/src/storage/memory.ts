@@ -144,6 +144,7 @@ function createMemoryRows(): Rows {
     signingKeys: () => copy(signingKeys),
     putSigningKey: (key) => void signingKeys.push(copy(key)),
 
+    secretNames: () => [...secrets.keys()],
     secret: (name) => secrets.get(name)?.slice(),
     putSecret: (name, value) => void secrets.set(name, value.slice()),
     removeSecret: (name) => void secrets.delete(name),

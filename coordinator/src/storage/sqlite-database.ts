@@ -14,6 +14,8 @@ export interface SqliteDatabase {
   /** Runs `write` in a transaction that is on disk when this returns; when it throws, nothing happened. */
   transaction<T>(write: () => T): T;
   prepare(sql: string): SqliteStatement;
+  /** Writes the file anew without what rows that were deleted or replaced have left in it. */
+  scrub(): void;
   close(): void;
 }
 
@@ -153,6 +155,11 @@ export function onConnection(connection: SqliteConnection): SqliteDatabase {
         all: (...values) => guarded(() => statement.all(...values)),
       };
     },
+    scrub: () =>
+      guarded(() => {
+        connection.exec("VACUUM");
+        connection.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+      }),
     close: () => guarded(() => giveBack(connection)),
   };
 }

@@ -20,21 +20,32 @@ import type { SqliteDatabase } from "./sqlite-database.ts";
 import { openSqliteDatabase } from "./sqlite-database.ts";
 import type { SqliteRow } from "./sqlite-driver.ts";
 import type { Rows } from "./store.ts";
+import type { KeyRing } from "./seal.ts";
+import { sealSecrets } from "./sealed-secrets.ts";
 import { createStore } from "./store.ts";
 
 /**
  * Opens the store in `file`, alone: a second coordinator on the same file is refused until this one has
  * closed or died.
  * @throws FederatedError UNAVAILABLE (in use, cannot be opened), CONFIG_INVALID (another application's
- * file, or a newer version's), INTERNAL (damaged)
+ * file, or a newer version's; encrypted with a key that is not at hand), INTERNAL (damaged)
  */
 export async function createSqliteStore(options: {
   readonly file: string;
   /** The system's clock when absent. */
   readonly now?: () => Instant;
+  /** Secrets are sealed with the current key. */
+  readonly keys?: KeyRing;
 }): Promise<Store> {
-  const { file, now = systemClock.now } = options;
-  return createStore(createSqliteRows(await openSqliteDatabase(file)), now);
+  const { file, now = systemClock.now, keys } = options;
+  const database = await openSqliteDatabase(file);
+  try {
+    const rows = sealSecrets(createSqliteRows(database), keys, { file, scrub: database.scrub });
+    return createStore(rows, now);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 }
 
 /** Above every number that a round or version can have. */
@@ -119,6 +130,7 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     signingKeys: database.prepare("SELECT record FROM signing_keys ORDER BY id"),
     putSigningKey: database.prepare("INSERT INTO signing_keys (record) VALUES (?)"),
 
+    secretNames: database.prepare("SELECT name FROM secrets ORDER BY name"),
     secret: database.prepare("SELECT value FROM secrets WHERE name = ?"),
     putSecret: database.prepare("INSERT INTO secrets (name, value) VALUES (?, ?)"),
     removeSecret: database.prepare("DELETE FROM secrets WHERE name = ?"),
@@ -215,6 +227,7 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     signingKeys: () => sql.signingKeys.all().map(record) as KeyRecord[],
     putSigningKey: (key) => void sql.putSigningKey.run(encodeRecord(key)),
 
+    secretNames: () => sql.secretNames.all().map(({ name }) => String(name)),
     secret: (name) => {
       const value = sql.secret.get(name)?.value;
       return value instanceof Uint8Array ? new Uint8Array(value) : undefined;

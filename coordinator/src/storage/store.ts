@@ -106,6 +106,7 @@ export interface Rows {
   signingKeys(): KeyRecord[];
   putSigningKey(key: KeyRecord): void;
 
+  secretNames(): string[];
   secret(name: string): Uint8Array | undefined;
   putSecret(name: string, value: Uint8Array): void;
   removeSecret(name: string): void;
