@@ -96,3 +96,29 @@ test("[CLI4] events are read however they are cut into chunks", async () => {
     ]);
   }
 });
+
+test("[AT3] an event or a line without an end does not fill the memory", async () => {
+  const piece = "x".repeat(65_536);
+  for (const chunk of [piece, `data: ${piece}\n`]) {
+    let sent = 0;
+    const endless = () =>
+      new Response(
+        new ReadableStream<Uint8Array>({
+          pull: (controller) => {
+            sent += chunk.length;
+            controller.enqueue(new TextEncoder().encode(chunk));
+          },
+        }),
+      );
+    const stream = followEvents({
+      open: async () => endless(),
+      sleep: async () => {},
+      random: () => 0,
+    });
+    const following = (async () => {
+      for await (const signal of stream) if (signal.kind === "event") return;
+    })();
+    await expect(following).rejects.toMatchObject({ code: "MALFORMED_MESSAGE" });
+    expect(sent).toBeLessThan(2 ** 21);
+  }
+});

@@ -344,12 +344,18 @@ export function fillIn(schema: Type.TSchema, input: unknown, faults: Fault[], pa
   if (Type.IsArray(schema) && Array.isArray(value)) {
     const least = "minItems" in schema ? Number(schema.minItems) : 0;
     if (value.length < least) fault(`must have at least ${least} entries, got ${value.length}`);
-    return Object.freeze(value.map((e, i) => fillIn(schema.items, e, faults, join(path, `${i}`))));
+    // Not `map`, which passes over the holes of an array.
+    const entries = Array.from(value, (e, i) =>
+      fillIn(schema.items, e, faults, join(path, `${i}`)),
+    );
+    return Object.freeze(entries);
   }
   const [error] = Value.Errors(schema, value);
   if (error !== undefined) {
     const rule = "rule" in schema ? String(schema.rule) : ruleOf(schema, error.message);
     fault("writeOnly" in schema ? rule : `${rule}, got ${show(value)}`);
+    // An object where a number or a text belongs is more than the rules across fields are ready for.
+    if (typeof value === "object") return undefined;
   }
   return value;
 }

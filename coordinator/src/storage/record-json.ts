@@ -16,7 +16,9 @@ export function decodeRecord(text: string): unknown {
   // Hardly a record needs the slower walk.
   if (!text.includes(TAG)) return JSON.parse(text);
   return JSON.parse(text, (_key, value: unknown) =>
-    typeof value === "object" && value !== null && TAG in value ? Number(value[TAG]) : value,
+    typeof value === "object" && value !== null && TAG in value && typeof value[TAG] === "string"
+      ? Number(value[TAG])
+      : value,
   );
 }
 
