@@ -168,7 +168,7 @@ async function assemble(
           ...(evaluator === undefined ? {} : { evaluator }),
         },
         task,
-        config.timing,
+        { ...config.timing, ...quotaOf(config) },
       );
     },
   });
@@ -254,6 +254,9 @@ async function assemble(
     [Symbol.asyncDispose]: close,
   };
 }
+
+const quotaOf = ({ limits: { roundsPerClientPerDay } }: Config) =>
+  roundsPerClientPerDay === undefined ? {} : { roundsPerClientPerDay };
 
 async function openStorage(
   config: Config,

@@ -39,6 +39,8 @@ import type {
   UpdateMetrics,
 } from "@tributary/protocol";
 
+import type { DailyPlaces } from "./round/quota.ts";
+
 /** Milliseconds since the Unix epoch, as `Date.now()` gives them. */
 export type Instant = number;
 
@@ -244,9 +246,17 @@ export interface Store extends AsyncDisposable {
   /**
    * Saves an open round: on opening, and with its cohort when it is selected. Saving it again
    * replaces it; a `cohort` given once stays until the round ends.
+   * @param quotaDay day in which the places of the cohort count, each once, in the same transaction;
+   * absent where nobody counts them
    * @throws FederatedError ROUND_CLOSED when the round has ended already
    */
-  saveOpenRound(round: OpenRoundRecord, cohort?: readonly ClientId[]): Promise<void>;
+  saveOpenRound(
+    round: OpenRoundRecord,
+    cohort?: readonly ClientId[],
+    quotaDay?: number,
+  ): Promise<void>;
+  /** Places that were counted of the client in rounds of the task, on its latest day. */
+  dailyPlaces(taskId: TaskId, clientId: ClientId): Promise<DailyPlaces | undefined>;
   /** The task's open round with its cohort (empty before selection). */
   getOpenRound(
     taskId: TaskId,

@@ -87,17 +87,22 @@ const calls: fc.Arbitrary<Call> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc
-      .record({ name: task, ahead: fc.constantFrom(1, 1, 1, 0, 2), cohort: fc.option(clients) })
-      .map(({ name, ahead, cohort }) =>
+      .record({
+        name: task,
+        ahead: fc.constantFrom(1, 1, 1, 0, 2),
+        cohort: fc.option(clients),
+        day: fc.option(small),
+      })
+      .map(({ name, ahead, cohort, day }) =>
         call(
-          `open ${name}'s round, last + ${ahead}, cohort ${cohort?.length ?? "none"}`,
+          `open ${name}'s round, last + ${ahead}, cohort ${cohort?.length ?? "none"}, day ${day ?? "none"}`,
           async (store) => {
             const { last } = await store.countRounds(taskId(name));
             const latest = await store.latestModelVersion(taskId(name));
             const round = openRound(name, last + ahead, {
               baseModelVersion: latest?.modelVersion ?? 0,
             });
-            await store.saveOpenRound(round, cohort ?? undefined);
+            await store.saveOpenRound(round, cohort ?? undefined, day ?? undefined);
           },
         ),
       ),

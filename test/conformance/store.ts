@@ -39,6 +39,9 @@ export async function everythingOf(store: Store, id: TaskId, clients: readonly C
     open: await store.getOpenRound(id),
     counts: await store.countRounds(id),
     ledger: await store.listLedger(id),
+    places: (await Promise.all(
+      clients.map((client) => store.dailyPlaces(id, client)),
+    )) as readonly unknown[],
     reports: await Promise.all(
       rounds.map(({ roundId }) =>
         Promise.all(clients.map((client) => store.wasReported(roundId, client))),
@@ -255,6 +258,41 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
       expect((await store.getOpenRound(A))?.cohort).toEqual([]);
     });
 
+    test("[LIM12] the places of a cohort count once each, with it or not at all", async () => {
+      await using under = await open();
+      const { store } = under;
+      await createTask(store, "a");
+      const [first, second, third] = clientIds(3);
+      const placesOf = (id: ClientId | undefined) => store.dailyPlaces(A, id as ClientId);
+      const round = openRound("a", 1);
+      await store.saveOpenRound(round);
+      expect(await placesOf(first)).toBeUndefined();
+      await store.saveOpenRound(round, [first!, second!], 7);
+      await store.saveOpenRound({ ...round, phase: "reporting" }, [first!, second!], 7);
+      expect(await placesOf(first)).toEqual({ day: 7, places: 1 });
+      expect(await placesOf(third)).toBeUndefined();
+      // A round that is refused takes no places, and one that nobody counts takes none either.
+      const wrong = openRound("a", 2);
+      await expect(store.saveOpenRound(wrong, [third!], 7)).rejects.toEqual(
+        coded("MALFORMED_MESSAGE"),
+      );
+      expect(await placesOf(third)).toBeUndefined();
+      await store.abandonRound({ round: abandonedRound(round) });
+      await abandonRound(store, openRound("a", 2));
+      const next = openRound("a", 3);
+      await store.saveOpenRound(next, [first!], 7);
+      expect(await placesOf(first)).toEqual({ day: 7, places: 2 });
+      await store.abandonRound({ round: abandonedRound(next) });
+      // Another day, and a clock that was set back.
+      await store.saveOpenRound(openRound("a", 4), [first!], 9);
+      await store.abandonRound({ round: abandonedRound(openRound("a", 4)) });
+      await store.saveOpenRound(openRound("a", 5), [first!, second!], 8);
+      expect(await placesOf(first)).toEqual({ day: 9, places: 2 });
+      expect(await placesOf(second)).toEqual({ day: 8, places: 1 });
+      await createTask(store, "b");
+      expect(await store.dailyPlaces(taskId("b"), first!)).toBeUndefined();
+    });
+
     test("[ST8] a round ends once: nothing changes it afterwards, and an unknown one cannot end", async () => {
       await using under = await open();
       const { store } = under;
@@ -304,6 +342,7 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
         open: undefined,
         counts: { committed: 1, abandoned: 0, last: 1 },
         ledger: [reservation(round, { status: "released" })],
+        places: [undefined, undefined, undefined],
         reports: [[true, true, false]],
       });
     });
@@ -644,7 +683,7 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
         commitOf(first, 1, { releaseLedger: true, baseEvaluation: evaluation(0.5) }),
       );
       const second = openRound("a", 2, { baseModelVersion: 1 });
-      await store.saveOpenRound(second, clientIds(5));
+      await store.saveOpenRound(second, clientIds(5), 3);
       await store.reserveLedger(reservation(second));
       const secret = await store.secret("key", () => crypto.getRandomValues(new Uint8Array(32)));
       const before = await everythingOf(store, A, clientIds(5));

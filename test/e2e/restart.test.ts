@@ -41,12 +41,15 @@ async function freePort(): Promise<number> {
 }
 
 /** `tributary start` as its own process, ready to serve. */
-async function startProcess(port: number): Promise<{ process: ChildProcess; url: string }> {
+async function startProcess(
+  port: number,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ process: ChildProcess; url: string }> {
   const child = spawn(
     process.execPath,
     [CLI, "start", "--port", String(port), "--data", directory],
     {
-      env: { PATH: process.env.PATH, TRIBUTARY_AUTH_ADMIN_TOKEN: ADMIN },
+      env: { PATH: process.env.PATH, TRIBUTARY_AUTH_ADMIN_TOKEN: ADMIN, ...env },
       stdio: ["ignore", "ignore", "pipe"],
     },
   );
@@ -119,6 +122,40 @@ describe("kill -9 of a real coordinator process", () => {
       // momentum went on: 1, then 1 + (0.5 * 1 + 1)
       const weights = new Float32Array(frame.slice(64).buffer);
       expect([...weights]).toEqual(new Array(7).fill(2.5));
+    } finally {
+      await killHard(running.process);
+    }
+  });
+
+  test("[LIM12] in mid-round: the places that were given stay used", async () => {
+    const port = await freePort();
+    const keys = [newClientKey(), newClientKey()];
+    const quota = { TRIBUTARY_LIMITS_ROUNDS_PER_CLIENT_PER_DAY: "1" };
+    let running = await startProcess(port, quota);
+    const created = await fetch(`${running.url}/v1/tasks`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${ADMIN}`, "content-type": "application/json" },
+      body: JSON.stringify({ spec: smallTask({ schedule: { reportWindowMs: 60_000 } }) }),
+    });
+    expect(created.status).toBe(201);
+    const before = await Promise.all(
+      keys.map((clientKey) => connectRaw(running.url, { clientKey })),
+    );
+    await Promise.all(before.map((client) => client.checkIn(TASK)));
+    await Promise.all(before.map((client) => client.nextAssignment()));
+    await killHard(running.process);
+    await Promise.all(before.map((client) => client[Symbol.asyncDispose]()));
+
+    running = await startProcess(port, quota);
+    try {
+      await playRound(running.url, keys, 1);
+      for (const clientKey of keys) {
+        await using client = await connectRaw(running.url, { clientKey });
+        await expect(client.checkIn(TASK)).rejects.toMatchObject({
+          code: "RATE_LIMITED",
+          details: { limit: "roundsPerClientPerDay" },
+        });
+      }
     } finally {
       await killHard(running.process);
     }

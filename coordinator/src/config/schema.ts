@@ -125,6 +125,10 @@ export const ConfigSchema = group({
     checkInsPerSecond: count(5000),
     // One in each round of each task, and in-process rounds take 10 ms.
     checkInsPerSecondPerClient: count(100),
+    // Places in cohorts of one task in a day of UTC, counted when they are given, whatever becomes of the round:
+    // for the load on a device, and for how often one client can pull at one model. Absent, for how many
+    // are right goes by the task: a demonstration has a hundred rounds in a minute, phones have one a day.
+    roundsPerClientPerDay: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
     // The largest client message is below 1 KB; 16 KiB leaves room and bounds what a peer can buffer.
     maxMessageBytes: count(16_384, 1024),
     // A task with a thousand tensors takes about 100 KB of JSON.

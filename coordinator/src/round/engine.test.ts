@@ -57,10 +57,11 @@ const noLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}
 interface Options {
   readonly spec?: Partial<TaskSpecInput>;
   readonly evaluator?: Evaluator;
+  readonly roundsPerClientPerDay?: number;
 }
 
 /** An engine over a memory store whose calls can be made to fail. */
-async function startWorld({ spec: overrides, evaluator }: Options = {}) {
+async function startWorld({ spec: overrides, evaluator, ...quota }: Options = {}) {
   const time = fakeClock();
   const memory = createMemoryStore();
   const failing = new Set<keyof Store>();
@@ -110,7 +111,7 @@ async function startWorld({ spec: overrides, evaluator }: Options = {}) {
     uniformFor: () => uniformFrom(createSecureRandom()),
     ...(evaluator === undefined ? {} : { evaluator }),
   };
-  const options = { disconnectGraceMs: 100, abandonedRetryMs: 50 };
+  const options = { disconnectGraceMs: 100, abandonedRetryMs: 50, ...quota };
   const start = () => startRoundEngine(deps, task, options);
   const engine = await start();
   const report = async (clientId: ClientId, value: number, roundNumber = 1) => {
@@ -319,4 +320,65 @@ test("[EN8] a charge that turned void is there for the next round", async () => 
   });
   expect(await world.memory.latestModelVersion(world.taskId)).toMatchObject({ modelVersion: 1 });
   await world.engine.stop(0);
+});
+
+describe("a quota of rounds per client and day", () => {
+  const overQuota = {
+    ...{ code: "RATE_LIMITED", retryable: true },
+    details: { limit: "roundsPerClientPerDay" },
+  };
+  /** Until the day of the test's clock ends. */
+  const leftOfDayMs = 86_400_000 - (1_700_000_000_000 % 86_400_000);
+
+  async function playRound(world: Awaited<ReturnType<typeof startWorld>>, roundNumber: number) {
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    await world.report(clients[0]!, 1, roundNumber);
+    await world.report(clients[1]!, 1, roundNumber);
+    await world.time.settle();
+  }
+
+  test("[LIM12] who had its places is told to come tomorrow and is not there for the sampler", async () => {
+    const world = await startWorld({ roundsPerClientPerDay: 2 });
+    await playRound(world, 1);
+    await playRound(world, 2);
+    await expect(world.engine.checkIn(clients[0]!)).rejects.toMatchObject({
+      ...overQuota,
+      retryAfterMs: leftOfDayMs,
+    });
+    expect(world.engine.snapshot().clientsWaiting).toBe(0);
+    await world.engine.checkIn(clients[2]!);
+    expect(world.engine.snapshot().clientsWaiting).toBe(1);
+    await world.time.advance(leftOfDayMs);
+    await world.engine.checkIn(clients[0]!);
+    expect(world.engine.snapshot().currentRound).toMatchObject({
+      phase: "reporting",
+      participants: { selected: 2 },
+    });
+    await world.engine.stop(0);
+  });
+
+  test("[LIM12] a place in the open round is told again to whoever has it, quota or not", async () => {
+    const world = await startWorld({ roundsPerClientPerDay: 1 });
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    const again = await world.engine.checkIn(clients[0]!);
+    expect(again.assignment).toMatchObject({ roundNumber: 1, reported: false });
+    await world.engine.decline(clients[0]!, 1);
+    // The place was given, so it counts.
+    await expect(world.engine.checkIn(clients[0]!)).rejects.toMatchObject(overQuota);
+    await world.engine.stop(0);
+  });
+
+  test("[LIM12] a cohort that could not be saved took no places", async () => {
+    const world = await startWorld({ roundsPerClientPerDay: 1 });
+    await world.engine.checkIn(clients[0]!);
+    world.failing.add("saveOpenRound");
+    await expect(world.engine.checkIn(clients[1]!)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(await world.memory.dailyPlaces(world.taskId, clients[0]!)).toBeUndefined();
+    world.failing.clear();
+    // Both still wait, and the next try gives them their places, once.
+    await world.time.advance(60);
+    expect(world.assigned.size).toBe(2);
+    expect(await world.memory.dailyPlaces(world.taskId, clients[0]!)).toMatchObject({ places: 1 });
+    await world.engine.stop(0);
+  });
 });

@@ -10,7 +10,9 @@ import type {
 } from "@tributary/protocol";
 import { roundIdOf } from "@tributary/protocol";
 
+import { overLimit } from "../limits/limit.ts";
 import type { Participant, ReceivedUpdate, TaskRecord, Timer } from "../ports.ts";
+import { quotaWaitMs } from "./quota.ts";
 import { Refusal, roundRefusal } from "./refusal.ts";
 import type { EngineDeps, EngineOptions, EngineSnapshot } from "./round-loop.ts";
 import { startRoundLoop } from "./round-loop.ts";
@@ -52,6 +54,16 @@ export async function startRoundEngine(
   const departed = (clientId: ClientId, how: "left" | "disconnected") =>
     loop.apply({ type: "departed", at: clock.monotonicMs(), clientId, how });
 
+  /** Who is over its quota never gets as far as the sampler. @throws Refusal RATE_LIMITED */
+  async function requireQuota(clientId: ClientId): Promise<void> {
+    const { roundsPerClientPerDay: quota } = options;
+    if (quota === undefined) return;
+    const waitMs = quotaWaitMs(await store.dailyPlaces(taskId, clientId), clock.now(), quota);
+    if (waitMs === 0) return;
+    const message = `this client had its ${quota} places in rounds of task "${taskId}" today (UTC); come again tomorrow`;
+    throw Refusal.of(overLimit("roundsPerClientPerDay", message, waitMs));
+  }
+
   // ---------------------------------------------------------------------------- reports
 
   async function reportNow(participant: Participant, update: ReceivedUpdate): Promise<Receipt> {
@@ -88,6 +100,7 @@ export async function startRoundEngine(
         await loop.apply({ type: "returned", at: clock.monotonicMs(), clientId });
         let assignment = await placeOf(clientId);
         if (assignment === undefined) {
+          await requireQuota(clientId);
           waiting.add(clientId);
           await loop.welcome();
           assignment = await placeOf(clientId);

@@ -10,6 +10,10 @@ export class Refusal extends Error {
     super(message);
     this.error = new FederatedError(code, message, details === undefined ? {} : { details });
   }
+
+  static of(error: FederatedError): Refusal {
+    return Object.assign(new Refusal(error.code, error.message), { error });
+  }
 }
 
 const MESSAGES = {

@@ -41,6 +41,7 @@ import type { RoundBook } from "./progress.ts";
 import { createRoundBook, roundResource } from "./progress.ts";
 import type { CurrentModel, MadeModel, ReleaseDeps } from "./release.ts";
 import { loadModel, makeVersion, settleBlobs } from "./release.ts";
+import { dayOf } from "./quota.ts";
 import { Refusal } from "./refusal.ts";
 import { selectCohort } from "./sampler.ts";
 import { nextMove, rulesOf } from "./schedule.ts";
@@ -63,6 +64,8 @@ export interface EngineOptions {
   readonly disconnectGraceMs: number;
   /** First rest after an abandoned round; doubles with each one in a row, up to 32 times it. */
   readonly abandonedRetryMs: number;
+  /** Places in cohorts of the task; absent: as many as there are rounds. */
+  readonly roundsPerClientPerDay?: number;
 }
 
 export interface EngineSnapshot {
@@ -302,7 +305,7 @@ export async function startRoundLoop(
           await selectNow(round);
           break;
         case "assign":
-          await store.saveOpenRound(round.book.openRecord(round.state), effect.cohort);
+          await saveCohort(round, effect.cohort);
           for (const clientId of effect.cohort) waiting.remove(clientId);
           await sendAssignments(effect.cohort);
           break;
@@ -344,6 +347,13 @@ export async function startRoundLoop(
     if (changed && open === round) emitRound("round:phaseChanged");
     else if (step.state !== before && open === round) emitProgress();
     return answer;
+  }
+
+  /** From here on the places are taken, whatever becomes of the round. */
+  async function saveCohort(round: OpenRound, cohort: readonly ClientId[]): Promise<void> {
+    const counted = options.roundsPerClientPerDay !== undefined;
+    const record = round.book.openRecord(round.state);
+    await store.saveOpenRound(record, cohort, counted ? dayOf(clock.now()) : undefined);
   }
 
   async function selectNow(round: OpenRound): Promise<void> {

@@ -14,6 +14,7 @@ import type {
   Store,
   TaskRecord,
 } from "../ports.ts";
+import type { DailyPlaces } from "../round/quota.ts";
 import { decodeRecord, encodeRecord } from "./record-json.ts";
 import type { NumberedPage, Rows } from "./store.ts";
 import { createStore } from "./store.ts";
@@ -42,6 +43,7 @@ function createMemoryRows(): Rows {
   const rounds = new Map<RoundId, RoundRow>();
   const reports = new Map<RoundId, Set<ClientId>>();
   const dropped = new Map<TaskId, { committed: number; abandoned: number; upTo: number }>();
+  const places = new Map<string, DailyPlaces>();
   const ledger = new Map<RoundId, LedgerEvent>();
   const audit: AuditEntry[] = [];
   const signingKeys: KeyRecord[] = [];
@@ -130,6 +132,10 @@ function createMemoryRows(): Rows {
       [...versions.values()].some((list) =>
         list.some((version) => version.digest === digest || version.optimizerState === digest),
       ),
+
+    dailyPlaces: (taskId, clientId) => places.get(`${taskId} ${clientId}`),
+    putDailyPlaces: (taskId, clientId, latest) =>
+      void places.set(`${taskId} ${clientId}`, { ...latest }),
 
     ledgerEvent: (roundId) => found(ledger.get(roundId)),
     ledgerEvents: (taskId) => copy([...ledger.values()].filter((event) => event.taskId === taskId)),

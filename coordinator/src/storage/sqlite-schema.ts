@@ -151,6 +151,16 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX versions_by_digest ON model_versions (record ->> 'digest');
   CREATE INDEX versions_by_optimizer_state ON model_versions (record ->> 'optimizerState');
   `,
+  // For the quota of rounds: one row for each client of a task, which is never more than it has reports.
+  `
+  CREATE TABLE daily_places (
+    task_id TEXT NOT NULL REFERENCES tasks (task_id),
+    client_id TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    places INTEGER NOT NULL,
+    PRIMARY KEY (task_id, client_id)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

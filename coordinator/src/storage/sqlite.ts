@@ -118,6 +118,13 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
       SELECT 1 AS found FROM reports JOIN rounds ON rounds.id = round
       WHERE round_id = ? AND client_id = ?`),
 
+    dailyPlaces: database.prepare(
+      "SELECT day, places FROM daily_places WHERE task_id = ? AND client_id = ?",
+    ),
+    putDailyPlaces: database.prepare(`
+      INSERT INTO daily_places (task_id, client_id, day, places) VALUES (?, ?, ?, ?)
+      ON CONFLICT (task_id, client_id) DO UPDATE SET day = excluded.day, places = excluded.places`),
+
     ledgerEvent: database.prepare("SELECT record FROM ledger WHERE round_id = ?"),
     ledgerEvents: database.prepare("SELECT record FROM ledger WHERE task_id = ? ORDER BY id"),
     putLedgerEvent: database.prepare(`
@@ -215,6 +222,13 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
       ),
     addReports: (roundId, clientIds) => void sql.addReports.run(JSON.stringify(clientIds), roundId),
     hasReport: (roundId, clientId) => sql.hasReport.get(roundId, clientId) !== undefined,
+
+    dailyPlaces: (taskId, clientId) => {
+      const row = sql.dailyPlaces.get(taskId, clientId);
+      return row && { day: Number(row.day), places: Number(row.places) };
+    },
+    putDailyPlaces: (taskId, clientId, { day, places }) =>
+      void sql.putDailyPlaces.run(taskId, clientId, day, places),
 
     ledgerEvent: (roundId) => record(sql.ledgerEvent.get(roundId)) as LedgerEvent | undefined,
     ledgerEvents: (taskId) => sql.ledgerEvents.all(taskId).map(record) as LedgerEvent[],

@@ -28,6 +28,8 @@ import type {
   UnsignedVersion,
   VersionSignature,
 } from "../ports.ts";
+import type { DailyPlaces } from "../round/quota.ts";
+import { withPlace } from "../round/quota.ts";
 import { headOf, nextEntry } from "./audit-chain.ts";
 import {
   abandonmentFacts,
@@ -82,6 +84,9 @@ export interface Rows {
   putRound(round: RoundRecord, cohort?: readonly ClientId[]): void;
   addReports(roundId: RoundId, clientIds: readonly ClientId[]): void;
   hasReport(roundId: RoundId, clientId: ClientId): boolean;
+
+  dailyPlaces(taskId: TaskId, clientId: ClientId): DailyPlaces | undefined;
+  putDailyPlaces(taskId: TaskId, clientId: ClientId, places: DailyPlaces): void;
 
   ledgerEvent(roundId: RoundId): LedgerEvent | undefined;
   /** In order of reservation. */
@@ -177,19 +182,23 @@ export function createStore(rows: Rows, now: () => Instant): Store {
     setTaskState: (taskId, state, endReason) =>
       write(() => setState(requireTask(taskId, rows.task(taskId)), state, endReason)),
 
-    saveOpenRound: (round, cohort) =>
+    saveOpenRound: (round, cohort, quotaDay) =>
       write(() => {
         const { taskId, roundId } = round;
         requireTask(taskId, rows.task(taskId));
         assertNotDropped(round, rows.droppedRounds(taskId).upTo);
-        assertCanBeOpen(
-          round,
-          rows.round(roundId),
-          rows.openRound(taskId)?.round,
-          rows.latestVersion(taskId),
-        );
+        const open = rows.openRound(taskId);
+        assertCanBeOpen(round, rows.round(roundId), open?.round, rows.latestVersion(taskId));
         rows.putRound(round, cohort);
+        if (quotaDay === undefined) return;
+        const members = new Set(cohort);
+        for (const known of open?.cohort ?? []) members.delete(known);
+        for (const clientId of members) {
+          const latest = rows.dailyPlaces(taskId, clientId);
+          rows.putDailyPlaces(taskId, clientId, withPlace(latest, quotaDay));
+        }
       }),
+    dailyPlaces: (taskId, clientId) => read(() => rows.dailyPlaces(taskId, clientId)),
     getOpenRound: (taskId) => read(() => rows.openRound(taskId)),
     commitRound: (commit) =>
       write(() => {
