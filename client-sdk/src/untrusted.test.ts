@@ -24,6 +24,8 @@ const connect = (fake: FakeCoordinator, options: Partial<ClientOptions> = {}): C
     ...options,
   });
 
+const PATIENCE = { timeout: 10_000 };
+
 const filled = (value: number) => new Float32Array(6).fill(value);
 const firstWeight = {
   predictor: {
@@ -103,14 +105,14 @@ test.each(lies)(
     const downloads = fake.count("GET");
 
     fake.emit("model:published", { taskId: TASK, checkpoint: await lie(fake, 2) });
-    await expect.poll(() => faults).toHaveLength(1);
+    await expect.poll(() => faults, PATIENCE).toHaveLength(1);
     expect(faults[0]).toMatchObject({ code: "MODEL_UNTRUSTED", retryable: false });
     expect(model.version).toBe(1);
     expect(await model.predict(3)).toBe(3);
     expect(fake.count("GET")).toBe(downloads);
 
     await fake.publish(3, filled(3));
-    await expect.poll(() => model.version).toBe(3);
+    await expect.poll(() => model.version, PATIENCE).toBe(3);
     expect(faults).toHaveLength(1);
   },
 );
@@ -131,7 +133,7 @@ test.each(lies)(
     const participant = client.join(TASK, { trainer });
     const faults: FederatedError[] = [];
     participant.on("error", (error) => faults.push(error));
-    await expect.poll(() => participant.state).toBe("waiting");
+    await expect.poll(() => participant.state, PATIENCE).toBe("waiting");
 
     const checkpoint = (await lie(fake, 2)) as CheckpointRef;
     fake.emit("round:assigned", fake.assignment(1, { checkpoint }));
@@ -139,7 +141,7 @@ test.each(lies)(
     expect(faults.map(({ code }) => code)).toEqual(["MODEL_UNTRUSTED"]);
     expect(fake.count("GET")).toBe(0);
 
-    await expect.poll(() => participant.state).toBe("waiting");
+    await expect.poll(() => participant.state, PATIENCE).toBe("waiting");
     await fake.store(3, filled(3));
     fake.emit("round:assigned", fake.assignment(2));
     await fake.until("PUT");
@@ -189,7 +191,7 @@ test("[SIG32] offline, the cached version serves only as what was signed", async
     const model = client.model(TASK, firstWeight);
     const faults: string[] = [];
     model.on("error", ({ code }) => faults.push(code));
-    await expect.poll(() => faults).toEqual(["MODEL_UNTRUSTED"]);
+    await expect.poll(() => faults, PATIENCE).toEqual(["MODEL_UNTRUSTED"]);
     await expect(model.predict(1)).rejects.toMatchObject({ code: "UNAVAILABLE" });
     // The coordinator has a good one, once it is back.
     await fake.start();
@@ -198,6 +200,28 @@ test("[SIG32] offline, the cached version serves only as what was signed", async
   } finally {
     await rm(directory, { recursive: true });
   }
+});
+
+test("[SIG32] a cached version that is not what was signed keeps no good one from serving", async () => {
+  await using fake = await startFakeCoordinator();
+  await fake.store(1, filled(1));
+  const memory = createMemoryCache();
+  const cache: ModelCache = {
+    ...memory,
+    get: async (taskId) => {
+      const held = await memory.get(taskId);
+      if (held === undefined) return undefined;
+      return { ...held, checkpoint: { ...held.checkpoint, modelVersion: 0 } };
+    },
+  };
+  await using client = connect(fake, { cache });
+  await client.model(TASK, firstWeight).ready;
+  // Connected already, and the first thing that the second model meets is a fault that no later try mends.
+  const model = client.model(TASK, firstWeight);
+  const faults: string[] = [];
+  model.on("error", ({ code }) => faults.push(code));
+  await model.ready;
+  expect([model.version, faults]).toEqual([1, ["MODEL_UNTRUSTED"]]);
 });
 
 test("[SIG33] a change of keys is followed in mid-training and after two changes away, with one request each", async () => {
@@ -228,9 +252,9 @@ test("[SIG33] a change of keys is followed in mid-training and after two changes
     onTraining = async () => {
       await rotate(2);
       await fake.publish(2, filled(2));
-      await expect.poll(() => model.version).toBe(2);
+      await expect.poll(() => model.version, PATIENCE).toBe(2);
     };
-    await expect.poll(() => participant.state).toBe("waiting");
+    await expect.poll(() => participant.state, PATIENCE).toBe("waiting");
     fake.emit("round:assigned", fake.assignment(1));
     await fake.until("PUT");
     expect([trainings, fake.count("keys")]).toEqual([1, 1]);
@@ -244,7 +268,7 @@ test("[SIG33] a change of keys is followed in mid-training and after two changes
   await model.ready;
   expect(model.version).toBe(3);
   const participant = client.join(TASK, { trainer });
-  await expect.poll(() => participant.state).toBe("waiting");
+  await expect.poll(() => participant.state, PATIENCE).toBe("waiting");
   fake.emit("round:assigned", fake.assignment(2));
   await fake.until("PUT", 2);
   expect([trainings, fake.count("keys")]).toEqual([2, 2]);
