@@ -44,7 +44,7 @@ import { STORE_FILE } from "./storage/directory.ts";
 import { createMemoryBlobs, createMemoryStore } from "./storage/memory.ts";
 import { createKeyRing } from "./storage/seal.ts";
 import { createSqliteStore } from "./storage/sqlite.ts";
-import { auditTasks } from "./task/audited.ts";
+import { auditKeys, auditTasks } from "./task/audited.ts";
 import { createTaskRegistry } from "./task/registry.ts";
 import { startRetention } from "./task/retention.ts";
 import { createSocketServer } from "./transport/socket-server.ts";
@@ -239,7 +239,7 @@ async function assemble(
     config,
     tasks: auditTasks(tasks, store.audit),
     models: shelf,
-    keys,
+    keys: auditKeys(keys, store.audit),
     events,
     audit: { list: (page) => store.audit.list(page), head: () => store.audit.head() },
     listen: async () => {

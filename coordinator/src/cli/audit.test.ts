@@ -111,6 +111,18 @@ test("[AL14] what the program around the coordinator and what its operator asked
   expect(table.err).toBe(`later ones: --after ${first + 3}\n`);
 });
 
+test("[AL14] a program that changes the signing key is told of, too", async () => {
+  const url = await start();
+  const { number } = await running!.audit.head();
+  const { publicKey } = await running!.keys.rotate();
+  const { out } = await audit("list", "--url", url, "--after", `${number}`);
+  const lines = out.trimEnd().split("\n").slice(1);
+  expect(lines).toHaveLength(3);
+  expect(lines[0]).toContain("program      admin:requested  action=keys.rotate");
+  expect(lines[1]).toContain(publicKey);
+  expect(lines[2]).toContain(`program      admin:answered   request=${number + 1} outcome=ok`);
+});
+
 test("[AL15] `audit verify` follows the log of a running coordinator and of its stopped data, and gives the head", async () => {
   const url = await live();
   const { number, hash } = await running!.audit.head();

@@ -5,7 +5,16 @@ import { Compile } from "typebox/compile";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
 import type { FakeHeart } from "./app.fixture.ts";
-import { ADMIN, ASSIGNMENT, CLIENT, createFakeHeart, READER, ROUND, TASK } from "./app.fixture.ts";
+import {
+  ADMIN,
+  ASSIGNMENT,
+  CLIENT,
+  createFakeHeart,
+  READER,
+  ROUND,
+  TASK,
+  VIEWER,
+} from "./app.fixture.ts";
 import { createHttpApp } from "./app.ts";
 
 let app: FastifyInstance;
@@ -72,6 +81,7 @@ it("[AL12] strangers, clients, readers and requests that are none cannot make th
   const post = { method: "POST", url: routes.tasks.path() } as const;
   await pause({});
   await pause(bearer(READER));
+  await pause(bearer(VIEWER));
   await pause(bearer("wrong"));
   await pause(bearer(ADMIN), "NO ID");
   await app.inject({ ...post, headers: bearer(ADMIN), payload: { spec: { taskId: 7 } } });
@@ -88,7 +98,7 @@ it("[AL12] strangers, clients, readers and requests that are none cannot make th
   expect(heart.audited).toEqual([]);
 });
 
-it("[AL13] the log is read with the admin token, in pages with its head, and shows no client", async () => {
+it("[AL13] the log is read with the role of a viewer or an operator, in pages with its head, and shows no client", async () => {
   for (let i = 0; i < 3; i++) await pause(bearer(ADMIN));
   const isPage = Compile(AuditPageSchema);
   const get = async (query: string) => {
@@ -108,6 +118,7 @@ it("[AL13] the log is read with the admin token, in pages with its head, and sho
   for (const [headers, status] of [
     [{}, 401],
     [bearer(READER), 403],
+    [bearer(VIEWER), 200],
   ] as const) {
     expect((await app.inject({ url: routes.audit.path(), headers })).statusCode).toBe(status);
   }

@@ -1,26 +1,47 @@
-/** The task registry as the program around the coordinator gets it: what it changes enters the audit log. */
+/** Tasks and keys as the program around the coordinator gets them: what it changes enters the audit log. */
 
 import { toFederatedError } from "@tributary/protocol";
 
-import type { AuditFact, AuditLog, TaskRegistry } from "../ports.ts";
+import type { AuditFact, AuditLog, SigningKeys, TaskRegistry } from "../ports.ts";
+
+export function auditTasks(tasks: TaskRegistry, audit: AuditLog): TaskRegistry {
+  const recorded = recorder(audit);
+  return {
+    ...tasks,
+    create: (spec, initialWeights) =>
+      recorded("tasks.create", {}, () => tasks.create(spec, initialWeights)),
+    pause: (taskId) => recorded("tasks.pause", { taskId }, () => tasks.pause(taskId)),
+    resume: (taskId) => recorded("tasks.resume", { taskId }, () => tasks.resume(taskId)),
+    cancel: (taskId) => recorded("tasks.cancel", { taskId }, () => tasks.cancel(taskId)),
+  };
+}
+
+export function auditKeys(keys: SigningKeys, audit: AuditLog): SigningKeys {
+  const recorded = recorder(audit);
+  return {
+    get publicKey() {
+      return keys.publicKey;
+    },
+    list: () => keys.list(),
+    rotate: () => recorded("keys.rotate", {}, () => keys.rotate()),
+  };
+}
 
 /** Entries as the API's: one before anything is done, one with the outcome before the call resolves. */
-export function auditTasks(tasks: TaskRegistry, audit: AuditLog): TaskRegistry {
-  async function recorded<T>(
+function recorder(audit: AuditLog) {
+  const actor = "program";
+  return async <T>(
     action: string,
     facts: AuditFact["facts"],
     run: () => Promise<T>,
-  ): Promise<T> {
-    const actor = "program";
+  ): Promise<T> => {
     const request = await audit.append({
-      ...{ kind: "admin:requested", actor },
+      kind: "admin:requested",
+      actor,
       facts: { action, ...facts },
     });
     const answered = (outcome: string) =>
-      audit.append({
-        ...{ kind: "admin:answered", actor },
-        facts: { request: request.number, outcome },
-      });
+      audit.append({ kind: "admin:answered", actor, facts: { request: request.number, outcome } });
     let result: T;
     try {
       result = await run();
@@ -30,14 +51,5 @@ export function auditTasks(tasks: TaskRegistry, audit: AuditLog): TaskRegistry {
     }
     await answered("ok");
     return result;
-  }
-
-  return {
-    ...tasks,
-    create: (spec, initialWeights) =>
-      recorded("tasks.create", {}, () => tasks.create(spec, initialWeights)),
-    pause: (taskId) => recorded("tasks.pause", { taskId }, () => tasks.pause(taskId)),
-    resume: (taskId) => recorded("tasks.resume", { taskId }, () => tasks.resume(taskId)),
-    cancel: (taskId) => recorded("tasks.cancel", { taskId }, () => tasks.cancel(taskId)),
   };
 }
