@@ -19,7 +19,10 @@ import { createBlobKeeper } from "./model/blob-keeper.ts";
 import { createModelRegistry } from "./model/registry.ts";
 import { openSigner } from "./model/signer.ts";
 import { createEdge } from "./network/edge.ts";
+import { listenAddress } from "./network/listen-address.ts";
 import { createPeerAddress } from "./network/peer-address.ts";
+import type { SecureServer, Tls } from "./network/tls.ts";
+import { openTls } from "./network/tls.ts";
 import { createLogger } from "./observability/logger.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import type {
@@ -70,6 +73,12 @@ export interface Coordinator extends AsyncDisposable {
   readonly audit: Pick<AuditLog, "list" | "head">;
   /** Begins to listen. @returns the address, with the port that was chosen where it was 0 */
   listen(): Promise<{ readonly url: string }>;
+  /**
+   * Reads certificate and key again, which also happens by itself when the files change: new connections
+   * get what the files hold, open ones live on. Nothing happens without `server.tls`.
+   * @throws FederatedError CONFIG_INVALID when the files are no good; what was in force stays in force
+   */
+  reloadTls(): Promise<void>;
   /** Lets an aggregation under way finish, closes every connection and the store. Idempotent. */
   close(): Promise<void>;
 }
@@ -108,6 +117,8 @@ async function assemble(
   const logger = options.logger ?? createLogger({ level: config.log.level });
   const clock = systemClock;
   const random = createSecureRandom();
+  const tls = await openTlsIfSet(config, { clock, logger });
+  if (tls !== undefined) closers.push(() => tls.close());
   const storage = await openStorage(config, logger, closers);
   const { store } = storage;
   const blobs = createBlobKeeper(storage.blobs, (digest) => store.isReferenced(digest));
@@ -202,6 +213,7 @@ async function assemble(
   const app = await createHttpApp({
     ...{ tasks, models: shelf, keys, intake, events, authenticator, metrics, logger },
     ...{ rates, edge, peerAddress, peersAreDirect: !config.server.trustedProxy },
+    ...(tls === undefined ? {} : { tls: tls.context }),
     audit: store.audit,
     health: {
       ready: async () => {
@@ -213,6 +225,10 @@ async function assemble(
     readsAreProtected: asksClients(config.auth),
     version: VERSION,
   });
+  if (tls !== undefined) {
+    tls.serve(app.server as unknown as SecureServer);
+    metrics.watchCertificate(() => tls.secondsUntilExpiry());
+  }
   // The server waits for its connections to end, so the sockets go first, and before them the engines.
   closers.push(
     () => app.close(),
@@ -245,11 +261,13 @@ async function assemble(
     listen: async () => {
       const { host, port } = config.server;
       sockets.attach(app.server, desk);
-      await app.listen({ host, port });
+      await app.listen({ host: await listenAddress(host), port });
       phase = "ready";
       const bound = (app.server.address() as AddressInfo).port;
-      return { url: `http://${host.includes(":") ? `[${host}]` : host}:${bound}` };
+      const scheme = tls === undefined ? "http" : "https";
+      return { url: `${scheme}://${host.includes(":") ? `[${host}]` : host}:${bound}` };
     },
+    reloadTls: async () => tls?.reload(),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -257,6 +275,15 @@ async function assemble(
 
 const quotaOf = ({ limits: { roundsPerClientPerDay } }: Config) =>
   roundsPerClientPerDay === undefined ? {} : { roundsPerClientPerDay };
+
+async function openTlsIfSet(
+  { server }: Config,
+  deps: Parameters<typeof openTls>[1],
+): Promise<Tls | undefined> {
+  const { certificateFile, keyFile } = server.tls;
+  if (certificateFile === undefined || keyFile === undefined) return undefined;
+  return openTls({ certificateFile, keyFile }, deps);
+}
 
 async function openStorage(
   config: Config,

@@ -2,7 +2,7 @@
 
 import { FederatedError, fromErrorPayload } from "@tributary/protocol";
 
-import { unreachable } from "./failure.ts";
+import { unreachable, untrusted } from "./failure.ts";
 
 export interface Api {
   readonly url: string;
@@ -90,8 +90,35 @@ function lost(base: string, error: unknown): FederatedError {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   if (!(cause instanceof Error)) return unreachable(base, String(cause), error);
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : undefined;
+  const distrust = code === undefined ? undefined : distrustOf(code, cause.message);
+  if (distrust !== undefined) return untrusted(base, distrust, error);
   return unreachable(base, code ?? cause.message, error);
 }
+
+/** What keeps TLS from coming about, and what to do; undefined for other failures. Node's and OpenSSL's codes. */
+function distrustOf(code: string, message: string): string | undefined {
+  if (UNTRUSTED.has(code)) {
+    return `no authority that this machine trusts has signed its certificate (${code}); for one of your own set NODE_EXTRA_CA_CERTS to its PEM file`;
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return `its certificate is for other names (${message.replace(/\s+/g, " ")}); pass one of them with --url`;
+  }
+  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
+    return `its certificate ${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"}; renew it there, or mend this machine's clock`;
+  }
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG") {
+    return "it speaks no TLS; write http:// where that is meant";
+  }
+  return undefined;
+}
+
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
 
 async function refusal(base: string, path: string, response: Response): Promise<FederatedError> {
   if (response.headers.get("content-type")?.startsWith("application/problem+json") === true) {

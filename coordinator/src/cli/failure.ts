@@ -42,11 +42,16 @@ const EXIT_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
 
 /** The error of a connection that failed, as against a coordinator that answers UNAVAILABLE. */
 export const unreachable = (url: string, reason: string, cause: unknown): FederatedError =>
-  new FederatedError(
-    "UNAVAILABLE",
-    `cannot reach a coordinator at ${url} (${reason}); is it running? --url names another`,
-    { cause, details: { unreachable: url } },
-  );
+  connectionFailure(url, `(${reason}); is it running? --url names another`, cause);
+/** The error where somebody is there, and TLS does not come about. */
+export const untrusted = (url: string, reason: string, cause: unknown): FederatedError =>
+  connectionFailure(url, `over TLS: ${reason}`, cause);
+
+const connectionFailure = (url: string, reason: string, cause: unknown): FederatedError =>
+  new FederatedError("UNAVAILABLE", `cannot reach a coordinator at ${url} ${reason}`, {
+    cause,
+    details: { unreachable: url },
+  });
 const isUnreachable = ({ details }: FederatedError): boolean => details?.unreachable !== undefined;
 
 /** Writes what went wrong to standard error. @returns the exit code */

@@ -15,6 +15,8 @@ export interface CliIo {
   readonly size?: () => { readonly columns: number; readonly rows: number };
   /** Aborts when the user interrupts. */
   readonly signal?: AbortSignal;
+  /** Calls the listener whenever the operator asks to read files again (SIGHUP). */
+  readonly onHangup?: (listener: () => void) => void;
 }
 
 /** Longest line of a table where the terminal does not say how wide it is. */

@@ -33,4 +33,6 @@ process.exitCode = await runCli(process.argv.slice(2), {
     ? { size: () => ({ columns: process.stdout.columns, rows: process.stdout.rows }) }
     : {}),
   signal: interrupt.signal,
+  // Only who asks for it changes what a hang-up does: otherwise it ends the process, as it should.
+  onHangup: (listener) => void process.on("SIGHUP", listener),
 });

@@ -1,12 +1,15 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 
 import type { TaskResource } from "@tributary/protocol";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { makeCertificate, writeCertificate } from "../../../test/support/certificate.ts";
 import type { CliIo } from "./io.ts";
 import { runCli } from "./run.ts";
 
@@ -37,7 +40,11 @@ async function run(argv: readonly string[], io: Partial<CliIo> = {}) {
 }
 
 /** A coordinator that `start` runs until it is stopped. */
-async function start(argv: readonly string[], env: CliIo["env"] = {}) {
+async function start(
+  argv: readonly string[],
+  env: CliIo["env"] = {},
+  io: Pick<CliIo, "onHangup"> = {},
+) {
   const interrupt = new AbortController();
   let err = "";
   const { promise: url, resolve, reject } = promised<string>();
@@ -48,6 +55,7 @@ async function start(argv: readonly string[], env: CliIo["env"] = {}) {
     cwd,
     isTTY: false,
     signal: interrupt.signal,
+    ...io,
   });
   void running.then((exitCode) => reject(new Error(`start ended with ${exitCode}: ${err}`)));
   return {
@@ -204,3 +212,71 @@ test("[DR12] beside encrypted data no admin token is kept in the clear; one that
   expect((await run(["task", "pause", "none", "--url", again.url], { env })).exitCode).toBe(4);
   expect((await again.stop()).err).toContain(`warning: ${file} is not encrypted`);
 });
+
+describe("[NET12] TLS", () => {
+  let files: { readonly certificateFile: string; readonly keyFile: string };
+  const setting = () => ({
+    TRIBUTARY_SERVER_TLS_CERTIFICATE_FILE: files.certificateFile,
+    TRIBUTARY_SERVER_TLS_KEY_FILE: files.keyFile,
+  });
+
+  test("[NET12] start speaks TLS, reads its files again on a hang-up, and commands ask for https", async () => {
+    files = await writeCertificate(cwd, makeCertificate());
+    let hangUp = () => {};
+    const { url, stop } = await start(["--memory"], setting(), {
+      onHangup: (listener) => void (hangUp = listener),
+    });
+    expect(url).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/);
+    const port = Number(new URL(url).port);
+    const before = await peerCertificate(port);
+    await writeCertificate(cwd, makeCertificate());
+    hangUp();
+    await expect.poll(() => peerCertificate(port)).not.toBe(before);
+    // The certificate of the test is trusted by nobody: told in one line, with what to do.
+    const distrusted = await run(["task", "list", "--port", `${port}`], { env: setting() });
+    expect(distrusted.exitCode).toBe(6);
+    expect(distrusted.err).toMatch(
+      /^error: UNAVAILABLE cannot reach a coordinator at https:\/\/127\.0\.0\.1:\d+ over TLS: .*DEPTH_ZERO_SELF_SIGNED_CERT.*NODE_EXTRA_CA_CERTS.*\n$/,
+    );
+    expect((await stop()).exitCode).toBe(0);
+  });
+
+  test("[NET12] a coordinator without TLS is told from one that is not there", async () => {
+    const { url, stop } = await start(["--memory"]);
+    const { exitCode, err } = await run(["task", "list", "--url", url.replace("http:", "https:")]);
+    await stop();
+    expect(exitCode).toBe(6);
+    expect(err).toMatch(/^error: UNAVAILABLE .* it speaks no TLS; write http:\/\/ .*\n$/);
+  });
+
+  test("[NET8] start ends with one line for each file that is no good", async () => {
+    files = { certificateFile: join(cwd, "none.pem"), keyFile: join(cwd, "none.key") };
+    const { exitCode, err } = await run(["start", "--memory", "--port", "0"], { env: setting() });
+    expect(exitCode).toBe(3);
+    const lines = err.split("\n").filter((line) => line.startsWith("  server.tls."));
+    expect(lines).toHaveLength(2);
+    expect(err).toContain("error: CONFIG_INVALID the configuration is not valid, 2 faults:\n");
+  });
+});
+
+test.each(["0.0.0.0", "::", "192.168.1.7", "coordinator.example"])(
+  "[NET7] start refuses --host %s without TLS and without a proxy, in one line for each fault",
+  async (host) => {
+    const env = { TRIBUTARY_AUTH_CLIENT_TOKEN: "a-token-of-some-length" };
+    const { exitCode, out, err } = await run(["start", "--memory", "--host", host], { env });
+    expect({ exitCode, out }).toEqual({ exitCode: 3, out: "" });
+    expect(err).toContain("  auth.adminToken is not set");
+    expect(err).toContain(`  server.trustedProxy is false, while server.host is "${host}"`);
+    const byVariable = { ...env, TRIBUTARY_SERVER_HOST: host };
+    expect((await run(["start", "--memory"], { env: byVariable })).exitCode).toBe(3);
+  },
+);
+
+/** Fingerprint of the certificate that a new connection gets. */
+async function peerCertificate(port: number): Promise<string> {
+  const socket = connectTls({ host: "127.0.0.1", port, rejectUnauthorized: false });
+  await once(socket, "secureConnect");
+  const { fingerprint256 } = socket.getPeerCertificate();
+  socket.destroy();
+  return fingerprint256;
+}

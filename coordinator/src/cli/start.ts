@@ -45,6 +45,10 @@ export function addStartCommand(program: Command, io: CliIo): void {
     try {
       for (const task of config.tasks) await createIfAbsent(io, coordinator, task);
       const { url } = await listen(coordinator, config);
+      if (config.server.tls.certificateFile !== undefined) {
+        // What is wrong with new files is in the log; the old ones stay in force.
+        io.onHangup?.(() => void coordinator.reloadTls().catch(() => {}));
+      }
       const { publicKey } = coordinator.keys;
       note(io, `models are signed with key ${publicKey}`);
       const address = { url, publicKey };

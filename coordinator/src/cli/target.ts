@@ -70,7 +70,7 @@ function parseUrl(text: string): URL {
   );
 }
 
-function urlOf({ server: { host, port } }: Config): URL {
+function urlOf({ server: { host, port, tls } }: Config): URL {
   if (port === 0) {
     throw new FederatedError(
       "CONFIG_INVALID",
@@ -79,7 +79,8 @@ function urlOf({ server: { host, port } }: Config): URL {
   }
   const anywhere = host === "0.0.0.0" || host === "::";
   const name = anywhere ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host;
-  return new URL(`http://${name}:${port}`);
+  const scheme = tls.certificateFile === undefined ? "http" : "https";
+  return new URL(`${scheme}://${name}:${port}`);
 }
 
 async function environmentToken(io: CliIo): Promise<string | undefined> {

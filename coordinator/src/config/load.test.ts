@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -64,6 +64,7 @@ test("[CF9] flags go before environment, environment before file, file before de
     trustedProxy: false,
     proxyHops: 1,
     allowedOrigins: [],
+    tls: {},
   });
   expect(config.limits).toMatchObject({ maxClients: 2, sseStreams: 1 });
   expect(origins).toMatchObject({
@@ -107,6 +108,38 @@ test("[CF10] a list comes from one variable or flag, separated by commas", async
   expect(none.config.server.allowedOrigins).toEqual([]);
   const [fault] = await faultsOf({ flags: [flag("server.allowedOrigins", "https://a.example,*")] });
   expect(fault?.path).toBe("server.allowedOrigins.1");
+});
+
+test("[NET7] an open host without TLS is refused from every source", async () => {
+  const tokens = {
+    TRIBUTARY_AUTH_CLIENT_TOKEN: SECRET,
+    TRIBUTARY_AUTH_ADMIN_TOKEN: `${SECRET}-admin`,
+  };
+  const open = async (sources: Partial<ConfigSources>) =>
+    (await faultsOf({ ...sources, env: { ...tokens, ...sources.env } })).map(({ path }) => path);
+  const told = ["server.trustedProxy"];
+  expect(await open({ env: { TRIBUTARY_SERVER_HOST: "0.0.0.0" } })).toEqual(told);
+  expect(await open({ flags: [flag("server.host", "::")] })).toEqual(told);
+  await write("tributary.config.json", { server: { host: "192.168.1.7" } });
+  expect(await open({})).toEqual(told);
+  const env = { ...tokens, TRIBUTARY_SERVER_TRUSTED_PROXY: "true" };
+  expect((await load({ env })).config.server.host).toBe("192.168.1.7");
+});
+
+test("[CF13] TLS files are meant from where they are named: the config file, or the working directory", async () => {
+  const elsewhere = join(cwd, "etc");
+  await mkdir(elsewhere);
+  await write("etc/tributary.json", {
+    server: { tls: { certificateFile: "cert.pem", keyFile: "key.pem" } },
+  });
+  const { config } = await load({
+    configFile: "etc/tributary.json",
+    env: { TRIBUTARY_SERVER_TLS_KEY_FILE: "run/key.pem" },
+  });
+  expect(config.server.tls).toEqual({
+    certificateFile: join(elsewhere, "cert.pem"),
+    keyFile: join(cwd, "run/key.pem"),
+  });
 });
 
 test("[CF10] a TRIBUTARY_ variable that is no setting, or no value of its type, is a fault", async () => {

@@ -39,7 +39,7 @@ export interface LoadedConfig {
 
 /**
  * Reads all sources and checks the result, configured tasks included. Paths become absolute: the data
- * directory is meant from the working directory, a task's file from where the config file is.
+ * directory is meant from the working directory, a file that the config file names from where that is.
  * @throws FederatedError CONFIG_INVALID, with all faults of all sources in `details.faults`
  */
 export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> {
@@ -74,9 +74,19 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
       ? task
       : Object.freeze({ ...task, initialWeightsFile: resolve(base, task.initialWeightsFile) }),
   );
+  // Like a task's file, from where the config file is; from the environment and flags like the data.
+  const located = (path: string, file: string) =>
+    resolve(origins.get(path)?.startsWith("file ") === true ? base : sources.cwd, file);
+  const tls = Object.entries(config.server.tls).map(
+    ([name, file]) => [name, located(`server.tls.${name}`, file)] as const,
+  );
   return {
     config: Object.freeze({
       ...config,
+      server: Object.freeze({
+        ...config.server,
+        tls: Object.freeze(Object.fromEntries(tls) as Config["server"]["tls"]),
+      }),
       storage: absolute(config.storage, sources.cwd),
       tasks: Object.freeze(tasks),
     }),

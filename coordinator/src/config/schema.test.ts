@@ -102,6 +102,48 @@ test.each([
   expect(server.host).toBe(host);
 });
 
+test.each([
+  "0.0.0.0",
+  "::",
+  "::ffff:127.0.0.1",
+  "10.0.0.7",
+  "fe80::1",
+  "coordinator.example",
+  "localhost.example",
+  "LOCALHOST",
+  "127.0.0.256",
+  "127.1",
+  "2130706433",
+])(
+  "[NET7] host %j, which may be reached by others, needs TLS files or a proxy that says so",
+  (host) => {
+    const auth = { clientToken: CLIENT, adminToken: ADMIN };
+    const [fault, ...others] = faultsOf({ server: { host }, auth });
+    expect(others).toEqual([]);
+    expect(fault!.path).toBe("server.trustedProxy");
+    expect(fault!.message).toContain("server.tls.certificateFile");
+    const tls = { certificateFile: "cert.pem", keyFile: "key.pem" };
+    expect(resolveConfig({ server: { host, tls }, auth }).server.tls).toEqual(tls);
+    expect(resolveConfig({ server: { host, trustedProxy: true }, auth }).server.host).toBe(host);
+  },
+);
+
+test("[CF3] a TLS setting that is no object is a fault like any other", () => {
+  expect(pathsOf({ server: { tls: 3 } })).toEqual(["server.tls"]);
+});
+
+test("[NET8] of certificate and key none stands without the other", () => {
+  expect(faultsOf({ server: { tls: { keyFile: "key.pem" } } })).toEqual([
+    {
+      path: "server.tls.certificateFile",
+      message: "is not set, while server.tls.keyFile is: TLS needs both",
+    },
+  ]);
+  expect(pathsOf({ server: { tls: { certificateFile: "cert.pem" } } })).toEqual([
+    "server.tls.keyFile",
+  ]);
+});
+
 test.each(["127.0.0.1", "127.1.2.3", "::1", "localhost"])("[CF4] %s needs no token", (host) => {
   const { auth } = resolveConfig({ server: { host } });
   expect([auth.clientToken, auth.adminToken]).toEqual([undefined, undefined]);

@@ -49,7 +49,14 @@ export const ConfigSchema = group({
     host: Type.String({ minLength: 1, default: "127.0.0.1" }),
     // 8080: the customary unprivileged HTTP port. 0 lets the system choose.
     port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8080 }),
-    // False: the coordinator speaks plain HTTP, so only its operator can say that a proxy adds TLS.
+    // Absent: plain HTTP, which is enough on one machine and behind a proxy. PEM; renewed files are taken
+    // up while running.
+    tls: group({
+      /** Our own certificate first, then those that link it to its authority. */
+      certificateFile: Type.Optional(Type.String({ minLength: 1 })),
+      keyFile: Type.Optional(Type.String({ minLength: 1 })),
+    }),
+    // False: only the operator can say that a proxy in front adds TLS and tells the clients' addresses.
     trustedProxy: Type.Boolean({ default: false }),
     // Which entry of X-Forwarded-For is the client's address, counted from the right: each of our own
     // proxies appends one. 1: one proxy is the common case; more would believe what clients write.
@@ -245,7 +252,9 @@ export function resolveConfig(input: unknown): Config {
 
 /** Can only this machine reach an address of this host? */
 export const isLoopback = (host: string): boolean =>
-  host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+  host === "localhost" ||
+  host === "::1" ||
+  /^127(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/.test(host);
 
 function storageFaults(storage: Config["storage"] | undefined): Fault[] {
   if (storage?.kind !== "sqlite" || storage.previousEncryptionKey === undefined) return [];
@@ -264,15 +273,24 @@ function storageFaults(storage: Config["storage"] | undefined): Fault[] {
 /** Rules across fields. Parts that are wrong in themselves may be missing, and are passed over. */
 function crossFaults({ server, storage, auth, tasks }: Partial<Config>): Fault[] {
   const faults: Fault[] = [];
+  const tls: Config["server"]["tls"] | undefined = server?.tls;
   const isOpen = typeof server?.host === "string" && !isLoopback(server.host);
   const open = `server.host is "${server?.host}", which others can reach`;
   faults.push(...authFaults(isRecord(auth) ? auth : {}, isOpen ? open : undefined));
   faults.push(...storageFaults(storage));
   if (isOpen) {
-    if (!server.trustedProxy) {
-      const message = `is false, while ${open} without TLS: put a proxy that terminates TLS in front and set it to true, or keep server.host at 127.0.0.1`;
+    if (!server.trustedProxy && tls?.certificateFile === undefined) {
+      const message = `is false, while ${open} without TLS: name server.tls.certificateFile and server.tls.keyFile, or put a proxy that terminates TLS in front and set it to true, or keep server.host at 127.0.0.1`;
       faults.push({ path: "server.trustedProxy", message });
     }
+  }
+  for (const [name, other] of [
+    ["certificateFile", "keyFile"],
+    ["keyFile", "certificateFile"],
+  ] as const) {
+    if (tls?.[name] !== undefined || tls?.[other] === undefined) continue;
+    const message = `is not set, while server.tls.${other} is: TLS needs both`;
+    faults.push({ path: `server.tls.${name}`, message });
   }
   faults.push(...originFaults(server?.allowedOrigins));
   const first = new Map<unknown, number>();

@@ -1,5 +1,7 @@
 /** The HTTP side of the coordinator: bytes of models and updates, monitoring, steering. */
 
+import type * as http from "node:http";
+
 import { FederatedError } from "@tributary/protocol";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { fastify } from "fastify";
@@ -49,8 +51,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
     connectionTimeout: requestTimeoutMs(limits.uploadTimeoutMs),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     return503OnClosing: false,
-    // Node would refuse a request without Host by itself, without a word and without our headers.
-    http: { requireHostHeader: false, ...connectionOptions(limits.headersTimeoutMs) },
+    ...serverOptions(deps),
     clientErrorHandler: ({ code }, socket) => edge.refuse(socket, clientFault(code)),
     frameworkErrors: (error, request, reply) => {
       setSafetyHeaders(reply, edge);
@@ -71,7 +72,6 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   });
   limitConnections(app, deps);
   limitRequests(app, deps);
-  limitBodies(app, deps, admission);
   app.addHook("onRequest", async ({ raw }) => {
     if (raw.httpVersion === "1.1" && raw.headers.host === undefined) {
       throw new FederatedError("MALFORMED_MESSAGE", "an HTTP/1.1 request names its Host");
@@ -79,6 +79,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
     const fault = edge.hostFault(raw);
     if (fault !== undefined) throw fault;
   });
+  limitBodies(app, deps, admission);
   // Whatever is answered before its body was read to the end.
   app.addHook("onSend", async (request) => letFinish(request.raw));
   closeInBoundedTime(app);
@@ -99,6 +100,16 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   openapiRoutes(app, deps);
   await app.ready();
   return app;
+}
+
+/** What node's own server is told. The type of fastify's instance is the plain server's: nothing here needs more. */
+function serverOptions({ tls, limits }: HttpDeps): { readonly http: http.ServerOptions } {
+  // Node would refuse a request without Host by itself, without a word and without our headers.
+  const options = { requireHostHeader: false, ...connectionOptions(limits.headersTimeoutMs) };
+  if (tls === undefined) return { http: options };
+  // Node's own two minutes would let silent connections pile up.
+  const https = { ...options, ...tls, handshakeTimeout: limits.headersTimeoutMs };
+  return { https } as unknown as { readonly http: http.ServerOptions };
 }
 
 /** Headers of every answer; a route that may be cached says so itself. */

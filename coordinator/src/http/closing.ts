@@ -12,19 +12,25 @@ const GRACE_MS = 2000;
 export function closeInBoundedTime(app: FastifyInstance): void {
   // Browsers open connections ahead of need. One without a request counts as busy to Node, and would
   // hold the close up for a minute.
-  const unused = new Set<Socket>();
-  const use = ({ socket }: IncomingMessage) => void unused.delete(socket);
-  app.server.on("connection", (socket) => {
-    unused.add(socket);
-    socket.once("close", () => unused.delete(socket));
-  });
+  // By the peer's end, for TLS tells of a connection twice: bare, and as the socket that requests come on.
+  const unused = new Map<string, Socket>();
+  const endOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`;
+  const use = ({ socket }: IncomingMessage) => void unused.delete(endOf(socket));
+  const opened = (socket: Socket) => {
+    const end = endOf(socket);
+    unused.set(end, socket);
+    socket.once("close", () => {
+      if (unused.get(end) === socket) unused.delete(end);
+    });
+  };
+  app.server.on("connection", opened).on("secureConnection", opened);
   app.server.on("request", use).on("upgrade", use);
 
   let closing = false;
   let cut: NodeJS.Timeout | undefined;
   app.addHook("preClose", async () => {
     closing = true;
-    for (const socket of unused) socket.destroy();
+    for (const socket of unused.values()) socket.destroy();
     cut = setTimeout(() => app.server.closeAllConnections(), GRACE_MS);
     cut.unref();
   });

@@ -1,5 +1,7 @@
 /** What the HTTP adapter is given. */
 
+import type { SecureContextOptions } from "node:tls";
+
 import type { ErrorCode, TaskId } from "@tributary/protocol";
 
 import type { Limit } from "../limits/limit.ts";
@@ -71,6 +73,8 @@ export interface HttpDeps {
   readonly edge: Edge;
   /** No proxy stands in between: a connection's address is the peer's. */
   readonly peersAreDirect: boolean;
+  /** Makes the server speak TLS; plain HTTP when absent. */
+  readonly tls?: SecureContextOptions;
   readonly metrics: HttpMetrics;
   readonly logger?: Logger;
   readonly health: {

@@ -29,6 +29,8 @@ export interface Metrics {
   restore(task: Pick<TaskResource, "taskId" | "checkpoint" | "evaluation">, epsilon?: number): void;
   /** Asks `source` at each scrape. */
   watchClients(source: () => ClientCounts): void;
+  /** Asks `source` for the seconds that the TLS certificate has left at each scrape. */
+  watchCertificate(source: () => number): void;
   updateAccepted(taskId: TaskId): void;
   /** @param taskId absent when the sender could not be admitted: its claim is not believed */
   updateRejected(taskId: TaskId | undefined, code: ErrorCode): void;
@@ -135,6 +137,16 @@ export function createMetrics(): Metrics {
     },
     watchClients: (source) => {
       clients = source;
+    },
+    watchCertificate: (source) => {
+      new Gauge({
+        name: "tributary_tls_certificate_expiry_seconds",
+        help: "Time until the TLS certificate expires; negative once it has",
+        registers,
+        collect() {
+          this.set(source());
+        },
+      });
     },
     updateAccepted: (task) => accepted.inc({ task }),
     updateRejected: (task, code) => rejected.inc({ task: task ?? "none", code }),
