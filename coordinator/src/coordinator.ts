@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { createAssignmentTokens } from "./clients/assignment-token.ts";
 import { createAuthenticator } from "./clients/auth.ts";
 import { createClientDesk } from "./clients/desk.ts";
+import { createEnrolment } from "./clients/enrolment.ts";
 import { createAccountPseudonym } from "./clients/pseudonym.ts";
 import { systemClock } from "./clock.ts";
 import { asksClients } from "./config/auth-schema.ts";
@@ -28,6 +29,7 @@ import { createMetrics } from "./observability/metrics.ts";
 import type {
   AuditLog,
   BlobStore,
+  EnrolmentRegistry,
   EventFeed,
   Evaluator,
   Logger,
@@ -69,6 +71,8 @@ export interface Coordinator extends AsyncDisposable {
   /** `keys.publicKey` is what apps pin. */
   readonly keys: SigningKeys;
   readonly events: EventFeed;
+  /** Tokens that let new clients in. */
+  readonly enrolment: EnrolmentRegistry;
   /** What was done with this coordinator, for good. */
   readonly audit: Pick<AuditLog, "list" | "head">;
   /** Begins to listen. @returns the address, with the port that was chosen where it was 0 */
@@ -139,8 +143,20 @@ async function assemble(
   const jwt = await createJwtVerifier({ clock }, config.auth.jwt);
   const accountSecret = await store.secret("account-pseudonym", () => random.bytes(32));
   const pseudonymOf = await createAccountPseudonym(accountSecret);
+  const enrolment = createEnrolment(
+    {
+      store: store.enrolments,
+      ...{ clock, random },
+      gateway: { dismiss: (clientIds) => sockets.gateway.dismiss(clientIds) },
+    },
+    config.auth.enrolment,
+  );
   const authenticator = createAuthenticator(
-    { pseudonymOf, ...(jwt === undefined ? {} : { jwt }) },
+    {
+      pseudonymOf,
+      ...(jwt === undefined ? {} : { jwt }),
+      ...(config.auth.enrolment.enabled ? { enrolment } : {}),
+    },
     config.auth,
   );
   const secret = await store.secret("assignment-token", () => random.bytes(32));
@@ -185,7 +201,7 @@ async function assemble(
   });
   const { engineOf, engines } = tasks;
   const desk = createClientDesk({ authenticator, rates, engineOf, engines });
-  const intake = createUpdateIntake({ tokens, clock, engineOf });
+  const intake = createUpdateIntake({ tokens, clock, authenticator, engineOf });
   metrics.watchClients(() => ({
     connected: desk.connectedClients(),
     waiting: engines().map((engine) => {
@@ -211,7 +227,7 @@ async function assemble(
   const checkStore = onceInAWhile(clock, STORE_CHECK_INTERVAL_MS, store.check);
   let phase: "starting" | "ready" | "closing" = "starting";
   const app = await createHttpApp({
-    ...{ tasks, models: shelf, keys, intake, events, authenticator, metrics, logger },
+    ...{ tasks, models: shelf, keys, intake, enrolment, events, authenticator, metrics, logger },
     ...{ rates, edge, peerAddress, peersAreDirect: !config.server.trustedProxy },
     ...(tls === undefined ? {} : { tls: tls.context }),
     audit: store.audit,
@@ -256,6 +272,7 @@ async function assemble(
     tasks: auditTasks(tasks, store.audit),
     models: shelf,
     keys: auditKeys(keys, store.audit),
+    enrolment,
     events,
     audit: { list: (page) => store.audit.list(page), head: () => store.audit.head() },
     listen: async () => {

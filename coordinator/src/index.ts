@@ -4,6 +4,7 @@ export { createCoordinator } from "./coordinator.ts";
 export type { Coordinator, CoordinatorOptions } from "./coordinator.ts";
 export type { Config, ConfigInput } from "./config/schema.ts";
 export type {
+  EnrolmentRegistry,
   EventFeed,
   Evaluator,
   Logger,

@@ -8,10 +8,13 @@ import type {
   CheckInReply,
   ClientId,
   Digest,
+  EnrolmentTokenRequest,
+  EnrolmentTokenResource,
   ErrorCode,
   Evaluation,
   FederatedError,
   HandshakeAuth,
+  IssuedEnrolmentToken,
   KeyRecord,
   Layout,
   ModelPublished,
@@ -305,6 +308,7 @@ export interface Store extends AsyncDisposable {
 
   /** Round ends, versions, charges and tasks enter it by themselves, in the transaction that makes them. */
   readonly audit: AuditLog;
+  readonly enrolments: EnrolmentStore;
 
   /** Versions of a store from before there were signatures, at most `limit` of them. */
   listUnsignedVersions(limit: number): Promise<readonly UnsignedVersion[]>;
@@ -343,6 +347,48 @@ export interface Pruned {
   readonly more: boolean;
 }
 
+/** A token that lets new clients in, and how far it is used. */
+export interface EnrolmentTokenRecord {
+  readonly tokenId: string;
+  /** SHA-256 of the token, which itself is not kept. */
+  readonly digest: Digest;
+  readonly label?: string;
+  readonly uses: number;
+  readonly used: number;
+  readonly createdAt: Instant;
+  readonly expiresAt: Instant;
+  readonly revokedAt?: Instant;
+}
+
+export interface NumberedEnrolmentToken {
+  /** 1, 2, 3 … in order of creation. */
+  readonly number: number;
+  readonly token: EnrolmentTokenRecord;
+}
+
+/** Enrolment tokens, and by which of them each client came. Their uses enter the audit log. */
+export interface EnrolmentStore {
+  /** @throws FederatedError MALFORMED_MESSAGE when there is such a token already */
+  add(token: EnrolmentTokenRecord): Promise<void>;
+  /** Newest first; only those numbered below `before`. */
+  list(page: { before?: number; limit: number }): Promise<readonly NumberedEnrolmentToken[]>;
+  /**
+   * Revoking twice changes nothing. @returns the token, and who came by it
+   * @throws FederatedError NOT_FOUND
+   */
+  revoke(
+    tokenId: string,
+    at: Instant,
+  ): Promise<{ token: EnrolmentTokenRecord; clients: readonly ClientId[] }>;
+  /**
+   * Enrols a client that is not enrolled by a token still in force, and uses the token once.
+   * @throws FederatedError UNAUTHENTICATED for a token that is unknown, revoked, expired or used up
+   */
+  enrol(clientId: ClientId, digest: Digest, at: Instant): Promise<void>;
+  /** The token by which the client came last. */
+  tokenOf(clientId: ClientId): Promise<EnrolmentTokenRecord | undefined>;
+}
+
 /** What is recorded for good. A new kind gets its line here. */
 export type AuditKind =
   | "task:created"
@@ -355,6 +401,9 @@ export type AuditKind =
   | "privacy:voided"
   /** Models are signed with this key from here on. */
   | "key:added"
+  | "enrolment:issued"
+  | "enrolment:used"
+  | "enrolment:revoked"
   /** Somebody asked for a change: on disk before anything of it is done. */
   | "admin:requested"
   /** How the request ended: on disk before it is answered. */
@@ -397,6 +446,8 @@ export interface ClientGateway {
   publishModel(message: ModelPublished): void;
   taskPaused(message: TaskPaused): void;
   taskEnded(message: TaskEnded): void;
+  /** Ends every connection of these clients, who are no longer let in. */
+  dismiss(clientIds: Iterable<ClientId>): void;
 }
 
 /** Where monitoring events go. Adds id and instant itself. */
@@ -465,6 +516,21 @@ export interface SigningKeys {
    * @throws FederatedError CONFIG_INVALID where the key is the operator's own
    */
   rotate(): Promise<KeyRecord>;
+}
+
+/** What lets new clients in. `clients/enrolment.ts`. */
+export interface EnrolmentRegistry {
+  /**
+   * Issues a token. It is in this answer, and nowhere else ever.
+   * @throws FederatedError CONFIG_INVALID where enrolment is not enabled, or with `details.faults`
+   */
+  create(request?: EnrolmentTokenRequest): Promise<IssuedEnrolmentToken>;
+  list(page: PageRequest): Promise<Page<EnrolmentTokenResource>>;
+  /**
+   * The token lets nobody in any more; clients that came by it are dismissed and must enrol anew.
+   * @throws FederatedError NOT_FOUND
+   */
+  revoke(tokenId: string): Promise<EnrolmentTokenResource>;
 }
 
 /** A client's place in an open round, as its assignment token proves it. */
@@ -551,6 +617,8 @@ export interface AdmittedClient {
 export interface Authenticator {
   /** @throws FederatedError UNAUTHENTICATED; UNAVAILABLE while the credential cannot be checked */
   client(auth: HandshakeAuth): Promise<AdmittedClient>;
+  /** Of a client that was let in before: it still is. @throws FederatedError UNAUTHENTICATED */
+  assertAdmitted(clientId: ClientId): Promise<void>;
   /**
    * A client's credential or an admin token; anyone where clients need none.
    * @throws FederatedError UNAUTHENTICATED, UNAVAILABLE

@@ -16,5 +16,6 @@ export * from "./plan.ts";
 export * from "./evaluation.ts";
 export * from "./task-spec.ts";
 export * from "./events.ts";
+export * from "./enrolment.ts";
 export * from "./routes.ts";
 export * from "./resources.ts";

@@ -6,6 +6,7 @@
 import type { Static, TSchema } from "typebox";
 import Type from "typebox";
 
+import { ENROLMENT_TOKEN_ID_PATTERN, ENROLMENT_TOKEN_PATTERN } from "./enrolment.ts";
 import type { ErrorCode } from "./errors.ts";
 import { ERROR_CODES } from "./errors.ts";
 import {
@@ -259,6 +260,28 @@ export function pageSchema<Item extends TSchema>(items: Item, title: string) {
 
 export const RoundPageSchema = pageSchema(RoundResourceSchema, "RoundPage");
 export const ModelPageSchema = pageSchema(ModelResourceSchema, "ModelPage");
+
+// -------------------------------------------------------------------------- enrolment
+
+const enrolmentToken = {
+  tokenId: Type.String({ pattern: ENROLMENT_TOKEN_ID_PATTERN }),
+  label: optional(Type.String()),
+  state: Type.Enum(["valid", "usedUp", "expired", "revoked"]),
+  uses: PositiveIntegerSchema,
+  used: CountSchema,
+  createdAt: InstantSchema,
+  expiresAt: InstantSchema,
+  revokedAt: optional(InstantSchema),
+};
+
+export const EnrolmentTokenSchema = Type.Object(enrolmentToken, { title: "EnrolmentToken" });
+
+export const IssuedEnrolmentTokenSchema = Type.Object(
+  { ...enrolmentToken, token: Type.String({ pattern: ENROLMENT_TOKEN_PATTERN }) },
+  { title: "IssuedEnrolmentToken" },
+);
+
+export const EnrolmentTokenPageSchema = pageSchema(EnrolmentTokenSchema, "EnrolmentTokenPage");
 
 // ------------------------------------------------------------------------- audit log
 

@@ -45,6 +45,9 @@ export const routes = {
   /** The chain of signing keys; a POST to `rotateKeys` adds the next one. */
   keys: route("/v1/keys"),
   rotateKeys: route("/v1/keys/rotate"),
+  /** What lets new clients in; a POST issues one, a DELETE of one revokes it. */
+  enrolmentTokens: route("/v1/enrolment-tokens"),
+  enrolmentToken: route("/v1/enrolment-tokens/:tokenId"),
   events: route("/v1/events"),
   /** The audit log, oldest first. */
   audit: route("/v1/audit"),

@@ -11,10 +11,12 @@ import type {
   ClientId,
   Decline,
   Digest,
+  EnrolmentTokenResource,
   ErrorCode,
   ErrorPayload,
   Evaluation,
   HandshakeAuth,
+  IssuedEnrolmentToken,
   KeyRecord,
   KeysResource,
   Layout,
@@ -85,6 +87,10 @@ describe("schemas and interfaces", () => {
     expectTypeOf<StaticOf<"CheckpointRefSchema">>().toEqualTypeOf<Plain<CheckpointRef>>();
     expectTypeOf<StaticOf<"ModelResourceSchema">>().toEqualTypeOf<Plain<ModelResource>>();
     expectTypeOf<StaticOf<"RoundResourceSchema">>().toEqualTypeOf<Plain<RoundResource>>();
+    expectTypeOf<StaticOf<"EnrolmentTokenSchema">>().toEqualTypeOf<Plain<EnrolmentTokenResource>>();
+    expectTypeOf<StaticOf<"IssuedEnrolmentTokenSchema">>().toEqualTypeOf<
+      Plain<IssuedEnrolmentToken>
+    >();
     expectTypeOf<StaticOf<"ReceiptSchema">>().toEqualTypeOf<Plain<Receipt>>();
     expectTypeOf<StaticOf<"TaskResourceSchema">>().toEqualTypeOf<Plain<TaskResource>>();
     expectTypeOf<StaticOf<"PrivacyResourceSchema">>().toEqualTypeOf<Plain<PrivacyResource>>();

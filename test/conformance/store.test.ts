@@ -7,6 +7,7 @@ import type { KeyRing } from "../../coordinator/src/storage/seal.ts";
 import { createKeyRing } from "../../coordinator/src/storage/seal.ts";
 import { createSqliteStore } from "../../coordinator/src/storage/sqlite.ts";
 import { auditConformance } from "./audit.ts";
+import { enrolmentConformance } from "./enrolments.ts";
 import { retentionConformance } from "./retention.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { storeConformance } from "./store.ts";
@@ -40,7 +41,12 @@ async function openFile(options: { readonly keys?: KeyRing }): Promise<StoreUnde
   };
 }
 
-for (const conformance of [storeConformance, auditConformance, retentionConformance]) {
+for (const conformance of [
+  storeConformance,
+  auditConformance,
+  retentionConformance,
+  enrolmentConformance,
+]) {
   conformance("memory", openMemory);
   conformance("sqlite", openSqlite);
   conformance("encrypted sqlite", openEncrypted);

@@ -8,6 +8,7 @@ export interface Api {
   readonly url: string;
   getJson<T>(path: string): Promise<T>;
   postJson<T>(path: string, body?: unknown): Promise<T>;
+  deleteJson<T>(path: string): Promise<T>;
   getBytes(path: string): Promise<Uint8Array>;
   /** The open response of a stream, without a time limit. */
   open(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
@@ -76,6 +77,10 @@ export function createApi({ url, token, signal }: ApiOptions): Api {
               body: JSON.stringify(body),
             };
       const response = await request(path, init, BYTES_TIMEOUT_MS);
+      return (await read(response.json())) as T;
+    },
+    deleteJson: async <T>(path: string) => {
+      const response = await request(path, { method: "DELETE" }, ANSWER_TIMEOUT_MS);
       return (await read(response.json())) as T;
     },
     getBytes: async (path) => {

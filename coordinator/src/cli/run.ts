@@ -14,6 +14,7 @@ import { addPrivacyCommands } from "./privacy.ts";
 import { addRoundsCommand } from "./rounds.ts";
 import { addStartCommand } from "./start.ts";
 import { addTaskCommands } from "./task.ts";
+import { addTokenCommands } from "./tokens.ts";
 import { addWatchCommand } from "./watch.ts";
 
 /**
@@ -45,6 +46,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addModelsCommands(program, io);
   addKeysCommands(program, io);
   addPrivacyCommands(program, io);
+  addTokenCommands(program, io);
   addWatchCommand(program, io);
   addAuditCommands(program, io);
   // Wherever it stands: it is an afterthought to a command that failed.

@@ -1,14 +1,17 @@
 /** Who may take part, who may read and who may steer. */
 
-import { CLIENT_KEY_PATTERN, FederatedError, sha256 } from "@tributary/protocol";
+import { CLIENT_KEY_PATTERN, FederatedError, isEnrolmentToken, sha256 } from "@tributary/protocol";
 
 import type { AdmittedClient, Authenticator, JwtVerifier, Role } from "../ports.ts";
+import type { Enrolment } from "./enrolment.ts";
 import type { AccountPseudonym } from "./pseudonym.ts";
 import { clientIdOf } from "./pseudonym.ts";
 
 export interface AuthDeps {
   /** Checks JSON Web Tokens; absent: none are taken. */
   readonly jwt?: JwtVerifier;
+  /** Clients that enrolled; absent: none are let in by that. */
+  readonly enrolment?: Pick<Enrolment, "admit" | "assertNotRevoked">;
   readonly pseudonymOf: AccountPseudonym;
 }
 
@@ -25,10 +28,10 @@ const CLIENT_KEY = new RegExp(CLIENT_KEY_PATTERN);
 
 /** Any way in that is configured lets a client in; where none is, everybody may come. */
 export function createAuthenticator(
-  { jwt, pseudonymOf }: AuthDeps,
+  { jwt, enrolment, pseudonymOf }: AuthDeps,
   { clientToken, viewerToken, adminToken }: AuthOptions,
 ): Authenticator {
-  const isOpen = clientToken === undefined && jwt === undefined;
+  const isOpen = clientToken === undefined && jwt === undefined && enrolment === undefined;
 
   async function roleOf(token: string | undefined): Promise<Role | undefined> {
     if (await equal(token, adminToken)) return "operator";
@@ -67,25 +70,33 @@ export function createAuthenticator(
       if (!CLIENT_KEY.test(clientKey)) {
         throw new FederatedError("UNAUTHENTICATED", "clientKey must be 32 bytes in base64url");
       }
-      if (isOpen || (await equal(token, clientToken))) {
-        return { clientId: await clientIdOf(clientKey) };
+      const isShared = await equal(token, clientToken);
+      const invitation = token !== undefined && isEnrolmentToken(token) ? token : undefined;
+      if (jwt !== undefined && token !== undefined && !isShared && invitation === undefined) {
+        return byAccount(token, jwt);
       }
-      if (jwt !== undefined && token !== undefined) return byAccount(token, jwt);
+      const clientId = await clientIdOf(clientKey);
+      if ((await enrolment?.admit(clientId, invitation)) === true) return { clientId };
+      if (isOpen || isShared) return { clientId };
       throw new FederatedError(
         "UNAUTHENTICATED",
-        "the client token is missing or wrong; pass it to createClient as `token`",
+        "the client's token is missing or wrong; pass it to createClient as `token`",
       );
     },
+    assertAdmitted: async (clientId) => enrolment?.assertNotRevoked(clientId),
     reader: async (token) => {
       if (isOpen || (await equal(token, clientToken))) return;
       if ((await roleOf(token)) !== undefined) return;
+      if (enrolment !== undefined && token !== undefined && CLIENT_KEY.test(token)) {
+        if (await enrolment.admit(await clientIdOf(token), undefined)) return;
+      }
       if (jwt !== undefined && token !== undefined) {
         await jwt.verify(token);
         return;
       }
       throw new FederatedError(
         "UNAUTHENTICATED",
-        "this needs a client's token, the viewer token or the admin token as bearer token",
+        "this needs a client's credential, the viewer token or the admin token as bearer token",
       );
     },
     viewer: (token) => requireRole(token, "viewer"),

@@ -39,6 +39,7 @@ export function createClientDesk(deps: DeskDeps): FrontDesk {
     checkIn: async (clientId, taskId, protocolVersion) => {
       deps.rates.checkIn(clientId);
       assertVersion(protocolVersion);
+      await deps.authenticator.assertAdmitted(clientId);
       return requireEngine(taskId).checkIn(clientId);
     },
     decline: async (clientId, roundId) => {

@@ -58,6 +58,14 @@ export const AuthSchema = Type.Object(
     /** The role operator: asked of whoever steers tasks. */
     adminToken: secret(),
     jwt: JwtSchema,
+    enrolment: Type.Object(
+      {
+        // False: nobody has issued a token yet, and a coordinator with another way in needs none. True:
+        // clients may enrol, and without another way in nobody comes in who did not.
+        enabled: Type.Boolean({ default: false }),
+      },
+      { additionalProperties: false, default: {} },
+    ),
   },
   { additionalProperties: false, default: {} },
 );
@@ -72,8 +80,8 @@ export const takesJwt = (jwt: Partial<JwtSettings> | undefined): boolean =>
   KEY_SOURCES.some((name) => jwt?.[name] !== undefined);
 
 /** Does a client need a credential to take part and to read? */
-export const asksClients = ({ clientToken, jwt }: Partial<AuthSettings>): boolean =>
-  clientToken !== undefined || takesJwt(jwt);
+export const asksClients = ({ clientToken, jwt, enrolment }: Partial<AuthSettings>): boolean =>
+  clientToken !== undefined || takesJwt(jwt) || enrolment?.enabled === true;
 
 /**
  * Rules across the settings. Parts that are wrong in themselves may be missing, and are passed over.
@@ -86,7 +94,7 @@ export function authFaults(auth: Partial<AuthSettings>, open: string | undefined
     if (!asksClients(auth)) {
       fault(
         "clientToken",
-        `is not set, and neither is auth.jwt, while ${open}: set one of them, or keep server.host at 127.0.0.1`,
+        `is not set, nor auth.jwt or auth.enrolment.enabled, while ${open}: set one of them, or keep server.host at 127.0.0.1`,
       );
     }
     if (auth.adminToken === undefined) {

@@ -6,6 +6,7 @@ import type {
   AuditEntry,
   ClientId,
   Digest,
+  EnrolmentTokenResource,
   KeyRecord,
   Layout,
   ModelResource,
@@ -112,6 +113,17 @@ const auditEntry = (number: number, record: string): AuditEntry => ({
   ...leak,
   ...{ number, previous: hashOf(number - 1), record, hash: hashOf(number) },
 });
+
+export const ENROLMENT_TOKEN = `trbe_${"s".repeat(43)}`;
+const enrolmentToken: EnrolmentTokenResource = {
+  tokenId: "0123456789abcdef",
+  label: "ward 7",
+  state: "valid",
+  uses: 3,
+  used: 1,
+  createdAt: AT,
+  expiresAt: AT,
+};
 
 export interface FakeHeart {
   readonly deps: HttpDeps;
@@ -328,6 +340,21 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
         },
         refuse: (_participant, code) => void heart.refused.push(code),
       },
+      enrolment: {
+        create: async (request = {}) => {
+          note("issue", request);
+          return { ...leak, ...enrolmentToken, token: ENROLMENT_TOKEN };
+        },
+        list: async (request) => {
+          note("enrolment tokens", request);
+          // What the store keeps of a token must not get out by mistake either.
+          return { items: [{ ...leak, ...enrolmentToken, digest: "f00d" }] };
+        },
+        revoke: async (tokenId) => {
+          note("revoke", tokenId);
+          return { ...leak, ...enrolmentToken, state: "revoked", revokedAt: AT };
+        },
+      },
       events: bus,
       audit: {
         append: async (fact) => {
@@ -347,6 +374,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
           if (options.protected !== true || [READER, VIEWER, ADMIN].includes(token ?? "")) return;
           throw new FederatedError("UNAUTHENTICATED", "this needs a token");
         },
+        assertAdmitted: async () => {},
         viewer: async (token) => {
           if (token === undefined) throw new FederatedError("UNAUTHENTICATED", "no token");
           if (token === VIEWER) return "viewer";

@@ -21,6 +21,7 @@ import { describeApi, openapiRoutes } from "./openapi.ts";
 import { sendProblem, setProblemHandlers } from "./problem.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { checkpointRoutes } from "./routes/checkpoints.ts";
+import { enrolmentRoutes } from "./routes/enrolment.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { keyRoutes } from "./routes/keys.ts";
@@ -93,6 +94,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   keyRoutes(app, deps);
   await updateRoutes(app, deps, admission);
   privacyRoutes(app, deps);
+  enrolmentRoutes(app, deps);
   eventRoutes(app, deps);
   auditRoutes(app, deps);
   healthRoutes(app, deps);

@@ -33,7 +33,7 @@ export async function letOriginsIn(
   if (allowedOrigins.length === 0) return;
   await app.register(cors, {
     origin: [...allowedOrigins],
-    methods: ["GET", "HEAD", "POST", "PUT"],
+    methods: ["GET", "HEAD", "POST", "PUT", "DELETE"],
     allowedHeaders: ASKED_WITH,
     exposedHeaders: EXPOSED,
     // Tokens travel in a header that the page sets itself. Cookies would be sent along by any page.

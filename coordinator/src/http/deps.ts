@@ -10,6 +10,7 @@ import type {
   AuditLog,
   Authenticator,
   Edge,
+  EnrolmentRegistry,
   EventFeed,
   Logger,
   ModelRegistry,
@@ -65,6 +66,7 @@ export interface HttpDeps {
   readonly models: ModelRegistry;
   readonly keys: SigningKeys;
   readonly intake: UpdateIntake;
+  readonly enrolment: EnrolmentRegistry;
   readonly events: EventFeed;
   readonly audit: AuditLog;
   readonly authenticator: Authenticator;

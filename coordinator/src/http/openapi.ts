@@ -27,6 +27,7 @@ export async function describeApi(app: FastifyInstance, { version }: HttpDeps): 
         { name: "rounds", description: "One try each: select, report, aggregate" },
         { name: "models", description: "Published versions and their bytes" },
         { name: "updates", description: "What participants report" },
+        { name: "clients", description: "Who is let in" },
         { name: "privacy", description: "Budget of differential privacy" },
         { name: "events", description: "Live events" },
         { name: "audit", description: "What was done, in a chain that shows every change" },
@@ -35,7 +36,7 @@ export async function describeApi(app: FastifyInstance, { version }: HttpDeps): 
       components: {
         securitySchemes: {
           readerToken: bearer(
-            "A client's token (shared, or a JWT), viewer or admin token; not asked for where clients need none",
+            "A client's credential (shared token, JWT, key of an enrolled client), viewer or admin token; not asked for where clients need none",
           ),
           viewerToken: bearer("Viewer token: the role that reads everything and steers nothing"),
           adminToken: bearer("Admin token: the role operator, which steers"),

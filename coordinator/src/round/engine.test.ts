@@ -105,6 +105,7 @@ async function startWorld({ spec: overrides, evaluator, ...quota }: Options = {}
       closeRound: () => {},
       publishModel: () => {},
       taskPaused: () => {},
+      dismiss: () => {},
       taskEnded: () => {},
     },
     isConnected: (clientId: ClientId) => !gone.has(clientId),

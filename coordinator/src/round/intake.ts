@@ -5,16 +5,19 @@ import { FederatedError, isFederatedError, maxFrameBytes, parseRoundId } from "@
 
 import { validateUpdate } from "../aggregation/validate-update.ts";
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
-import type { Clock, ReceivedUpdate, TaskRecord, UpdateIntake } from "../ports.ts";
+import type { Authenticator, Clock, ReceivedUpdate, TaskRecord, UpdateIntake } from "../ports.ts";
 import type { RoundEngine } from "./engine.ts";
 
 export interface IntakeDeps {
   readonly tokens: AssignmentTokens;
   readonly clock: Clock;
+  /** Not everybody who got a token is still let in when it is used. */
+  readonly authenticator: Pick<Authenticator, "assertAdmitted">;
   readonly engineOf: (taskId: TaskId) => RoundEngine | undefined;
 }
 
-export function createUpdateIntake({ tokens, clock, engineOf }: IntakeDeps): UpdateIntake {
+export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
+  const { tokens, clock, authenticator, engineOf } = deps;
   const requireEngine = (taskId: TaskId): RoundEngine => {
     const engine = engineOf(taskId);
     if (engine === undefined) throw new FederatedError("ROUND_NOT_FOUND", `no task "${taskId}"`);
@@ -26,6 +29,7 @@ export function createUpdateIntake({ tokens, clock, engineOf }: IntakeDeps): Upd
       const engine = requireEngine(taskId);
       const { layout } = engine.snapshot().task;
       const clientId = await tokens.verify(token, roundId, clock.now());
+      await authenticator.assertAdmitted(clientId);
       const participant = { roundId, taskId, clientId };
       const receipt = await engine.settled(participant);
       const maxBytes = maxFrameBytes(layout);

@@ -15,6 +15,7 @@ import type {
   TaskRecord,
 } from "../ports.ts";
 import type { DailyPlaces } from "../round/quota.ts";
+import { createMemoryEnrolmentRows } from "./memory-enrolments.ts";
 import { decodeRecord, encodeRecord } from "./record-json.ts";
 import type { NumberedPage, Rows } from "./store.ts";
 import { createStore } from "./store.ts";
@@ -149,6 +150,8 @@ function createMemoryRows(): Rows {
     unsignedVersions: () => [],
     signingKeys: () => copy(signingKeys),
     putSigningKey: (key) => void signingKeys.push(copy(key)),
+
+    enrolments: createMemoryEnrolmentRows(copy),
 
     secretNames: () => [...secrets.keys()],
     secret: (name) => secrets.get(name)?.slice(),

@@ -161,6 +161,20 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (task_id, client_id)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE enrolment_tokens (
+    id INTEGER PRIMARY KEY,
+    token_id TEXT NOT NULL UNIQUE,
+    record TEXT NOT NULL,
+    digest TEXT AS (record ->> 'digest')
+  ) STRICT;
+  CREATE UNIQUE INDEX enrolment_token_by_digest ON enrolment_tokens (digest);
+  CREATE TABLE enrolments (
+    client_id TEXT PRIMARY KEY,
+    token INTEGER NOT NULL REFERENCES enrolment_tokens (id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX enrolments_by_token ON enrolments (token);
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

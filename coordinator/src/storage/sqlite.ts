@@ -18,6 +18,7 @@ import { auditRows } from "./sqlite-audit.ts";
 import { decodeRecord, encodeRecord } from "./record-json.ts";
 import type { SqliteDatabase } from "./sqlite-database.ts";
 import { openSqliteDatabase } from "./sqlite-database.ts";
+import { createSqliteEnrolmentRows } from "./sqlite-enrolments.ts";
 import type { SqliteRow } from "./sqlite-driver.ts";
 import type { Rows } from "./store.ts";
 import type { KeyRing } from "./seal.ts";
@@ -240,6 +241,8 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     unsignedVersions: (limit) => sql.unsignedVersions.all(limit).map(record) as UnsignedVersion[],
     signingKeys: () => sql.signingKeys.all().map(record) as KeyRecord[],
     putSigningKey: (key) => void sql.putSigningKey.run(encodeRecord(key)),
+
+    enrolments: createSqliteEnrolmentRows(database, record),
 
     secretNames: () => sql.secretNames.all().map(({ name }) => String(name)),
     secret: (name) => {

@@ -39,6 +39,8 @@ import {
   keyFact,
   stateFact,
 } from "./audit-facts.ts";
+import type { EnrolmentRows } from "./enrolments.ts";
+import { createEnrolmentStore } from "./enrolments.ts";
 import {
   assertCanBeOpen,
   assertCanCommit,
@@ -110,6 +112,8 @@ export interface Rows {
   /** Oldest first. */
   signingKeys(): KeyRecord[];
   putSigningKey(key: KeyRecord): void;
+
+  readonly enrolments: EnrolmentRows;
 
   secretNames(): string[];
   secret(name: string): Uint8Array | undefined;
@@ -281,6 +285,8 @@ export function createStore(rows: Rows, now: () => Instant): Store {
       list: (page) => read(() => rows.auditEntries(page)),
       head: () => read(() => headOf(rows.lastAuditEntry())),
     },
+
+    enrolments: createEnrolmentStore({ rows: rows.enrolments, read, write, audit }),
 
     listUnsignedVersions: (limit) => read(() => rows.unsignedVersions(limit)),
     saveSignatures: (signatures) => write(() => sign(signatures)),

@@ -32,7 +32,10 @@ import type { DoorkeeperDeps, DoorkeeperOptions } from "./doorkeeper.ts";
 import { createDoorkeeper } from "./doorkeeper.ts";
 import { upgradeFault } from "./upgrade.ts";
 
-type SocketData = AdmittedClient;
+interface SocketData extends AdmittedClient {
+  /** Tasks that this connection has offered its client for. */
+  readonly offers: Set<TaskId>;
+}
 type Nothing = Record<string, never>;
 type Socket = AnySocket<ClientEvents, CoordinatorEvents, Nothing, SocketData>;
 
@@ -75,16 +78,24 @@ export function createSocketServer(
     perMessageDeflate: false,
   });
   io.bind(engine);
-  /** Connections of each client, the newest last: only that one is given work. */
+  /** Connections of each client, the newest last. An account may have several devices. */
   const connections = new Map<ClientId, Set<Socket>>();
 
-  const newest = (clientId: ClientId): Socket | undefined =>
-    [...(connections.get(clientId) ?? [])].at(-1);
+  const connectionsOf = (clientIds: Iterable<ClientId>): Socket[] =>
+    [...clientIds].flatMap((clientId) => [...(connections.get(clientId) ?? [])]);
 
   const gateway: ClientGateway = {
-    assign: (clientId, assignment) => newest(clientId)?.emit("round:assigned", assignment),
+    // One place, one piece of work: to the newest connection that offered itself for the task.
+    assign: (clientId, assignment) => {
+      const own = connectionsOf([clientId]);
+      const offered = own.findLast(({ data }) => data.offers.has(assignment.taskId));
+      (offered ?? own.at(-1))?.emit("round:assigned", assignment);
+    },
     closeRound: (clientIds, message) => {
-      for (const clientId of clientIds) newest(clientId)?.emit("round:closed", message);
+      for (const socket of connectionsOf(clientIds)) socket.emit("round:closed", message);
+    },
+    dismiss: (clientIds) => {
+      for (const socket of connectionsOf(clientIds)) socket.disconnect(true);
     },
     publishModel: (message) => io.to(watchersOf(message.taskId)).emit("model:published", message),
     taskPaused: (message) => io.to(watchersOf(message.taskId)).emit("task:paused", message),
@@ -135,9 +146,10 @@ export function createSocketServer(
   }
 
   async function admit(socket: Socket, desk: ClientDesk): Promise<void> {
-    socket.data = await doorkeeper.admit(socket.conn, async () =>
+    const client = await doorkeeper.admit(socket.conn, async () =>
       desk.authenticate(checkAuth(socket.handshake.auth)),
     );
+    socket.data = { ...client, offers: new Set() };
   }
 
   function serve(socket: Socket, desk: ClientDesk): void {
@@ -159,7 +171,15 @@ export function createSocketServer(
     });
 
     answer("checkin", checkCheckIn, async ({ taskId, protocolVersion }) => {
-      const reply = await desk.checkIn(clientId, taskId, protocolVersion);
+      // Before it is heard: a place that is given at once must find its way.
+      const { offers } = socket.data;
+      offers.add(taskId);
+      const reply = await desk
+        .checkIn(clientId, taskId, protocolVersion)
+        .catch((error: unknown) => {
+          offers.delete(taskId);
+          throw error;
+        });
       await socket.join(watchersOf(taskId));
       return reply;
     });
@@ -168,6 +188,7 @@ export function createSocketServer(
       return null;
     });
     answer("leave", checkLeave, async ({ taskId }) => {
+      socket.data.offers.delete(taskId);
       await desk.leave(clientId, taskId);
       return null;
     });
