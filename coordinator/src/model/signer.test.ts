@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { generateKeyPairSync, verify } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -115,6 +115,30 @@ test("[SIG14] a former key cannot be had from the store any more", async () => {
   expect(await store.secret("model-signing-key.0", () => Uint8Array.of(9))).toEqual(
     Uint8Array.of(9),
   );
+});
+
+test("[SIG14] a former key is not left in the file of a closed store either", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "tributary-signer-"));
+  const file = join(directory, "store.sqlite");
+  const fill = () => {
+    throw new Error("not there");
+  };
+  try {
+    const seeds: Buffer[] = [];
+    {
+      await using store = await createSqliteStore({ file });
+      const signer = await open(store);
+      await store.secret("another", () => new Uint8Array(32).fill(1));
+      seeds.push(Buffer.from(await store.secret("model-signing-key.0", fill)));
+      await signer.rotate();
+      seeds.push(Buffer.from(await store.secret("model-signing-key.1", fill)));
+    }
+    const bytes = await readFile(file);
+    expect(seeds.map((seed) => bytes.includes(seed))).toEqual([false, true]);
+    expect(await readdir(directory)).toEqual(["store.sqlite"]);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 });
 
 test("[SIG14] a version that is saved while the key changes is signed by the key that comes after", async () => {

@@ -93,6 +93,8 @@ function own(connection: SqliteConnection, file: string): void {
   connection.exec("PRAGMA foreign_keys = OFF");
   transact(connection, () => migrate(connection, version));
   connection.exec("PRAGMA foreign_keys = ON");
+  // What is deleted is overwritten where that costs no further write: a former signing key must not stay.
+  connection.exec("PRAGMA secure_delete = FAST");
 }
 
 /**
