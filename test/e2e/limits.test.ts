@@ -1,6 +1,7 @@
 /** Floods from few addresses and clients against a real server, with honest clients beside them. */
 
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import { connect } from "node:net";
 
 import type { TaskId } from "@tributary/protocol";
@@ -140,4 +141,89 @@ test("[LIM7] an upgraded connection that never says who it is is closed", async 
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
   await once(socket, "close", { signal: AbortSignal.timeout(10_000) });
   expect(Buffer.concat(chunks).toString("latin1")).toMatch(/^HTTP\/1.1 101 /);
+});
+
+/** The TCP connection below a client's socket. */
+function connectionOf({ socket }: RawClient): Socket {
+  const { ws } = socket.io.engine.transport as unknown as { ws: { _socket: Socket } };
+  return ws._socket;
+}
+
+test("[LIM13] a connection that goes on after ever so many refusals is cut", async () => {
+  await using running = await startCoordinator({ config: { limits: { messagesPerSecond: 10 } } });
+  await using hostile = await connectRaw(running.url);
+  let heard = 0;
+  const cut = new Promise((resolve) => hostile.socket.once("disconnect", resolve));
+  for (let i = 0; i < 3000; i++) hostile.socket.emit("garbage", i, () => (heard += 1));
+  await cut;
+  expect(heard).toBeLessThanOrEqual(1100);
+  expect(await refusalsOf(running, "messagesPerSecond")).toBeLessThanOrEqual(1100);
+  await using again = await connectRaw(running.url);
+  expect(again.socket.connected).toBe(true);
+});
+
+test("[LIM13] a connection that asks and never reads is cut before its answers pile up", async () => {
+  await using running = await startCoordinator({
+    config: { limits: { messagesPerSecond: 1_000_000 } },
+  });
+  await running.coordinator.tasks.create(smallTask());
+  await using hostile = await connectRaw(running.url);
+  const connection = connectionOf(hostile);
+  connection.pause();
+  // It ends in a reset, which is an error of this end's connection too.
+  connection.on("error", () => {});
+  const gone = new Promise((resolve) => connection.once("close", resolve));
+  for (let asked = 0; !connection.destroyed && asked < 400_000; asked += 1000) {
+    for (let i = 0; i < 1000; i++) {
+      const message = { protocolVersion: PROTOCOL_VERSION, taskId: TASK };
+      hostile.socket.emit("watch", message, () => {});
+    }
+    // The others have their rounds meanwhile.
+    if (asked === 5000) await completeRound(running, 1);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  connection.resume();
+  await gone;
+  await completeRound(running, 2);
+});
+
+test("[LIM8] participants that send their updates a byte at a time cost the honest ones no round", async () => {
+  await using running = await startCoordinator({
+    config: {
+      limits: { concurrentUploads: 2, minUploadBytesPerSecond: 1000, slowPeerGraceMs: 300 },
+    },
+  });
+  const schedule = { minClients: 6, minReports: 2, reportWindowMs: 20_000 };
+  await running.coordinator.tasks.create(smallTask({ schedule }));
+  const clients = await Promise.all(Array.from({ length: 6 }, () => connectRaw(running.url)));
+  const [reply] = await Promise.all(clients.map((client) => client.checkIn(TASK)));
+  const assignments = await Promise.all(clients.map((client) => client.nextAssignment()));
+  const { port, hostname } = new URL(running.url);
+  // Four hold both turns and the front of the queue, and send heads that never end beside.
+  const slow = assignments.slice(2).flatMap(({ update }) => {
+    const heads = [
+      `PUT ${update.url} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${update.token}\r\ncontent-length: 92\r\n\r\n`,
+      "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n",
+    ];
+    return heads.map((head) => {
+      const socket = connect(Number(port), hostname);
+      socket.on("error", () => {}).write(head);
+      return socket;
+    });
+  });
+  const dripping = setInterval(() => slow.forEach((socket) => socket.write("x")), 50);
+  try {
+    await expect.poll(() => refusalsOf(running, "minUploadBytesPerSecond")).toBeGreaterThan(0);
+    const update = { delta: new Float32Array(7).fill(1), numExamples: 1, metrics: {} };
+    for (const i of [0, 1]) {
+      await clients[i]!.report(assignments[i]!, reply!.task.layout, update);
+    }
+    for (const client of clients.slice(2)) await client.ask("leave", { taskId: TASK });
+    const round = await running.roundEnded(1);
+    expect(round).toMatchObject({ phase: "committed", participants: { reported: 2 } });
+  } finally {
+    clearInterval(dripping);
+    for (const socket of slow) socket.destroy();
+    await closeAll(clients);
+  }
 });

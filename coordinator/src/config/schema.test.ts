@@ -284,3 +284,10 @@ test("[DR10] a previous key needs one that follows, and another", () => {
     ]);
   }
 });
+
+test("[LIM4] more clients than connections are refused with both numbers", () => {
+  const [fault] = faultsOf({ limits: { maxClients: 30_000 } });
+  expect(fault).toMatchObject({ path: "limits.maxConnections" });
+  expect(fault?.message).toMatch(/is 20000, .* limits.maxClients = 30000 .* 60000/);
+  expect(resolveConfig({ limits: { maxClients: 30_000, maxConnections: 30_000 } })).toBeDefined();
+});

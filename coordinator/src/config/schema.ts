@@ -21,8 +21,9 @@ const group = <P extends Type.TProperties>(properties: P) =>
   Type.Object(properties, { additionalProperties: false, default: {} });
 const spanMs = (defaultMs: number, minimum = 0) =>
   Type.Integer({ minimum, maximum: MAX_SPAN_MS, default: defaultMs });
+const MAX_COUNT = 2 ** 31 - 1;
 const count = (defaultCount: number, minimum = 1) =>
-  Type.Integer({ minimum, maximum: 2 ** 31 - 1, default: defaultCount });
+  Type.Integer({ minimum, maximum: MAX_COUNT, default: defaultCount });
 
 const privateKey = () =>
   Type.Optional(
@@ -250,6 +251,13 @@ export function resolveConfig(input: unknown): Config {
   return config as Config;
 }
 
+function limitFaults({ maxClients, maxConnections }: Partial<Config["limits"]>): Fault[] {
+  const clients = Number(maxClients);
+  if (!(Number(maxConnections) < clients && clients <= MAX_COUNT)) return [];
+  const message = `is ${maxConnections}, and every one of limits.maxClients = ${maxClients} needs a connection: set it to ${2 * clients}, say`;
+  return [{ path: "limits.maxConnections", message }];
+}
+
 /** Can only this machine reach an address of this host? */
 export const isLoopback = (host: string): boolean =>
   host === "localhost" ||
@@ -271,13 +279,14 @@ function storageFaults(storage: Config["storage"] | undefined): Fault[] {
 }
 
 /** Rules across fields. Parts that are wrong in themselves may be missing, and are passed over. */
-function crossFaults({ server, storage, auth, tasks }: Partial<Config>): Fault[] {
+function crossFaults({ server, storage, auth, limits, tasks }: Partial<Config>): Fault[] {
   const faults: Fault[] = [];
   const tls: Config["server"]["tls"] | undefined = server?.tls;
   const isOpen = typeof server?.host === "string" && !isLoopback(server.host);
   const open = `server.host is "${server?.host}", which others can reach`;
   faults.push(...authFaults(isRecord(auth) ? auth : {}, isOpen ? open : undefined));
   faults.push(...storageFaults(storage));
+  faults.push(...limitFaults(isRecord(limits) ? limits : {}));
   if (isOpen) {
     if (!server.trustedProxy && tls?.certificateFile === undefined) {
       const message = `is false, while ${open} without TLS: name server.tls.certificateFile and server.tls.keyFile, or put a proxy that terminates TLS in front and set it to true, or keep server.host at 127.0.0.1`;

@@ -30,6 +30,7 @@ import type {
 } from "../ports.ts";
 import type { DoorkeeperDeps, DoorkeeperOptions } from "./doorkeeper.ts";
 import { createDoorkeeper } from "./doorkeeper.ts";
+import { cutWhenUnread } from "./unread.ts";
 import { upgradeFault } from "./upgrade.ts";
 
 interface SocketData extends AdmittedClient {
@@ -112,7 +113,10 @@ export function createSocketServer(
         });
     });
     io.on("connection", (socket) => serve(socket, desk));
-    engine.on("connection", (visitor: Socket["conn"]) => doorkeeper.opened(visitor));
+    engine.on("connection", (visitor: Socket["conn"]) => {
+      doorkeeper.opened(visitor);
+      cutWhenUnread(visitor, MAX_MESSAGES_UNREAD);
+    });
     // Not `io.attach()`: it would answer upgrades and polling by itself, before we have looked at them.
     server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       const fault = closed ? closing() : whyNotUpgrade(request);
@@ -199,7 +203,10 @@ export function createSocketServer(
     });
     const spend = rates.messages();
     let refusedInARow = 0;
+    const deafAfter = DEAF_SECONDS * options.messagesPerSecond;
     socket.use((packet: readonly unknown[], next) => {
+      // What came in the same breath as the last straw.
+      if (refusedInARow > deafAfter) return;
       try {
         spend();
         const name = String(packet[0]);
@@ -215,7 +222,7 @@ export function createSocketServer(
           (ack as (reply: Ack<never>) => void)(refused(toFederatedError(error)));
         }
         // Who does not hear a refusal does not read them either, and they must not pile up.
-        if (refusedInARow > DEAF_SECONDS * options.messagesPerSecond) {
+        if (refusedInARow > deafAfter) {
           socket.conn.request.socket.destroy();
         }
       }
@@ -286,6 +293,9 @@ export function createSocketServer(
  * many tasks at once, too few to fill an engine's mailbox.
  */
 const MAX_MESSAGES_UNDER_WAY = 32;
+
+/** About 5 MB of short answers, and ten times what a burst within the default `messagesPerSecond` can ask for. */
+const MAX_MESSAGES_UNREAD = 10_000;
 
 /** A connection that goes on for so many seconds' worth of messages after being told to wait is cut. */
 const DEAF_SECONDS = 100;

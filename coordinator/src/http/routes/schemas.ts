@@ -63,7 +63,8 @@ export const jsonAnswer = (description: string, schema: TSchema) => ({
 /** Answers for the codes that a route may refuse with, beside those that every route has. */
 export function problems(...codes: readonly ErrorCode[]): Record<number, object> {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of [...codes, "MALFORMED_MESSAGE", "INTERNAL", "UNAVAILABLE"] as const) {
+  const anywhere = ["MALFORMED_MESSAGE", "RATE_LIMITED", "INTERNAL", "UNAVAILABLE"] as const;
+  for (const code of new Set<ErrorCode>([...codes, ...anywhere])) {
     const { status } = ERROR_TABLE[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
