@@ -128,7 +128,7 @@ export const AUDIT_COLUMNS: readonly Column<AuditEntry>[] = [
   { title: "at", text: (entry) => auditRecord(entry).at },
   { title: "actor", text: (entry) => auditRecord(entry).actor },
   { title: "kind", text: (entry) => auditRecord(entry).kind },
-  { title: "facts", text: (entry) => auditRecord(entry).facts, shrinks: true },
+  { title: "facts", text: (entry) => auditRecord(entry).facts },
 ];
 
 /** One line about a round, for output that is read line by line. */

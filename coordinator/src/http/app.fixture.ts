@@ -144,6 +144,7 @@ export interface FakeHeart {
     accepted: number;
     rejected: string[];
     refused: string[];
+    notAllowed: string[];
   };
   /** What went into the audit log, in order. */
   readonly audited: AuditFact[];
@@ -252,6 +253,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
     accepted: 0,
     rejected: [] as string[],
     refused: [] as string[],
+    notAllowed: [] as string[],
   };
 
   const heart: FakeHeart = {
@@ -410,6 +412,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
         updateAccepted: () => void (counted.accepted += 1),
         updateRejected: (taskId, code) => void counted.rejected.push(`${taskId ?? "none"} ${code}`),
         refused: (limit) => void counted.refused.push(limit),
+        actionRefused: (code) => void counted.notAllowed.push(code),
         bytesReceived: (bytes) => void (counted.received += bytes),
         bytesSent: (bytes) => void (counted.sent += bytes),
         contentType: "text/plain; version=0.0.4",

@@ -84,7 +84,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   // Whatever is answered before its body was read to the end.
   app.addHook("onSend", async (request) => letFinish(request.raw));
   closeInBoundedTime(app);
-  auditActions(app, deps.audit);
+  auditActions(app, deps);
 
   await describeApi(app, deps);
   taskRoutes(app, deps);

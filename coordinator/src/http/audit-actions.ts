@@ -2,7 +2,7 @@
 
 import type { FastifyInstance, FastifyRequest } from "fastify";
 
-import type { AuditLog } from "../ports.ts";
+import type { HttpDeps } from "./deps.ts";
 import { refusalOf } from "./problem.ts";
 import { assignmentSecurity } from "./routes/schemas.ts";
 
@@ -12,11 +12,14 @@ const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
  * Two entries for each change: `admin:requested` on disk before anything is done, `admin:answered` before the
  * answer is sent. So a change that was done is in the log even if the process dies while doing it, and a
  * request that has no answer there was cut off. Whoever is not let in, or sends what is no request, leaves
- * nothing: a stranger must not be able to make the log grow.
+ * nothing but a count in the metrics: a stranger must not be able to make the log grow.
  *
  * It goes by exclusion, so that a route that is added later cannot be forgotten.
  */
-export function auditActions(app: FastifyInstance, audit: AuditLog): void {
+export function auditActions(
+  app: FastifyInstance,
+  { audit, metrics }: Pick<HttpDeps, "audit" | "metrics">,
+): void {
   const open = new WeakMap<FastifyRequest, number>();
 
   // After the token and the schema, before the route.
@@ -35,7 +38,13 @@ export function auditActions(app: FastifyInstance, audit: AuditLog): void {
 
   app.addHook("onSend", async (request) => {
     const number = open.get(request);
-    if (number === undefined) return;
+    if (number === undefined) {
+      const code = refusalOf(request);
+      if (isAction(request) && (code === "UNAUTHENTICATED" || code === "FORBIDDEN")) {
+        metrics.actionRefused(code);
+      }
+      return;
+    }
     // If this fails, the failure is answered: that answer must get out.
     open.delete(request);
     await audit.append({
@@ -47,7 +56,7 @@ export function auditActions(app: FastifyInstance, audit: AuditLog): void {
 }
 
 /** Clients hand in updates: those are counted in their round's entry, and are no change of anybody's. */
-function isAction({ method, is404, routeOptions: { schema } }: FastifyRequest): boolean {
+function isAction({ method, routeOptions: { schema } }: FastifyRequest): boolean {
   const { security } = (schema ?? {}) as { readonly security?: unknown };
-  return !READING.has(method) && !is404 && security !== assignmentSecurity;
+  return !READING.has(method) && security !== assignmentSecurity;
 }

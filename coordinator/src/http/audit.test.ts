@@ -96,6 +96,12 @@ it("[AL12] strangers, clients, readers and requests that are none cannot make th
   });
   expect(heart.calls.map(([name]) => name)).toEqual(["admit"]);
   expect(heart.audited).toEqual([]);
+  expect(heart.counted.notAllowed).toEqual([
+    "UNAUTHENTICATED",
+    "FORBIDDEN",
+    "FORBIDDEN",
+    "FORBIDDEN",
+  ]);
 });
 
 it("[AL13] the log is read with the role of a viewer or an operator, in pages with its head, and shows no client", async () => {

@@ -25,6 +25,7 @@ export interface HttpMetrics {
   updateAccepted(taskId: TaskId): void;
   updateRejected(taskId: TaskId | undefined, code: ErrorCode): void;
   refused(limit: Limit): void;
+  actionRefused(code: ErrorCode): void;
   bytesReceived(bytes: number): void;
   bytesSent(bytes: number): void;
   readonly contentType: string;

@@ -107,6 +107,14 @@ describe("metrics", () => {
     expect(await read("tributary_sent_bytes_total")).toBe(7);
   });
 
+  it("[AL12] count changes that were asked for without the right to, by code", async () => {
+    for (const code of ["FORBIDDEN", "UNAUTHENTICATED", "FORBIDDEN"] as const) {
+      metrics.actionRefused(code);
+    }
+    expect(await read('tributary_admin_refusals_total{code="FORBIDDEN"}')).toBe(2);
+    expect(await read('tributary_admin_refusals_total{code="UNAUTHENTICATED"}')).toBe(1);
+  });
+
   it("[MO7] ask for the clients at each scrape, and forget tasks that are gone", async () => {
     let waiting = [{ taskId, clients: 3 }];
     metrics.watchClients(() => ({ connected: 5, waiting }));

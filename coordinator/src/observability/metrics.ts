@@ -36,6 +36,8 @@ export interface Metrics {
   updateRejected(taskId: TaskId | undefined, code: ErrorCode): void;
   /** Somebody was over a limit. */
   refused(limit: Limit): void;
+  /** Somebody asked for a change who may not: none of it is in the audit log. */
+  actionRefused(code: ErrorCode): void;
   /** Bytes of update frames, refused ones too. */
   bytesReceived(bytes: number): void;
   /** Bytes of checkpoints. */
@@ -78,6 +80,11 @@ export function createMetrics(): Metrics {
   const refusals = counter("limit_refusals_total", "Refusals because of a limit, by its setting", [
     "limit",
   ]);
+  const actionsRefused = counter(
+    "admin_refusals_total",
+    "Changes asked for without the right to, by error code",
+    ["code"],
+  );
   const received = counter("received_bytes_total", "Bytes of update frames received");
   const sent = counter("sent_bytes_total", "Bytes of checkpoint frames sent");
   const version = gauge("model_version", "Newest published model version", ["task"]);
@@ -151,6 +158,7 @@ export function createMetrics(): Metrics {
     updateAccepted: (task) => accepted.inc({ task }),
     updateRejected: (task, code) => rejected.inc({ task: task ?? "none", code }),
     refused: (limit) => refusals.inc({ limit }),
+    actionRefused: (code) => actionsRefused.inc({ code }),
     bytesReceived: (bytes) => received.inc(bytes),
     bytesSent: (bytes) => sent.inc(bytes),
     contentType: registry.contentType,

@@ -6,7 +6,7 @@ import type { AuditEntry } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
 import type { AuditFact } from "../ports.ts";
-import { EMPTY_HEAD, faultOf, headOf } from "./audit-chain.ts";
+import { EMPTY_HEAD, faultOf, headOf, nextEntry } from "./audit-chain.ts";
 import { onConnection } from "./sqlite-database.ts";
 import type { SqliteConnection } from "./sqlite-driver.ts";
 import { loadSqliteDriver } from "./sqlite-driver.ts";
@@ -143,6 +143,15 @@ test("[AL8] an entry taken out, put in, swapped or rewritten with a right hash o
     expect(createReader(connection)(), what).toBe(broken);
     connection.close();
   }
+
+  // With a right hash of its own it is the entry after it that no longer follows.
+  await using log = await makeLog();
+  const connection = openWithoutTriggers(log.file);
+  const [before] = createSqliteRows(onConnection(connection)).auditEntries({ after: 1, limit: 1 });
+  const { record, hash } = nextEntry(headOf(before), fact(99), 0);
+  connection.prepare("UPDATE audit SET record = ?, hash = ? WHERE number = 3").run(record, hash);
+  expect(createReader(connection)()).toBe(4);
+  connection.close();
 });
 
 test("[AL9] an entry that finds the disk full is not there at all, and the next one follows the last good one", async () => {
