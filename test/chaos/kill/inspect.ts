@@ -1,0 +1,210 @@
+/** Compares what a coordinator says of itself after a restart with everything that was seen before. */
+
+import { createHash } from "node:crypto";
+
+import type {
+  Digest,
+  Layout,
+  ModelResource,
+  Page,
+  PrivacyResource,
+  RoundId,
+  RoundResource,
+  TaskResource,
+} from "@tributary/protocol";
+import { decodeCheckpoint, routes } from "@tributary/protocol";
+
+import type { Diary } from "./diary.ts";
+import { noteRound, noteVersion } from "./diary.ts";
+import { CLIENTS, stepOf } from "./fleet.ts";
+
+export interface Inspector {
+  /** Looks at every task; what is wrong goes into the diary. */
+  inspect(url: string): Promise<void>;
+  /** Versions of every task together, and rounds that have ended. */
+  totals(): { readonly versions: number; readonly rounds: number; readonly uncounted: number };
+}
+
+interface SeenBefore {
+  readonly announced: readonly string[];
+  readonly ended: readonly RoundId[];
+  readonly committed: readonly (readonly [RoundId, number])[];
+}
+
+/** @param counted the task whose model tells who was counted: uniform weights, step 1, no noise */
+export function createInspector(diary: Diary, counted: string): Inspector {
+  const models = new Map<string, readonly ModelResource[]>();
+  const firstWeights = new Map<Digest, number>();
+  const rounds = new Map<string, Map<RoundId, RoundResource>>();
+  let uncounted = 0;
+  const blame = (message: string) => void diary.violations.push(message);
+
+  async function inspectTask(url: string, task: TaskResource, seen: SeenBefore): Promise<void> {
+    const { taskId } = task;
+    const items = await allOf<ModelResource>(url, routes.models.path({ taskId }));
+    items.sort((a, b) => a.modelVersion - b.modelVersion);
+    items.forEach(({ modelVersion, digest }, i) => {
+      if (modelVersion !== i) blame(`${taskId} has version ${modelVersion} in place ${i}`);
+      noteVersion(diary, taskId, modelVersion, digest);
+    });
+    const before = models.get(taskId) ?? [];
+    if (items.length < before.length) {
+      blame(`${taskId} had ${before.length} versions, has ${items.length}`);
+    }
+    models.set(taskId, items);
+    for (const { digest } of items.slice(Math.max(0, before.length - 1))) {
+      firstWeights.set(digest, await firstWeightOf(url, digest, task.layout));
+    }
+    await inspectRounds(url, task, items, seen);
+    if (task.spec.privacy.mechanism === "central") await inspectLedger(url, task, items);
+    if (taskId === counted) countAgain(task, items.slice(Math.max(0, before.length - 1)));
+  }
+
+  /** The bytes are there and are what their digest says. */
+  async function firstWeightOf(url: string, digest: Digest, layout: Layout): Promise<number> {
+    const response = await fetch(`${url}${routes.checkpointByDigest.path({ digest })}`);
+    const frame = new Uint8Array(await response.arrayBuffer());
+    const found = createHash("sha256").update(frame).digest("hex");
+    if (!response.ok || found !== digest) {
+      blame(`checkpoint ${digest} is answered by ${response.status} with ${found}`);
+      return Number.NaN;
+    }
+    return decodeCheckpoint(layout, frame).weights[0] ?? Number.NaN;
+  }
+
+  async function inspectRounds(
+    url: string,
+    { taskId }: TaskResource,
+    items: readonly ModelResource[],
+    before: SeenBefore,
+  ): Promise<void> {
+    const history = new Map<RoundId, RoundResource>();
+    for (const round of await allOf<RoundResource>(url, routes.rounds.path({ taskId }))) {
+      if (history.has(round.roundId)) blame(`round ${round.roundId} is listed twice`);
+      history.set(round.roundId, round);
+      noteRound(diary, round);
+    }
+    for (const roundId of before.ended) {
+      if (roundId.startsWith(`${taskId}.`) && !history.has(roundId)) {
+        blame(`round ${roundId} has ended and is gone`);
+      }
+    }
+    const all = [...history.values()];
+    const open = all.filter(({ endedAt }) => endedAt === undefined);
+    if (open.length > 1) blame(`${taskId} has ${open.length} open rounds`);
+    const made = all.flatMap(({ modelVersion }) => modelVersion ?? []);
+    if (new Set(made).size !== made.length) blame(`${taskId} counts a version for two rounds`);
+    // Read before the rounds: one may have been committed in between.
+    for (const { modelVersion } of items.slice(1)) {
+      if (!made.includes(modelVersion)) blame(`${taskId} v${modelVersion} is of no round`);
+    }
+    for (const [roundId, modelVersion] of before.committed) {
+      if (!roundId.startsWith(`${taskId}.`)) continue;
+      const kept = history.get(roundId)?.modelVersion;
+      if (kept !== modelVersion) blame(`${roundId} was told as v${modelVersion}, is v${kept ?? 0}`);
+    }
+    rounds.set(taskId, history);
+  }
+
+  /** The ledger is read last: it must never say less than what was released before. */
+  async function inspectLedger(
+    url: string,
+    { taskId }: TaskResource,
+    items: readonly ModelResource[],
+  ): Promise<void> {
+    const released = items.length - 1;
+    const epsilons = [...(rounds.get(taskId)?.values() ?? [])]
+      .filter(({ phase }) => phase === "committed")
+      .sort((a, b) => (a.modelVersion ?? 0) - (b.modelVersion ?? 0))
+      .map(({ epsilon }) => epsilon ?? Number.NaN);
+    epsilons.forEach((epsilon, i) => {
+      if (!(epsilon > (epsilons[i - 1] ?? 0))) blame(`${taskId}'s epsilon fell to ${epsilon}`);
+    });
+    const privacy = await get<PrivacyResource>(url, routes.privacy.path({ taskId }));
+    if (privacy.mechanism !== "central") {
+      blame(`${taskId} has lost its privacy`);
+      return;
+    }
+    if (privacy.rounds < released || privacy.epsilon < (epsilons.at(-1) ?? 0)) {
+      const spent = `${privacy.rounds} charges, epsilon ${privacy.epsilon}`;
+      blame(`${taskId} has released ${released} versions for ${spent}`);
+    }
+  }
+
+  /** Takes each version apart: who is in it, once each, and does every client's receipt agree? */
+  function countAgain({ taskId }: TaskResource, items: readonly ModelResource[]): void {
+    for (const [i, { modelVersion, digest }] of items.entries()) {
+      const base = items[i - 1];
+      if (base === undefined) continue;
+      const round = [...(rounds.get(taskId)?.values() ?? [])].find(
+        (one) => one.modelVersion === modelVersion,
+      );
+      if (round === undefined) continue;
+      const { reported, selected } = round.participants;
+      const step = (firstWeights.get(digest) ?? NaN) - (firstWeights.get(base.digest) ?? NaN);
+      const sum = Math.round(step * reported);
+      const members = Array.from({ length: CLIENTS }, (_, index) => index).filter(
+        (index) => (sum & stepOf(index)) !== 0,
+      );
+      const name = `${taskId} v${modelVersion}`;
+      if (Math.abs(step * reported - sum) > 0.1 || sum >= stepOf(CLIENTS)) {
+        blame(`${name} moved by ${step} for ${reported} reports, which no clients add up to`);
+      }
+      if (members.length !== reported) {
+        blame(`${name} holds clients ${members.join()} for ${reported} reports`);
+      }
+      const work = diary.work.get(round.roundId);
+      for (const index of members) {
+        if (work?.get(index)?.bodies.size !== 1)
+          blame(`${name} holds client ${index}, who sent none`);
+      }
+      for (const [index, { receipts }] of work ?? []) {
+        if (members.includes(index) || receipts.length === 0) continue;
+        // Counted by a life that was killed, and not back in time for the one that committed.
+        if (reported < selected) uncounted += 1;
+        else blame(`${name} is without client ${index}, who has a receipt`);
+      }
+    }
+  }
+
+  return {
+    inspect: async (url) => {
+      // What is told while the API is being read may be newer than what was read.
+      const seen = {
+        announced: [...diary.announced.keys()],
+        ended: [...diary.ended.keys()],
+        committed: [...diary.committed],
+      };
+      const { items } = await get<{ items: TaskResource[] }>(url, routes.tasks.path());
+      for (const task of items) await inspectTask(url, task, seen);
+      for (const key of seen.announced) {
+        const [taskId = "", version] = key.split(" v");
+        if ((models.get(taskId)?.length ?? 0) <= Number(version)) blame(`${key} is lost`);
+      }
+    },
+    totals: () => ({
+      versions: [...models.values()].reduce((sum, items) => sum + items.length - 1, 0),
+      rounds: diary.ended.size,
+      uncounted,
+    }),
+  };
+}
+
+async function get<T>(url: string, path: string): Promise<T> {
+  const response = await fetch(`${url}${path}`);
+  if (!response.ok) throw new Error(`${path} is answered by ${response.status}`);
+  return (await response.json()) as T;
+}
+
+/** Every page, newest first. */
+async function allOf<T>(url: string, path: string): Promise<T[]> {
+  const all: T[] = [];
+  let before: number | undefined;
+  do {
+    const from = before === undefined ? "" : `&before=${before}`;
+    const page = await get<Page<T>>(url, `${path}?limit=200${from}`);
+    all.push(...page.items);
+    before = page.next;
+  } while (before !== undefined);
+  return all;
+}
