@@ -213,12 +213,30 @@ test("[SDK17] a deadline that passes ends the work a little later than the coord
   const { state } = after(...UNTIL.waiting);
   const { effects } = transition(state, assigned(place(1, { timeLeftMs: 5000 })));
   expect(effects).toContainEqual({ type: "setAlarm", delayMs: 5000 + DEADLINE_GRACE_MS });
-  for (const until of [UNTIL.training, UNTIL.reporting]) {
-    expect(after(...until, { type: "alarm" })).toMatchObject({
-      kind: "checkingIn",
-      effects: ["stopWork", "tellError", "checkIn"],
-    });
-  }
+  expect(after(...UNTIL.training, { type: "alarm" })).toMatchObject({
+    kind: "checkingIn",
+    effects: ["stopWork", "tellError", "checkIn"],
+  });
+  expect(after(...UNTIL.reporting, { type: "alarm" })).toMatchObject({
+    kind: "awaitingClose",
+    effects: ["stopWork", "tellError", "checkIn", "setAlarm"],
+  });
+});
+
+test("[CH20] a finished update outlives its deadline until the coordinator says what became of the round", () => {
+  const late = [...UNTIL.reporting, { type: "alarm" } as const];
+  expect(after(...late, answered())).toMatchObject({ kind: "waiting" });
+  const again = after(...late, answered(place(1)));
+  expect(again).toMatchObject({ kind: "reporting", effects: ["setAlarm", "send"] });
+  expect(again.state).toMatchObject({ frame: FRAME });
+  // The coordinator was away for longer than its deadline, and opens the round again.
+  const away = [...UNTIL.reporting, lost, { type: "alarm" } as const];
+  expect(after(...away)).toMatchObject({ kind: "awaitingClose" });
+  expect(after(...away, back, answered(place(1))).state).toMatchObject({
+    kind: "reporting",
+    frame: FRAME,
+  });
+  expect(after(...away, back, answered(place(2)))).toMatchObject({ kind: "training" });
 });
 
 test("[SDK18] who waits for a message asks again after a while, in case it was lost", () => {

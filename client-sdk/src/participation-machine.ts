@@ -167,7 +167,7 @@ const TABLE: Table = {
     },
     taskPaused: "ignored",
     taskEnded: (_, event) => taskEnded(event, [STOP]),
-    alarm: (state) => next(state, [STOP, tell(missedDeadline(state.assignment))]),
+    alarm: (state) => keepBytes(state),
     pause: (state) => prepend([STOP], pause(state.failures, state.link !== "offline")),
     resume: "ignored",
     leave: (_, { reason }) => end({ reason }, [STOP, LEAVE]),
@@ -438,6 +438,17 @@ function goOnAwaiting(state: AwaitingClose, assignment: Assignment): Step {
   return frame === undefined
     ? take(failures, assignment)
     : prepend([deadlineAlarm(assignment)], send(place, frame));
+}
+
+/**
+ * The deadline has passed without a word. The update is finished and may still be wanted: a coordinator
+ * that stood still or was away moves its deadline, and training again would be work for nothing.
+ */
+function keepBytes({ failures, assignment, link, frame }: Reporting): Step {
+  const offline = link === "offline";
+  const place = { failures, assignment, link: offline ? link : "unconfirmed" } as const;
+  const gaveUp = [STOP, tell(missedDeadline(assignment))];
+  return prepend(offline ? gaveUp : [...gaveUp, CHECK_IN], awaitClose(place, frame));
 }
 
 const deadlineAlarm = ({ timeLeftMs }: Assignment): ParticipationEffect => ({

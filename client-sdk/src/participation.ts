@@ -59,7 +59,10 @@ export interface Reporting extends InRound {
   /** The coordinator opened the round anew meanwhile: what it answers to this PUT may be lost to it. */
   readonly sendAgain: boolean;
 }
-/** The update is counted; the round is not over. The bytes are kept, should the coordinator lose them. */
+/**
+ * The update is counted, or its answer did not come in time; the round is not known to be over. The bytes
+ * are kept, should the coordinator want them again.
+ */
 export interface AwaitingClose extends InRound {
   readonly kind: "awaitingClose";
   /** Absent when another process of this client made the update. */

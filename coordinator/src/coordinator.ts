@@ -2,6 +2,7 @@
 
 import type { AddressInfo } from "node:net";
 
+import { createAttentiveClock } from "./attentive-clock.ts";
 import { createAssignmentTokens } from "./clients/assignment-token.ts";
 import { createAuthenticator } from "./clients/auth.ts";
 import { createClientDesk } from "./clients/desk.ts";
@@ -119,7 +120,11 @@ async function assemble(
 ): Promise<Coordinator> {
   const evaluators = options.evaluators ?? {};
   const logger = options.logger ?? createLogger({ level: config.log.level });
-  const clock = systemClock;
+  const clock = createAttentiveClock(systemClock, (absentMs) => {
+    const message = "the process stood still; deadlines were moved by as much";
+    logger.warn({ absentMs: Math.round(absentMs) }, message);
+  });
+  closers.push(() => clock.stop());
   const random = createSecureRandom();
   const tls = await openTlsIfSet(config, { clock, logger });
   if (tls !== undefined) closers.push(() => tls.close());

@@ -55,7 +55,10 @@ export interface Timer {
 export interface Clock {
   /** Wall clock: goes into records. */
   now(): Instant;
-  /** Milliseconds that never jump: measures spans and deadlines. */
+  /**
+   * Milliseconds that never jump: measures spans and deadlines. In a running coordinator they stand still
+   * while the process does (`attentive-clock.ts`).
+   */
   monotonicMs(): number;
   /** Calls `run` once, after `delayMs`. Never keeps the process alive by itself. */
   after(delayMs: number, run: () => void): Timer;
@@ -561,7 +564,14 @@ export interface UpdateIntake {
   admit(
     roundId: RoundId,
     token: string | undefined,
-  ): Promise<{ participant: Participant; layout: Layout; maxBytes: number; receipt?: Receipt }>;
+  ): Promise<{
+    participant: Participant;
+    layout: Layout;
+    maxBytes: number;
+    receipt?: Receipt;
+    /** Call it when the upload is over, however it ended: until then its round may wait for it. */
+    leave: () => void;
+  }>;
   /**
    * Counts the update, once.
    * @throws FederatedError ROUND_CLOSED, NOT_IN_COHORT, UPDATE_CONFLICT, UPDATE_NOT_FINITE,

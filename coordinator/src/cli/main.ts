@@ -36,3 +36,11 @@ process.exitCode = await runCli(process.argv.slice(2), {
   // Only who asks for it changes what a hang-up does: otherwise it ends the process, as it should.
   onHangup: (listener) => void process.on("SIGHUP", listener),
 });
+
+// Everything of ours is closed; what an operator's evaluator has left open must not keep the process.
+for (const stream of [process.stdout, process.stderr]) {
+  await new Promise<void>((resolve) => {
+    stream.write("", () => resolve());
+  });
+}
+process.exit();

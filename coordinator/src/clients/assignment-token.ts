@@ -17,10 +17,11 @@ export interface AssignmentClaims {
 export interface AssignmentTokens {
   sign(claims: AssignmentClaims): Promise<string>;
   /**
-   * The client that the token admits to the round.
-   * @throws FederatedError UNAUTHENTICATED for no token, a forged or expired one, or another round's
+   * What the token says, once it is known to be genuine and for this round. Whether it has expired is for
+   * the caller to say: a wall clock may jump, and while a round is open its own deadline is the truth.
+   * @throws FederatedError UNAUTHENTICATED for no token, a forged one, or another round's
    */
-  verify(token: string | undefined, roundId: RoundId, now: Instant): Promise<ClientId>;
+  verify(token: string | undefined, roundId: RoundId): Promise<AssignmentClaims>;
 }
 
 /** @param secret 32 bytes that only the coordinator knows and keeps over restarts */
@@ -39,7 +40,7 @@ export async function createAssignmentTokens(secret: Uint8Array): Promise<Assign
       const mac = await crypto.subtle.sign("HMAC", key, text.encode(body));
       return `${body}~${toBase64Url(new Uint8Array(mac))}`;
     },
-    verify: async (token, roundId, now) => {
+    verify: async (token, roundId) => {
       const [round, client, expiry, mac, ...rest] = token?.split("~") ?? [];
       if (!isRoundId(round) || !isClientId(client) || mac === undefined || rest.length > 0) {
         throw refusal("the update needs the assignment's token as its bearer token");
@@ -51,10 +52,14 @@ export async function createAssignmentTokens(secret: Uint8Array): Promise<Assign
       if (round !== roundId) {
         throw refusal(`the assignment token is for round ${round}, not for ${roundId}`);
       }
-      if (!(now < Number(expiry))) throw refusal("the assignment token has expired");
-      return client;
+      return { roundId, clientId: client, expiresAt: Number(expiry) };
     },
   };
+}
+
+/** @throws FederatedError UNAUTHENTICATED */
+export function assertNotExpired({ expiresAt }: AssignmentClaims, now: Instant): void {
+  if (!(now < expiresAt)) throw refusal("the assignment token has expired");
 }
 
 const refusal = (message: string) => new FederatedError("UNAUTHENTICATED", message);

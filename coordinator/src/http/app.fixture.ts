@@ -333,7 +333,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
           }
           const clientId = `${CLIENT}${token.slice(ASSIGNMENT.length)}` as ClientId;
           const participant = { roundId, taskId: TASK, clientId };
-          return { participant, layout, maxBytes: frame.length + 65_536 };
+          return { participant, layout, maxBytes: frame.length + 65_536, leave: () => {} };
         },
         report: async ({ roundId }, update) => {
           await heart.onReport(update);

@@ -25,8 +25,14 @@ export interface RoundEngine {
   decline(clientId: ClientId, roundNumber: number): Promise<void>;
   leave(clientId: ClientId): Promise<void>;
   disconnected(clientId: ClientId): void;
-  /** The receipt of a round that has ended; undefined while it is open. @throws ROUND_CLOSED */
-  settled(participant: Participant): Promise<Receipt | undefined>;
+  /**
+   * An upload begins; while its round is open it is waited for until `uploadEnded`.
+   * @returns the receipt of a round that has ended; undefined while it is open
+   * @throws ROUND_CLOSED
+   */
+  uploadBegan(participant: Participant): Promise<Receipt | undefined>;
+  /** Once for each `uploadBegan` that resolved, however the upload ended. */
+  uploadEnded(participant: Participant): void;
   report(participant: Participant, update: ReceivedUpdate): Promise<Receipt>;
   refuse(participant: Participant, code: ErrorCode): Promise<void>;
   pause(): Promise<void>;
@@ -49,8 +55,14 @@ export async function startRoundEngine(
   const loop = await startRoundLoop(deps, task, options);
   const { waiting, post, placeOf } = loop;
   const graceTimers = new Set<Timer>();
+  /** Uploads under way of each client: a new connection may begin before the old one is known to be dead. */
+  const uploads = new Map<ClientId, number>();
 
   const isOpen = (roundId: RoundId) => loop.openRound()?.book.identity.roundId === roundId;
+  const isAwaited = (clientId: ClientId) => {
+    const state = loop.openRound()?.state;
+    return state?.phase === "reporting" && state.uploading.has(clientId);
+  };
   const departed = (clientId: ClientId, how: "left" | "disconnected") =>
     loop.apply({ type: "departed", at: clock.monotonicMs(), clientId, how });
 
@@ -136,10 +148,28 @@ export async function startRoundEngine(
       });
       graceTimers.add(timer);
     },
-    settled: (participant) =>
-      post(async () =>
-        isOpen(participant.roundId) ? undefined : receiptOfEndedRound(participant),
-      ),
+    uploadBegan: (participant) =>
+      post(async () => {
+        const { roundId, clientId } = participant;
+        if (!isOpen(roundId)) return receiptOfEndedRound(participant);
+        uploads.set(clientId, (uploads.get(clientId) ?? 0) + 1);
+        await loop.apply({ type: "uploadBegan", at: clock.monotonicMs(), clientId });
+        return undefined;
+      }),
+    uploadEnded: ({ roundId, clientId }) => {
+      const left = (uploads.get(clientId) ?? 1) - 1;
+      if (left > 0) {
+        uploads.set(clientId, left);
+        return;
+      }
+      uploads.delete(clientId);
+      // A counted report has ended it already.
+      if (!isOpen(roundId) || !isAwaited(clientId)) return;
+      post(async () => {
+        if (!isOpen(roundId) || uploads.has(clientId)) return;
+        await loop.apply({ type: "uploadEnded", at: clock.monotonicMs(), clientId });
+      }).catch(() => undefined);
+    },
     report: (participant, update) => post(() => reportNow(participant, update)),
     refuse: ({ roundId, clientId }, code) =>
       post(async () => {

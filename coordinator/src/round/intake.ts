@@ -5,6 +5,7 @@ import { FederatedError, isFederatedError, maxFrameBytes, parseRoundId } from "@
 
 import { validateUpdate } from "../aggregation/validate-update.ts";
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
+import { assertNotExpired } from "../clients/assignment-token.ts";
 import type { Authenticator, Clock, ReceivedUpdate, TaskRecord, UpdateIntake } from "../ports.ts";
 import type { RoundEngine } from "./engine.ts";
 
@@ -28,12 +29,15 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
       const { taskId } = parseRoundId(roundId);
       const engine = requireEngine(taskId);
       const { layout } = engine.snapshot().task;
-      const clientId = await tokens.verify(token, roundId, clock.now());
-      await authenticator.assertAdmitted(clientId);
-      const participant = { roundId, taskId, clientId };
-      const receipt = await engine.settled(participant);
+      const claims = await tokens.verify(token, roundId);
+      await authenticator.assertAdmitted(claims.clientId);
+      const participant = { roundId, taskId, clientId: claims.clientId };
+      const receipt = await engine.uploadBegan(participant);
+      // An open round ends by a clock that never jumps; only what comes after it is left to the wall clock.
+      if (receipt !== undefined) assertNotExpired(claims, clock.now());
       const maxBytes = maxFrameBytes(layout);
-      return { participant, layout, maxBytes, ...(receipt === undefined ? {} : { receipt }) };
+      if (receipt !== undefined) return { participant, layout, maxBytes, receipt, leave: () => {} };
+      return { participant, layout, maxBytes, leave: () => engine.uploadEnded(participant) };
     },
     report: async (participant, update) => {
       const engine = requireEngine(participant.taskId);

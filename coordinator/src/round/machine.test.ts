@@ -9,6 +9,7 @@ import { countStatus, deadlineOf, openRound, participantsOf, reopenRound } from 
 const RULES: RoundRules = {
   minClients: 3,
   minReports: 2,
+  lastCallMs: 50,
   selectionDeadlineMs: 100,
   reportWindowMs: 1_000,
   aggregationDeadlineMs: 500,
@@ -262,6 +263,11 @@ const anyEvent = (at: number): fc.Arbitrary<RoundEvent> =>
       clientId: clients,
       code: fc.constant("UPDATE_NOT_FINITE" as const),
     }),
+    fc.record({
+      type: fc.constantFrom("uploadBegan" as const, "uploadEnded" as const),
+      at: fc.constant(at),
+      clientId: clients,
+    }),
     fc.record({ type: fc.constant("declined" as const), at: fc.constant(at), clientId: clients }),
     fc.record({
       type: fc.constant("departed" as const),
@@ -291,6 +297,79 @@ const history = fc
   .array(fc.nat(400), { maxLength: 40 })
   .map((gaps) => gaps.reduce<number[]>((times, gap) => [...times, (times.at(-1) ?? 0) + gap], []))
   .chain((times) => fc.tuple(...times.map(anyEvent)));
+
+describe("work that is on its way when the goal is reached", () => {
+  const goal = { ...RULES, goal: 2 };
+  const upload = (how: "Began" | "Ended", clientId: ClientId, at = 15): RoundEvent => ({
+    type: `upload${how}`,
+    at,
+    clientId,
+  });
+  const reached = (...uploading: ClientId[]) =>
+    play(
+      selected(goal, a, b, c, d),
+      ...uploading.map((one) => upload("Began", one)),
+      reported(a, 20),
+      reported(b, 30),
+    );
+
+  test("[CH40] is waited for, counted, and then the round closes at once", () => {
+    const waits = reached(c, a);
+    expect(waits.types).toEqual(["accumulate", "accumulate"]);
+    expect(waits.state).toMatchObject({ phase: "reporting", closesAt: 80 });
+    const { state, types } = play(waits.state, reported(c, 40));
+    expect(types).toEqual(["accumulate", "closeReports", "aggregate"]);
+    expect(countStatus(participantsOf(state), "reported")).toBe(3);
+    // Without anything on its way the goal closes the round, as it always did.
+    expect(reached().types).toEqual(["accumulate", "accumulate", "closeReports", "aggregate"]);
+  });
+
+  test("[CH40] that breaks off, is refused or given up is waited for no longer", () => {
+    const { state } = reached(c);
+    for (const end of [
+      upload("Ended", c, 40),
+      { type: "rejected", at: 40, clientId: c, code: "UPDATE_NOT_FINITE" } as const,
+      { type: "departed", at: 40, clientId: c, how: "left" } as const,
+      { type: "declined", at: 40, clientId: c } as const,
+    ]) {
+      expect(play(state, end).types).toEqual(["closeReports", "aggregate"]);
+    }
+    // A socket that is lost says nothing about an upload on another connection.
+    const lost = { type: "departed", at: 40, clientId: c, how: "disconnected" } as const;
+    expect(play(state, lost, reported(c, 41)).types).toEqual([
+      "accumulate",
+      "closeReports",
+      "aggregate",
+    ]);
+  });
+
+  test("[CH41] holds a round up for a bounded time that no other upload moves, and never beyond its deadline", () => {
+    const { state } = reached(c);
+    const later = play(state, upload("Began", d, 60), tick(79));
+    expect(later.state.phase).toBe("reporting");
+    expect(deadlineOf(later.state)).toBe(80);
+    expect(play(later.state, tick(80)).types).toEqual(["closeReports", "aggregate"]);
+    expect(play(later.state, reported(d, 80)).types).toEqual([
+      "refuse",
+      "closeReports",
+      "aggregate",
+    ]);
+    const late = play(
+      selected(goal, a, b, c),
+      upload("Began", c),
+      reported(a, 20),
+      reported(b, 1_005),
+    );
+    expect(late.state).toMatchObject({ closesAt: 1_010 });
+  });
+
+  test("[CH41] of strangers and of those who are counted is not waited for", () => {
+    const stranger = play(selected(goal, a, b, c), upload("Began", d), reported(a), reported(b));
+    expect(stranger.state.phase).toBe("aggregating");
+    const again = play(selected(goal, a, b, c), reported(a), upload("Began", a), reported(b));
+    expect(again.state.phase).toBe("aggregating");
+  });
+});
 
 test("[RD10] whatever happens: phases only go forward, a client counts once, sums match statuses", () => {
   const order = ["selecting", "reporting", "aggregating", "committed", "abandoned"];

@@ -22,7 +22,7 @@ import type {
   StateOf,
   Step,
 } from "./state.ts";
-import { countStatus, participantsOf } from "./state.ts";
+import { countStatus, deadlineOf, participantsOf } from "./state.ts";
 
 type Cell<P extends RoundPhase, E extends RoundEventType> =
   "ignored" | ((state: StateOf<P>, event: EventOf<E>) => Step);
@@ -36,6 +36,8 @@ const TABLE: Table = {
       event.count >= state.rules.minClients ? select(state) : stay(state),
     cohortSelected: (state, event) => beginReporting(state, event),
     reported: (state) => refuse(state, "NOT_IN_COHORT"),
+    uploadBegan: "ignored",
+    uploadEnded: "ignored",
     rejected: "ignored",
     declined: (state) => refuse(state, "NOT_IN_COHORT"),
     departed: "ignored",
@@ -54,30 +56,33 @@ const TABLE: Table = {
     clientsWaiting: "ignored",
     cohortSelected: "ignored",
     reported: (state, event) => report(state, event),
+    uploadBegan: (state, event) => {
+      const status = state.participants.get(event.clientId)?.kind;
+      if (status === undefined || !HOPED_FOR.includes(status)) return stay(state);
+      return stay({ ...state, uploading: new Set(state.uploading).add(event.clientId) });
+    },
+    uploadEnded: (state, event) =>
+      state.uploading.has(event.clientId)
+        ? closeWhenDone(withoutUpload(state, event.clientId), event.at)
+        : stay(state),
     rejected: (state, event) =>
-      mark(
-        state,
-        event.clientId,
-        { kind: "rejected", code: event.code },
-        ["pending", "disconnected", "rejected"],
-        event.at,
-      ),
+      mark(state, event.clientId, { kind: "rejected", code: event.code }, HOPED_FOR, event.at),
     declined: (state, event) =>
       state.participants.has(event.clientId)
-        ? mark(state, event.clientId, { kind: "declined" }, WITHOUT_REPORT, event.at)
+        ? mark(state, event.clientId, { kind: "declined" }, HOPED_FOR, event.at)
         : refuse(state, "NOT_IN_COHORT"),
     departed: (state, event) =>
       mark(
         state,
         event.clientId,
         { kind: event.how },
-        event.how === "left" ? WITHOUT_REPORT : ["pending"],
+        event.how === "left" ? HOPED_FOR : ["pending"],
         event.at,
       ),
     returned: (state, event) =>
       mark(state, event.clientId, { kind: "pending" }, ["disconnected"], event.at),
     tick: (state, event) =>
-      event.at < state.deadline ? stay(state) : closeReports(state, event.at),
+      event.at < (deadlineOf(state) ?? 0) ? stay(state) : closeReports(state, event.at),
     versionMade: "ignored",
     aggregationFailed: "ignored",
     stopped: (state, event) =>
@@ -88,6 +93,8 @@ const TABLE: Table = {
     clientsWaiting: "ignored",
     cohortSelected: "ignored",
     reported: (state, event) => reportTooLate(state, event),
+    uploadBegan: "ignored",
+    uploadEnded: "ignored",
     rejected: "ignored",
     declined: (state) => refuse(state, "ROUND_CLOSED"),
     departed: "ignored",
@@ -114,6 +121,8 @@ const TABLE: Table = {
     clientsWaiting: "ignored",
     cohortSelected: "ignored",
     reported: (state, event) => reportTooLate(state, event),
+    uploadBegan: "ignored",
+    uploadEnded: "ignored",
     rejected: "ignored",
     declined: (state) => refuse(state, "ROUND_CLOSED"),
     departed: "ignored",
@@ -128,6 +137,8 @@ const TABLE: Table = {
     cohortSelected: "ignored",
     // What was counted is lost with the round: even a participant that reported hears so.
     reported: (state) => refuse(state, "ROUND_CLOSED"),
+    uploadBegan: "ignored",
+    uploadEnded: "ignored",
     rejected: "ignored",
     declined: (state) => refuse(state, "ROUND_CLOSED"),
     departed: "ignored",
@@ -140,7 +151,8 @@ const TABLE: Table = {
   },
 };
 
-const WITHOUT_REPORT = ["pending", "disconnected", "rejected"] as const;
+/** Without a counted report, and it may still come. */
+const HOPED_FOR: readonly ParticipantStatus["kind"][] = ["pending", "disconnected", "rejected"];
 
 /** The next state and what must be done. Never throws, never changes its arguments. */
 export function transition(state: RoundState, event: RoundEvent): Step {
@@ -183,6 +195,7 @@ function beginReporting(state: Selecting, event: EventOf<"cohortSelected">): Ste
       rules: state.rules,
       deadline: event.at + state.rules.reportWindowMs,
       participants,
+      uploading: new Set(),
     },
     effects: [{ type: "assign", cohort: event.cohort }],
   };
@@ -192,7 +205,7 @@ function report(state: Reporting, event: EventOf<"reported">): Step {
   const status = state.participants.get(event.clientId);
   if (status === undefined) return refuse(state, "NOT_IN_COHORT");
   // The deadline holds even when its timer is late.
-  if (event.at >= state.deadline && status.kind !== "reported") {
+  if (event.at >= (deadlineOf(state) ?? 0) && status.kind !== "reported") {
     return withEffect({ type: "refuse", code: "ROUND_CLOSED" }, closeReports(state, event.at));
   }
   switch (status.kind) {
@@ -206,7 +219,11 @@ function report(state: Reporting, event: EventOf<"reported">): Step {
     case "pending":
     case "disconnected":
     case "rejected": {
-      const counted = replace(state, event.clientId, { kind: "reported", digest: event.digest });
+      const { clientId, digest } = event;
+      const counted = replace(withoutUpload(state, clientId), clientId, {
+        kind: "reported",
+        digest,
+      });
       return withEffect({ type: "accumulate" }, closeWhenDone(counted, event.at));
     }
   }
@@ -238,11 +255,24 @@ function mark(
 ): Step {
   const current = state.participants.get(clientId);
   if (current === undefined || !from.includes(current.kind)) return stay(state);
-  return closeWhenDone(replace(state, clientId, status), at);
+  // Only a lost connection says nothing about the upload: that goes by another one.
+  const rest =
+    status.kind === "disconnected" || status.kind === "pending"
+      ? state
+      : withoutUpload(state, clientId);
+  return closeWhenDone(replace(rest, clientId, status), at);
+}
+
+function withoutUpload(state: Reporting, clientId: ClientId): Reporting {
+  if (!state.uploading.has(clientId)) return state;
+  const uploading = new Set(state.uploading);
+  uploading.delete(clientId);
+  return { ...state, uploading };
 }
 
 /**
- * Ends the phase early when the goal is reached, or when nobody is left to wait for. A round that would
+ * Ends the phase early when the goal is reached, or when nobody is left to wait for. Work that is finished
+ * and on its way is not thrown away: uploads under way may end first, for a bounded time. A round that would
  * have to be abandoned goes on until its deadline as long as a dropped-out or refused participant might
  * still bring what is missing.
  */
@@ -250,11 +280,18 @@ function closeWhenDone(state: Reporting, at: number): Step {
   const count = (kind: ParticipantStatus["kind"]) => countStatus(state.participants, kind);
   const reports = count("reported");
   const goal = Math.min(state.rules.goal ?? Infinity, state.participants.size);
+  if (reports >= goal) return lastCall(state, at);
   const waitedFor = count("pending");
   const hopedFor = count("disconnected") + count("rejected");
-  const done =
-    reports >= goal || (waitedFor === 0 && (reports >= state.rules.minReports || hopedFor === 0));
-  return done ? closeReports(state, at) : stay(state);
+  const nobodyLeft = waitedFor === 0 && (reports >= state.rules.minReports || hopedFor === 0);
+  return nobodyLeft ? lastCall(state, at) : stay(state);
+}
+
+/** Closes at once when nothing is on its way; otherwise by its end, or by a time that no event moves. */
+function lastCall(state: Reporting, at: number): Step {
+  if (state.uploading.size === 0) return closeReports(state, at);
+  const closesAt = state.closesAt ?? Math.min(state.deadline, at + state.rules.lastCallMs);
+  return at < closesAt ? stay({ ...state, closesAt }) : closeReports(state, at);
 }
 
 function closeReports(state: Reporting, at: number): Step {
@@ -262,7 +299,7 @@ function closeReports(state: Reporting, at: number): Step {
     return abandon(state, "tooFewReports");
   }
   const silent = [...state.participants]
-    .filter(([, status]) => ["pending", "disconnected", "rejected"].includes(status.kind))
+    .filter(([, status]) => HOPED_FOR.includes(status.kind))
     .map(([clientId]) => clientId);
   return {
     state: {

@@ -4,6 +4,12 @@ import type { Evaluation, TaskEndReason, TaskSpec, TaskState } from "@tributary/
 
 import type { RoundRules, Tick } from "./state.ts";
 
+/**
+ * Of the report window: long enough for most uploads that have begun, 30 s of the default 5 minutes, and too
+ * short for a sender that trickles to hold the round up.
+ */
+const LAST_CALL_SHARE = 0.1;
+
 /** The numbers of the task that its rounds are held to. */
 export function rulesOf(spec: TaskSpec): RoundRules {
   const { minClients, minReports, selectionDeadlineMs, reportWindowMs, aggregationDeadlineMs } =
@@ -12,6 +18,7 @@ export function rulesOf(spec: TaskSpec): RoundRules {
     minClients,
     minReports,
     ...(spec.sampler.kind === "uniform" ? { goal: spec.sampler.cohortSize } : {}),
+    lastCallMs: reportWindowMs * LAST_CALL_SHARE,
     selectionDeadlineMs,
     reportWindowMs,
     aggregationDeadlineMs,

@@ -25,6 +25,8 @@ export interface RoundRules {
   readonly minReports: number;
   /** Reports that end the reporting phase early; absent: all of the cohort. */
   readonly goal?: number;
+  /** Once the goal is reached, uploads that are under way are waited for at most so long. */
+  readonly lastCallMs: number;
   readonly selectionDeadlineMs: number;
   readonly reportWindowMs: number;
   readonly aggregationDeadlineMs: number;
@@ -41,6 +43,10 @@ export interface Reporting {
   readonly rules: RoundRules;
   readonly deadline: Tick;
   readonly participants: Participants;
+  /** Participants without a counted report whose bytes are on their way. */
+  readonly uploading: ReadonlySet<ClientId>;
+  /** The goal is reached, and what is on its way may arrive until then. */
+  readonly closesAt?: Tick;
 }
 
 export interface Aggregating {
@@ -81,6 +87,9 @@ export type RoundEvent =
       readonly clientId: ClientId;
       readonly code: ErrorCode;
     }
+  /** The first byte of an upload is asked for, or the upload is over without a report. */
+  | { readonly type: "uploadBegan"; readonly at: Tick; readonly clientId: ClientId }
+  | { readonly type: "uploadEnded"; readonly at: Tick; readonly clientId: ClientId }
   | { readonly type: "declined"; readonly at: Tick; readonly clientId: ClientId }
   | {
       readonly type: "departed";
@@ -144,14 +153,18 @@ export function reopenRound(rules: RoundRules, cohort: readonly ClientId[], at: 
     rules,
     deadline: at + rules.reportWindowMs,
     participants: new Map(cohort.map((clientId) => [clientId, { kind: "pending" }])),
+    uploading: new Set(),
   };
 }
 
 export const participantsOf = (state: RoundState): Participants =>
   state.phase === "selecting" ? new Map() : state.participants;
 
-export const deadlineOf = (state: RoundState): Tick | undefined =>
-  state.phase === "committed" || state.phase === "abandoned" ? undefined : state.deadline;
+/** When the phase ends at the latest. */
+export const deadlineOf = (state: RoundState): Tick | undefined => {
+  if (state.phase === "committed" || state.phase === "abandoned") return undefined;
+  return state.phase === "reporting" ? (state.closesAt ?? state.deadline) : state.deadline;
+};
 
 export function countStatus(participants: Participants, kind: ParticipantStatus["kind"]): number {
   let count = 0;

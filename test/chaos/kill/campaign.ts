@@ -283,6 +283,8 @@ function createSteering(url: string, blame: (message: string) => void) {
       if (state !== commanded.confirmed && state !== commanded.asked) {
         blame(`"private" was commanded to be ${commanded.confirmed} and is ${state ?? "gone"}`);
       }
+      // From here on this is what holds: the answer to the last command may have been lost.
+      commanded.confirmed = state ?? commanded.confirmed;
       if (state === "paused") await command("running");
     },
     /** Does what leads to the point, until the process is gone. */

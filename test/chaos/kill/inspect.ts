@@ -82,7 +82,9 @@ export function createInspector(diary: Diary, counted: string): Inspector {
     for (const round of await allOf<RoundResource>(url, routes.rounds.path({ taskId }))) {
       if (history.has(round.roundId)) blame(`round ${round.roundId} is listed twice`);
       history.set(round.roundId, round);
-      noteRound(diary, round);
+      // An answer that was written before the end was told is old, not wrong.
+      const isOld = round.endedAt === undefined && diary.ended.has(round.roundId);
+      if (!isOld || before.ended.includes(round.roundId)) noteRound(diary, round);
     }
     for (const roundId of before.ended) {
       if (roundId.startsWith(`${taskId}.`) && !history.has(roundId)) {

@@ -75,9 +75,11 @@ async function receive(
 ): Promise<Receipt> {
   const { intake, metrics } = deps;
   let participant: Participant | undefined;
+  let leave: (() => void) | undefined;
   try {
     const admitted = await intake.admit(request.params.roundId, bearerToken(request));
     participant = admitted.participant;
+    leave = admitted.leave;
     if (admitted.receipt !== undefined) return admitted.receipt;
     const { turn, update } = await readInTurn(request, deps, admission, admitted, gone);
     // The update takes its memory until it is part of the sum.
@@ -87,6 +89,8 @@ async function receive(
   } catch (error) {
     metrics.updateRejected(participant?.taskId, asFederatedError(error).code);
     throw error;
+  } finally {
+    leave?.();
   }
 }
 
