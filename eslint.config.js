@@ -88,7 +88,12 @@ export default tseslint.config(
     rules: { "no-restricted-syntax": "off" },
   },
   {
-    files: ["coordinator/src/cli/**/*.ts", "examples/**/*.ts", "test/bench/**/*.ts", "test/chaos/**/*.ts"],
+    files: [
+      "coordinator/src/cli/**/*.ts",
+      "examples/**/*.ts",
+      "test/bench/**/*.ts",
+      "test/chaos/**/*.ts",
+    ],
     rules: { "no-console": "off" },
   },
 );

@@ -18,7 +18,10 @@ import fc from "fast-check";
 
 import { followEvents } from "../../coordinator/src/cli/event-stream.ts";
 import type { StreamEvent } from "../../coordinator/src/cli/event-stream.ts";
-import { createAssignmentTokens } from "../../coordinator/src/clients/assignment-token.ts";
+import {
+  assertNotExpired,
+  createAssignmentTokens,
+} from "../../coordinator/src/clients/assignment-token.ts";
 import { byteRange, isUnchanged } from "../../coordinator/src/http/conditional.ts";
 import { createPeerAddress } from "../../coordinator/src/network/peer-address.ts";
 import { decodeRecord, encodeRecord } from "../../coordinator/src/storage/record-json.ts";
@@ -117,7 +120,11 @@ export async function textTargets(): Promise<FuzzTarget[]> {
         roundId: fc.constantFrom("small.1" as RoundId, "small.2" as RoundId, "other.1" as RoundId),
       }),
       async ({ token, roundId }) => {
-        const admitted = await acceptAsync(() => tokens.verify(token, roundId, now));
+        const admitted = await acceptAsync(async () => {
+          const admitted = await tokens.verify(token, roundId);
+          assertNotExpired(admitted, now);
+          return admitted.clientId;
+        });
         if (admitted === undefined) return false;
         const claim = claims.find(
           (one) => one.clientId === admitted.value && one.roundId === roundId,
