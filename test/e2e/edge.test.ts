@@ -1,12 +1,14 @@
 import { once } from "node:events";
 import { request } from "node:http";
 
+import { createClient } from "@tributary/client-sdk";
 import type { TaskId } from "@tributary/protocol";
 import { routes, SOCKET_PATH } from "@tributary/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { RunningCoordinator } from "../support/coordinator.ts";
 import { smallTask, startCoordinator } from "../support/coordinator.ts";
+import { countingTrainer } from "../support/trainers.ts";
 import { exchangePlain, handshake } from "../support/raw-http.ts";
 
 const APP = "https://app.example";
@@ -138,6 +140,31 @@ describe("[NET3] other origins", () => {
     const events = await ask(open, routes.events.path(), { signal: stream.signal });
     expect(events.headers.get("access-control-allow-origin")).toBe(APP);
     stream.abort();
+  });
+
+  test("[NET3] that are allowed may send everything that an SDK client sends", async () => {
+    await using running = await startCoordinator({ config: { server: { allowedOrigins: [APP] } } });
+    await running.coordinator.tasks.create(smallTask({ stop: { maxRounds: 1 } }));
+    const asked = new Map<string, Request>();
+    // What a browser would ask a preflight for: method, and headers beyond the few it always lets pass.
+    const spy: typeof fetch = (input, init) => {
+      const sent = new Request(input, init);
+      asked.set(`${sent.method} ${[...sent.headers.keys()].join()}`, sent);
+      return fetch(input, init);
+    };
+    const clients = [1, 2].map(() => createClient({ url: running.url, fetch: spy }));
+    for (const client of clients) client.join(TASK, { trainer: countingTrainer() });
+    expect((await running.roundEnded(1)).phase).toBe("committed");
+    for (const client of clients) await client.close();
+    expect([...asked.values()].map(({ method }) => method)).toContain("PUT");
+    const answer = await preflight(running, APP);
+    const list = (name: string) => answer.headers.get(name)?.toLowerCase().split(", ") ?? [];
+    for (const { method, headers } of asked.values()) {
+      expect(list("access-control-allow-methods")).toContain(method.toLowerCase());
+      for (const name of headers.keys()) {
+        expect(list("access-control-allow-headers"), `${method} ${name}`).toContain(name);
+      }
+    }
   });
 
   test("[NET3] are told to wait, and may read for how long, when they flood with preflights", async () => {

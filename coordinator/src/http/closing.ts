@@ -12,18 +12,17 @@ const GRACE_MS = 2000;
 export function closeInBoundedTime(app: FastifyInstance): void {
   // Browsers open connections ahead of need. One without a request counts as busy to Node, and would
   // hold the close up for a minute.
-  // By the peer's end, for TLS tells of a connection twice: bare, and as the socket that requests come on.
+  // By the peer's end: under TLS a request's socket is another object than the connection that was opened.
   const unused = new Map<string, Socket>();
   const endOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`;
   const use = ({ socket }: IncomingMessage) => void unused.delete(endOf(socket));
-  const opened = (socket: Socket) => {
+  app.server.on("connection", (socket) => {
     const end = endOf(socket);
     unused.set(end, socket);
     socket.once("close", () => {
       if (unused.get(end) === socket) unused.delete(end);
     });
-  };
-  app.server.on("connection", opened).on("secureConnection", opened);
+  });
   app.server.on("request", use).on("upgrade", use);
 
   let closing = false;
