@@ -33,8 +33,10 @@ const closeAll = (clients: readonly RawClient[]) =>
 
 /** Two honest clients take a round from its check-ins to its commit. */
 async function completeRound(running: RunningCoordinator, roundNumber: number): Promise<void> {
-  await using first = await connectRaw(running.url);
-  await using second = await connectRaw(running.url);
+  const { clientToken } = running.coordinator.config.auth;
+  const token = clientToken === undefined ? {} : { token: clientToken };
+  await using first = await connectRaw(running.url, token);
+  await using second = await connectRaw(running.url, token);
   const [reply] = await Promise.all([first.checkIn(TASK), second.checkIn(TASK)]);
   for (const client of [first, second]) {
     const update = { delta: new Float32Array(7).fill(1), numExamples: 1, metrics: {} };
@@ -64,12 +66,16 @@ test("[LIM4] one client has so many connections and no more; the others are not 
 });
 
 test("[LIM4] one address has so many connections, whatever client keys it makes up", async () => {
+  const auth = { clientToken: "client-token-0123456789", adminToken: "admin-token-0123456789" };
   await using running = await startCoordinator({
-    config: { limits: { connectionsPerAddress: 20 }, server: { trustedProxy: true } },
+    config: { auth, limits: { connectionsPerAddress: 20 }, server: { trustedProxy: true } },
   });
   await running.coordinator.tasks.create(smallTask());
   const from = (address: string) =>
-    connectRaw(running.url, { headers: { "x-forwarded-for": address } });
+    connectRaw(running.url, {
+      token: auth.clientToken,
+      headers: { "x-forwarded-for": address },
+    });
   const { admitted, refusals } = await flood(60, () => from("203.0.113.7"));
   expect(admitted).toHaveLength(20);
   expect(limitsOf(refusals)).toEqual(["connectionsPerAddress"]);

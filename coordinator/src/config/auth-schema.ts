@@ -94,11 +94,14 @@ export function authFaults(auth: Partial<AuthSettings>, open: string | undefined
     if (!asksClients(auth)) {
       fault(
         "clientToken",
-        `is not set, nor auth.jwt or auth.enrolment.enabled, while ${open}: set one of them, or keep server.host at 127.0.0.1`,
+        `is not set, nor auth.jwt or auth.enrolment.enabled, while ${open}: set one of them, or keep to 127.0.0.1 without a proxy`,
       );
     }
     if (auth.adminToken === undefined) {
-      fault("adminToken", `is not set, while ${open}: set it, or keep server.host at 127.0.0.1`);
+      fault(
+        "adminToken",
+        `is not set, while ${open}: set it, or keep to 127.0.0.1 without a proxy`,
+      );
     }
   }
   const secrets = [

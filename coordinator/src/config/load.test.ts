@@ -87,6 +87,7 @@ test("[CF10] every setting has a variable of its own, and its value takes the se
       TRIBUTARY_LOG_LEVEL: "debug",
       TRIBUTARY_TIMING_DISCONNECT_GRACE_MS: "250",
       TRIBUTARY_AUTH_ADMIN_TOKEN: "1234567890123456",
+      TRIBUTARY_AUTH_CLIENT_TOKEN: SECRET,
     },
   });
   expect(config).toMatchObject({

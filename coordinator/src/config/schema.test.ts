@@ -132,6 +132,14 @@ test("[CF3] a TLS setting that is no object is a fault like any other", () => {
   expect(pathsOf({ server: { tls: 3 } })).toEqual(["server.tls"]);
 });
 
+test("[CF4] a proxy in front of loopback lets others in, so it needs both tokens, too", () => {
+  const server = { host: "127.0.0.1", trustedProxy: true };
+  const auth = { clientToken: CLIENT, adminToken: ADMIN };
+  expect(pathsOf({ server })).toEqual(["auth.clientToken", "auth.adminToken"]);
+  expect(pathsOf({ server, auth: { adminToken: ADMIN } })).toEqual(["auth.clientToken"]);
+  expect(resolveConfig({ server, auth }).server.trustedProxy).toBe(true);
+});
+
 test("[NET8] of certificate and key none stands without the other", () => {
   expect(faultsOf({ server: { tls: { keyFile: "key.pem" } } })).toEqual([
     {

@@ -284,7 +284,9 @@ function crossFaults({ server, storage, auth, limits, tasks }: Partial<Config>):
   const tls: Config["server"]["tls"] | undefined = server?.tls;
   const isOpen = typeof server?.host === "string" && !isLoopback(server.host);
   const open = `server.host is "${server?.host}", which others can reach`;
-  faults.push(...authFaults(isRecord(auth) ? auth : {}, isOpen ? open : undefined));
+  // A proxy in front is there to be reached: what listens behind it on loopback is as open as any other.
+  const proxied = server?.trustedProxy === true ? "server.trustedProxy is true" : undefined;
+  faults.push(...authFaults(isRecord(auth) ? auth : {}, isOpen ? open : proxied));
   faults.push(...storageFaults(storage));
   faults.push(...limitFaults(isRecord(limits) ? limits : {}));
   if (isOpen) {
