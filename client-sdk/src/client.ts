@@ -5,6 +5,8 @@ import { FederatedError, parseTaskId } from "@tributary/protocol";
 import type { ModelCache } from "./cache.ts";
 import { createMemoryCache } from "./cache.ts";
 import { checkClientKey, createClientKey } from "./client-key.ts";
+import type { TokenSource } from "./credentials.ts";
+import { createCredentials } from "./credentials.ts";
 import type { BackoffOptions } from "./delay.ts";
 import { DEFAULT_BACKOFF } from "./delay.ts";
 import type { Fetch } from "./http.ts";
@@ -22,8 +24,12 @@ import { createTrust } from "./trust.ts";
 export interface ClientOptions {
   /** Where the coordinator is: `https://coordinator.example`. */
   readonly url: string;
-  /** The token that admits clients, where the coordinator asks for one. */
-  readonly token?: string;
+  /**
+   * What lets this client in, where the coordinator asks: the shared token, a JWT of an identity provider,
+   * or an enrolment token. A function is asked for every connection and after a refusal, so that a JWT that
+   * runs out is followed by the next; it may answer with the token it has for as long as that is good.
+   */
+  readonly token?: TokenSource;
   /**
    * This client's own secret, and so its identity: 43 characters from `createClientKey()`. Keep it, in
    * Node with `loadClientKey`; a fresh one for every start makes a new participant of every start.
@@ -61,17 +67,17 @@ export interface Client extends AsyncDisposable {
 export function createClient(options: ClientOptions): Client {
   const origin = originOf(options.url);
   const clientKey = checkClientKey(options.clientKey ?? createClientKey());
-  const token = options.token === undefined ? {} : { token: options.token };
+  const credentials = createCredentials(options.token, clientKey);
   const backoff = { ...DEFAULT_BACKOFF, ...options.backoff };
   const session = createSession({
     origin,
-    auth: { ...token, clientKey },
+    credentials,
     backoff,
     ackTimeoutMs: options.ackTimeoutMs ?? 10_000,
   });
   const http = createHttp({
     origin,
-    ...token,
+    credentials,
     fetch: options.fetch ?? globalThis.fetch,
     backoff,
     requestTimeoutMs: options.requestTimeoutMs ?? 120_000,

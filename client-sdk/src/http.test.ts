@@ -6,6 +6,7 @@ import type { CheckpointRef } from "@tributary/protocol";
 import { FederatedError, sha256 } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
+import { createCredentials } from "./credentials.ts";
 import type { Fetch, Http } from "./http.ts";
 import { createHttp, resolvePath } from "./http.ts";
 
@@ -34,7 +35,7 @@ function scripted(...answers: (() => Response | Promise<Response>)[]): {
   const backoff = { baseMs: 1, maxMs: 2, random: () => 0.5 };
   const http = createHttp({
     origin: ORIGIN,
-    token: "reader",
+    credentials: createCredentials("reader", "A".repeat(43)),
     fetch,
     backoff,
     requestTimeoutMs: 50,
@@ -218,7 +219,7 @@ test("[SDK35] a redirect is not followed", async () => {
     const { port } = coordinator.address() as AddressInfo;
     const http = createHttp({
       origin: `http://127.0.0.1:${port}`,
-      token: "reader",
+      credentials: createCredentials("reader", "A".repeat(43)),
       fetch: globalThis.fetch,
       backoff: { baseMs: 1, maxMs: 1, random: () => 0 },
       requestTimeoutMs: 5_000,

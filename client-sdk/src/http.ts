@@ -13,8 +13,9 @@ import {
   sha256,
 } from "@tributary/protocol";
 
+import type { Credentials } from "./credentials.ts";
 import type { BackoffOptions } from "./delay.ts";
-import { backoffDelay, delay, throwIfAborted, withTimeout } from "./delay.ts";
+import { backoffDelay, delay, orAborted, throwIfAborted, withTimeout } from "./delay.ts";
 import { isReceipt } from "./incoming.ts";
 
 export type Fetch = typeof globalThis.fetch;
@@ -22,8 +23,8 @@ export type Fetch = typeof globalThis.fetch;
 export interface HttpOptions {
   /** The coordinator. Nothing is ever fetched from, or sent to, another origin. */
   readonly origin: string;
-  /** Admits to a coordinator that protects its reads. */
-  readonly token?: string;
+  /** Admit to a coordinator that protects its reads. */
+  readonly credentials?: Pick<Credentials, "bearer" | "renew">;
   readonly fetch: Fetch;
   readonly backoff: BackoffOptions;
   /** One try, from the request to the last byte. */
@@ -64,7 +65,7 @@ const MAX_JSON_BYTES = 65_536;
 const MAX_KEYS_BYTES = 262_144;
 
 export function createHttp(options: HttpOptions): Http {
-  const { origin, token, backoff, requestTimeoutMs } = options;
+  const { origin, credentials, backoff, requestTimeoutMs } = options;
   // Called as a plain function: browsers refuse a `fetch` whose `this` is not their own.
   const fetchOf: Fetch = (input, init) => options.fetch.call(undefined, input, init);
 
@@ -88,6 +89,27 @@ export function createHttp(options: HttpOptions): Http {
     });
   };
 
+  /** A request with the client's own credential, and once more with a newer one where that is refused. */
+  async function requestAsClient<T>(
+    path: string,
+    init: RequestInit,
+    signal: AbortSignal,
+    read: (response: Response) => Promise<T>,
+  ): Promise<T> {
+    if (credentials === undefined) return request(path, init, signal, read);
+    const as = (bearer: string) =>
+      request(path, { ...init, headers: { authorization: `Bearer ${bearer}` } }, signal, read);
+    const bearer = await orAborted(credentials.bearer(), signal);
+    try {
+      return await as(bearer);
+    } catch (error) {
+      if (!isFederatedError(error) || error.code !== "UNAUTHENTICATED") throw error;
+      const newer = await orAborted(credentials.renew(bearer), signal);
+      if (newer === undefined) throw error;
+      return await as(newer);
+    }
+  }
+
   async function retry<T>(
     signal: AbortSignal,
     attempts: number,
@@ -108,12 +130,11 @@ export function createHttp(options: HttpOptions): Http {
   return {
     getCheckpoint: (checkpoint, { signal, attempts = Infinity }) =>
       retry(signal, attempts, (failures) =>
-        request(
+        requestAsClient(
           checkpoint.url,
           {
             // Immutable, so any cache may answer; after a failure the copy there is no longer trusted.
             cache: failures === 0 ? "default" : "reload",
-            headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
           },
           signal,
           async (response) => {
@@ -125,11 +146,10 @@ export function createHttp(options: HttpOptions): Http {
       ),
     getKeys: ({ signal, attempts = Infinity }) =>
       retry(signal, attempts, () =>
-        request(
+        requestAsClient(
           routes.keys.path(),
           {
             cache: "no-store",
-            headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
           },
           signal,
           async (response) => {

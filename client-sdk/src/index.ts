@@ -5,6 +5,7 @@ export type { CachedModel, ModelCache, TrustedKeys } from "./cache.ts";
 export { createClientKey } from "./client-key.ts";
 export { createClient } from "./client.ts";
 export type { Client, ClientOptions } from "./client.ts";
+export type { TokenSource } from "./credentials.ts";
 export type { BackoffOptions } from "./delay.ts";
 export type { JoinOptions, Offer, Participant, ParticipantEvents } from "./participant.ts";
 export type { ParticipationEnd, ParticipationState } from "./participation.ts";

@@ -20,10 +20,12 @@ import {
   fromErrorPayload,
   PROTOCOL_VERSION,
   SOCKET_PATH,
+  toFederatedError,
 } from "@tributary/protocol";
 import type { Socket } from "socket.io-client";
 import { io } from "socket.io-client";
 
+import type { Credentials } from "./credentials.ts";
 import type { BackoffOptions } from "./delay.ts";
 import { backoffDelay } from "./delay.ts";
 import type { Subscribable } from "./emitter.ts";
@@ -41,7 +43,7 @@ import {
 export interface SessionOptions {
   /** The coordinator. */
   readonly origin: string;
-  readonly auth: HandshakeAuth;
+  readonly credentials: Pick<Credentials, "forHandshake" | "renewable">;
   readonly backoff: BackoffOptions;
   /** Longest wait for the answer to a message. */
   readonly ackTimeoutMs: number;
@@ -80,7 +82,7 @@ type Reply<E extends keyof ClientEvents> =
   Parameters<Parameters<ClientEvents[E]>[1]>[0] extends Ack<infer Value> ? Value : never;
 
 export function createSession(options: SessionOptions): Session {
-  const { origin, auth, backoff, ackTimeoutMs } = options;
+  const { origin, credentials, backoff, ackTimeoutMs } = options;
   // Only the SDK's own parts listen; a fault of one of them must not look like the coordinator's.
   const events = createEmitter<SessionEvents>((error) => {
     queueMicrotask(() => {
@@ -91,13 +93,17 @@ export function createSession(options: SessionOptions): Session {
   let closed = false;
   let retryTimer: ReturnType<typeof setTimeout> | undefined;
   let refusals = 0;
+  /** The token that the newest handshake was made with. */
+  let shown: string | undefined;
+  /** That token was refused, and the app is being asked for another. */
+  let renewing: FederatedError | undefined;
 
   function open(): void {
     if (socket !== undefined || closed) return;
     const created: Socket<CoordinatorEvents, ClientEvents> = io(origin, {
       path: SOCKET_PATH,
       transports: ["websocket"],
-      auth,
+      auth: (send) => void shakeHands(send),
       // A client of its own for each session: sessions share no connection and no back-off.
       forceNew: true,
       // Not socket.io's 0.5, which keeps half of the clients of a restarted coordinator together.
@@ -108,6 +114,7 @@ export function createSession(options: SessionOptions): Session {
     });
     created.on("connect", () => {
       refusals = 0;
+      renewing = undefined;
       events.emit("connected", undefined);
     });
     created.on("disconnect", () => {
@@ -121,9 +128,28 @@ export function createSession(options: SessionOptions): Session {
         return;
       }
       const refusal = fromErrorPayload(error.data);
-      connectLater(refusal.retryAfterMs);
-      events.emit("refused", refusal);
+      if (refusal.code !== "UNAUTHENTICATED" || !credentials.renewable || renewing !== undefined) {
+        refused(refusal);
+        return;
+      }
+      // The token may just have run out: nobody is told before the app has had a chance to renew it.
+      renewing = refusal;
+      retryTimer = setTimeout(() => created.connect(), 0);
     });
+
+    async function shakeHands(send: (auth: HandshakeAuth) => void): Promise<void> {
+      try {
+        const auth = await credentials.forHandshake();
+        if (closed) return;
+        if (renewing !== undefined && auth.token === shown) throw renewing;
+        shown = auth.token;
+        send(auth);
+      } catch (error) {
+        if (closed) return;
+        created.disconnect();
+        refused(toFederatedError(error));
+      }
+    }
     // A hint that cannot be read is none: the next check-in tells the same.
     created.on("round:assigned", (message: unknown) => {
       if (isAssignment(message)) events.emit("assigned", message);
@@ -142,6 +168,12 @@ export function createSession(options: SessionOptions): Session {
     });
     socket = created;
     created.connect();
+  }
+
+  function refused(error: FederatedError): void {
+    renewing = undefined;
+    connectLater(error.retryAfterMs);
+    events.emit("refused", error);
   }
 
   /** After the coordinator closed or refused a connection, socket.io leaves the next try to us. */
