@@ -2,6 +2,8 @@
 
 import type { AddressInfo } from "node:net";
 
+import { FederatedError } from "@tributary/protocol";
+
 import { createAttentiveClock } from "./attentive-clock.ts";
 import { createAssignmentTokens } from "./clients/assignment-token.ts";
 import { createAuthenticator } from "./clients/auth.ts";
@@ -17,6 +19,7 @@ import { createHttpApp } from "./http/app.ts";
 import { createJwtVerifier } from "./identity/jwt.ts";
 import { onceInAWhile } from "./limits/once-in-a-while.ts";
 import { createRates } from "./limits/rates.ts";
+import type { BlobKeeper } from "./model/blob-keeper.ts";
 import { createBlobKeeper } from "./model/blob-keeper.ts";
 import { createModelRegistry } from "./model/registry.ts";
 import { openSigner } from "./model/signer.ts";
@@ -29,7 +32,9 @@ import { createLogger } from "./observability/logger.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import type {
   AuditLog,
+  Backups,
   BlobStore,
+  Clock,
   EnrolmentRegistry,
   EventFeed,
   Evaluator,
@@ -45,9 +50,11 @@ import { createUpdateIntake } from "./round/intake.ts";
 import { createSeededUniform } from "./round/sampler.ts";
 import { mixSeed } from "./round/seed.ts";
 import { headText } from "./storage/audit-chain.ts";
+import { createBackups } from "./storage/backup.ts";
 import { createFileBlobs } from "./storage/blobs.ts";
-import { STORE_FILE } from "./storage/directory.ts";
+import { BLOB_FOLDER, STORE_FILE } from "./storage/directory.ts";
 import { createMemoryBlobs, createMemoryStore } from "./storage/memory.ts";
+import { goOnFromBackup } from "./storage/restored.ts";
 import { createKeyRing } from "./storage/seal.ts";
 import { createSqliteStore } from "./storage/sqlite.ts";
 import { auditKeys, auditTasks } from "./task/audited.ts";
@@ -236,6 +243,7 @@ async function assemble(
     ...{ rates, edge, peerAddress, peersAreDirect: !config.server.trustedProxy },
     ...(tls === undefined ? {} : { tls: tls.context }),
     audit: store.audit,
+    backups: storage.backups(blobs, clock),
     health: {
       ready: async () => {
         if (phase !== "ready") throw new Error(`the coordinator is ${phase}`);
@@ -307,23 +315,43 @@ async function openTlsIfSet(
   return openTls({ certificateFile, keyFile }, deps);
 }
 
-async function openStorage(
-  config: Config,
-  logger: Logger,
-  closers: Closer[],
-): Promise<{ store: Store; blobs: BlobStore }> {
+interface Storage {
+  readonly store: Store;
+  readonly blobs: BlobStore;
+  backups(keeper: BlobKeeper, clock: Clock): Backups;
+}
+
+async function openStorage(config: Config, logger: Logger, closers: Closer[]): Promise<Storage> {
   if (config.storage.kind === "memory") {
-    return { store: createMemoryStore(), blobs: createMemoryBlobs() };
+    return {
+      store: createMemoryStore(),
+      blobs: createMemoryBlobs(),
+      backups: () => ({
+        create: () => {
+          const message = "this coordinator keeps everything in memory; there is nothing to copy";
+          return Promise.reject(new FederatedError("CONFIG_INVALID", message));
+        },
+      }),
+    };
   }
-  const { directory } = config.storage;
+  const { directory, backupDirectory } = config.storage;
   const ring = createKeyRing(config.storage);
   const keys = ring === undefined ? {} : { keys: ring };
   const store = await createSqliteStore({ file: `${directory}/${STORE_FILE}`, ...keys });
   closers.push(() => store[Symbol.asyncDispose]());
+  await goOnFromBackup(store, logger);
   const blobs = await createFileBlobs({
-    directory: `${directory}/checkpoints`,
+    directory: `${directory}/${BLOB_FOLDER}`,
     ...keys,
     onSealed: (files) => logger.info({ files }, "checkpoints came under the encryption key"),
   });
-  return { store, blobs };
+  return {
+    store,
+    blobs,
+    backups: (keeper, clock) =>
+      createBackups(
+        { store, blobs, holdBlobs: () => keeper.holdAll(), clock },
+        { from: directory, into: backupDirectory },
+      ),
+  };
 }

@@ -5,6 +5,7 @@ import type {
   Assignment,
   AuditEntry,
   AuditHead,
+  BackupResource,
   CheckInReply,
   ClientId,
   Digest,
@@ -407,6 +408,8 @@ export type AuditKind =
   | "enrolment:issued"
   | "enrolment:used"
   | "enrolment:revoked"
+  /** A coordinator goes on from a backup: what came after it is forgotten. */
+  | "store:restored"
   /** Somebody asked for a change: on disk before anything of it is done. */
   | "admin:requested"
   /** How the request ended: on disk before it is answered. */
@@ -429,6 +432,15 @@ export interface AuditLog {
   list(page: { after?: number; limit: number }): Promise<readonly AuditEntry[]>;
   /** Number 0 and 64 zeros while the log is empty. */
   head(): Promise<AuditHead>;
+}
+
+/** Copies of everything, made while the coordinator runs. `storage/backup.ts`. */
+export interface Backups {
+  /**
+   * @throws FederatedError BACKUP_EXISTS, MALFORMED_MESSAGE (not a name), UNAVAILABLE (one is being made,
+   * or the disk fails), CONFIG_INVALID (nowhere to put it)
+   */
+  create(name: string): Promise<BackupResource>;
 }
 
 /** Content-addressed bytes: durable (fsync and rename) before `put` resolves. */

@@ -21,6 +21,7 @@ export const ERROR_TABLE = {
   MODEL_NOT_FOUND: { status: 404, retryable: false },
   NOT_IN_COHORT: { status: 403, retryable: false },
   ROUND_CLOSED: { status: 409, retryable: false },
+  BACKUP_EXISTS: { status: 409, retryable: false },
   PAYLOAD_TOO_LARGE: { status: 413, retryable: false },
   MEDIA_TYPE_UNSUPPORTED: { status: 415, retryable: false },
   UPDATE_LAYOUT_MISMATCH: { status: 422, retryable: false },

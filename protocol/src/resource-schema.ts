@@ -305,6 +305,19 @@ export const AuditPageSchema = Type.Object(
   { title: "AuditPage" },
 );
 
+export const BackupResourceSchema = Type.Object(
+  {
+    name: Type.String(),
+    takenAt: InstantSchema,
+    durationMs: NonNegativeSchema,
+    databaseBytes: CountSchema,
+    blobs: CountSchema,
+    blobBytes: CountSchema,
+    damaged: Type.Array(DigestSchema),
+  },
+  { title: "BackupResource" },
+);
+
 // ---------------------------------------------------------------------------- events
 
 const event = <Name extends string, Data extends TSchema>(type: Name, data: Data) =>

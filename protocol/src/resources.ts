@@ -166,3 +166,17 @@ export type MonitoringEvent =
   | EventBase<"model:published", ModelResource>;
 
 export type MonitoringEventType = MonitoringEvent["type"];
+
+/** A copy of the coordinator's data that was made while it ran. */
+export interface BackupResource {
+  readonly name: string;
+  /** Instant of its end: all that was stored before it began is in it. */
+  readonly takenAt: string;
+  readonly durationMs: number;
+  readonly databaseBytes: number;
+  /** Checkpoints and optimizer states. */
+  readonly blobs: number;
+  readonly blobBytes: number;
+  /** Blobs that are missing or damaged in the store itself, and so are not in the copy. */
+  readonly damaged: readonly Digest[];
+}

@@ -51,6 +51,8 @@ export const routes = {
   events: route("/v1/events"),
   /** The audit log, oldest first. */
   audit: route("/v1/audit"),
+  /** A POST copies everything under a name while the coordinator runs. */
+  backups: route("/v1/backups"),
   livez: route("/livez"),
   readyz: route("/readyz"),
   metrics: route("/metrics"),

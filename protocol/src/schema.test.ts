@@ -6,6 +6,7 @@ import type {
   AuditEntry,
   AuditHead,
   AuditPage,
+  BackupResource,
   CheckIn,
   CheckpointRef,
   ClientId,
@@ -99,6 +100,7 @@ describe("schemas and interfaces", () => {
     expectTypeOf<StaticOf<"AuditEntrySchema">>().toEqualTypeOf<Plain<AuditEntry>>();
     expectTypeOf<StaticOf<"AuditHeadSchema">>().toEqualTypeOf<Plain<AuditHead>>();
     expectTypeOf<StaticOf<"AuditPageSchema">>().toEqualTypeOf<Plain<AuditPage>>();
+    expectTypeOf<StaticOf<"BackupResourceSchema">>().toEqualTypeOf<Plain<BackupResource>>();
     expectTypeOf<StaticOf<"MonitoringEventSchema">>().toEqualTypeOf<Plain<MonitoringEvent>>();
   });
 

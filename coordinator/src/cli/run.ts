@@ -13,6 +13,7 @@ import { addModelsCommands } from "./models.ts";
 import { addPrivacyCommands } from "./privacy.ts";
 import { addRoundsCommand } from "./rounds.ts";
 import { addStartCommand } from "./start.ts";
+import { addStoreCommands } from "./store.ts";
 import { addTaskCommands } from "./task.ts";
 import { addTokenCommands } from "./tokens.ts";
 import { addWatchCommand } from "./watch.ts";
@@ -48,6 +49,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addPrivacyCommands(program, io);
   addTokenCommands(program, io);
   addWatchCommand(program, io);
+  addStoreCommands(program, io);
   addAuditCommands(program, io);
   // Wherever it stands: it is an afterthought to a command that failed.
   const debug = argv.includes("--debug");

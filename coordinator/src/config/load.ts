@@ -162,7 +162,13 @@ function put(tree: Tree, path: string, value: unknown): void {
 const absolute = (storage: Config["storage"], cwd: string): Config["storage"] =>
   storage.kind === "memory"
     ? storage
-    : Object.freeze({ ...storage, directory: resolve(cwd, storage.directory) });
+    : Object.freeze({
+        ...storage,
+        directory: resolve(cwd, storage.directory),
+        ...(storage.backupDirectory === undefined
+          ? {}
+          : { backupDirectory: resolve(cwd, storage.backupDirectory) }),
+      });
 
 /** What `run` returns, or undefined after adding its faults under `below`. */
 function collect<T>(faults: Fault[], run: () => T, below = ""): T | undefined {

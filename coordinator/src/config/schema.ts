@@ -74,6 +74,9 @@ export const ConfigSchema = group({
           kind: Type.Literal("sqlite"),
           // Beside the program, where it is found again; a hidden name, as it is not the user's data.
           directory: Type.String({ minLength: 1, default: "./.tributary" }),
+          // Absent: there is no good place to guess, as it should be on another disk. Over HTTP only a
+          // name below it can be chosen.
+          backupDirectory: Type.Optional(Type.String({ minLength: 1 })),
           // No default: a key that lies beside what it locks protects nothing, so the operator must have one.
           encryptionKey: encryptionKey(),
           // Only while the key is being changed: until one start has brought everything under the new one.
@@ -233,6 +236,7 @@ export type ConfigInput = {
     | {
         readonly kind?: "sqlite";
         readonly directory?: string;
+        readonly backupDirectory?: string;
         readonly encryptionKey?: string | undefined;
         readonly previousEncryptionKey?: string | undefined;
       };

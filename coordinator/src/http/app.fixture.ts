@@ -299,6 +299,20 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
           return privacyResource;
         },
       },
+      backups: {
+        create: async (name) => {
+          note("backup", name);
+          return {
+            name,
+            takenAt: "2026-01-02T03:04:05.000Z",
+            durationMs: 12,
+            databaseBytes: 4096,
+            blobs: 2,
+            blobBytes: 128,
+            damaged: [],
+          };
+        },
+      },
       models: {
         list: async (taskId, request) => {
           note("models", taskId, request);

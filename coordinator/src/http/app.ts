@@ -20,6 +20,7 @@ import { letFinish } from "./linger.ts";
 import { describeApi, openapiRoutes } from "./openapi.ts";
 import { sendProblem, setProblemHandlers } from "./problem.ts";
 import { auditRoutes } from "./routes/audit.ts";
+import { backupRoutes } from "./routes/backups.ts";
 import { checkpointRoutes } from "./routes/checkpoints.ts";
 import { enrolmentRoutes } from "./routes/enrolment.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -97,6 +98,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   enrolmentRoutes(app, deps);
   eventRoutes(app, deps);
   auditRoutes(app, deps);
+  backupRoutes(app, deps);
   healthRoutes(app, deps);
   metricsRoutes(app, deps);
   openapiRoutes(app, deps);

@@ -9,6 +9,7 @@ import type { Rates } from "../limits/rates.ts";
 import type {
   AuditLog,
   Authenticator,
+  Backups,
   Edge,
   EnrolmentRegistry,
   EventFeed,
@@ -70,6 +71,7 @@ export interface HttpDeps {
   readonly enrolment: EnrolmentRegistry;
   readonly events: EventFeed;
   readonly audit: AuditLog;
+  readonly backups: Backups;
   readonly authenticator: Authenticator;
   readonly rates: Rates;
   readonly peerAddress: PeerAddress;

@@ -31,6 +31,7 @@ export async function describeApi(app: FastifyInstance, { version }: HttpDeps): 
         { name: "privacy", description: "Budget of differential privacy" },
         { name: "events", description: "Live events" },
         { name: "audit", description: "What was done, in a chain that shows every change" },
+        { name: "operations", description: "Copies of everything, for a bad day" },
         { name: "health", description: "Probes, metrics and this description" },
       ],
       components: {

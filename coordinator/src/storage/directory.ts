@@ -6,6 +6,12 @@ import { dirname, resolve } from "node:path";
 
 /** The store's file in a coordinator's data directory. */
 export const STORE_FILE = "tributary.sqlite";
+/** The folder of its checkpoints and optimizer states. */
+export const BLOB_FOLDER = "checkpoints";
+
+/** Is it that there is no such file? */
+export const isMissing = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && error.code === "ENOENT";
 
 /** Makes the directory with its parents; every name that is new is on disk when this resolves. */
 export async function makeDirectory(directory: string): Promise<void> {

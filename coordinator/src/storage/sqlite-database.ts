@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { FederatedError, isFederatedError } from "@tributary/protocol";
 
 import { makeDirectory, syncDirectory } from "./directory.ts";
-import type { SqliteConnection, SqliteStatement } from "./sqlite-driver.ts";
+import type { SqliteConnection, SqliteDriver, SqliteStatement } from "./sqlite-driver.ts";
 import { loadSqliteDriver } from "./sqlite-driver.ts";
 import { migrate, readSchemaVersion } from "./sqlite-schema.ts";
 
@@ -16,6 +16,8 @@ export interface SqliteDatabase {
   prepare(sql: string): SqliteStatement;
   /** Writes the file anew without what rows that were deleted or replaced have left in it. */
   scrub(): void;
+  /** Writes a consistent copy into `file`, which must not exist. Readable by its owner alone. */
+  copyTo(file: string): Promise<void>;
   close(): void;
 }
 
@@ -38,7 +40,7 @@ export async function openSqliteDatabase(file: string): Promise<SqliteDatabase> 
     await makePrivateFile(file);
     connection = driver.connect(file);
     own(connection, file);
-    return onConnection(connection);
+    return onConnection(connection, driver);
   } catch (error) {
     if (connection !== undefined) abandon(connection);
     throw openingError(error, file);
@@ -60,7 +62,7 @@ export async function readSqliteDatabase(
     connection = opened;
     opened.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     const schemaVersion = readSchemaVersion(opened, file);
-    return { ...onConnection(opened), schemaVersion, close: () => opened.close() };
+    return { ...onConnection(opened, driver), schemaVersion, close: () => opened.close() };
   } catch (error) {
     connection?.close();
     throw openingError(error, file);
@@ -146,8 +148,20 @@ function transact<T>(
 }
 
 /** @param connection open and owned */
-export function onConnection(connection: SqliteConnection): SqliteDatabase {
+export function onConnection(
+  connection: SqliteConnection,
+  driver?: Pick<SqliteDriver, "copy">,
+): SqliteDatabase {
   return {
+    copyTo: async (file) => {
+      if (driver === undefined) throw new Error("this connection cannot be copied");
+      try {
+        await makePrivateFile(file);
+        await driver.copy(connection, file);
+      } catch (error) {
+        throw copyingError(error);
+      }
+    },
     transaction: (write) => guarded(() => transact(connection, write)),
     prepare: (sql) => {
       const statement = guarded(() => connection.prepare(sql));
@@ -187,6 +201,16 @@ function guarded<T>(run: () => T): T {
   } catch (error) {
     throw runningError(error);
   }
+}
+
+/** The driver's backup does not always say what it was that failed. */
+function copyingError(error: unknown): FederatedError {
+  const known = runningError(error);
+  if (isFederatedError(known)) return known;
+  const reason = error instanceof Error ? error.message : "unknown";
+  return new FederatedError("UNAVAILABLE", `the database cannot be copied: ${reason}`, {
+    cause: error,
+  });
 }
 
 /** SQLite's result code without its extension; undefined for an error that is not SQLite's. */

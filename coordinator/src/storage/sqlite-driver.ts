@@ -20,6 +20,11 @@ export interface SqliteDriver {
   readonly name: "node:sqlite" | "@photostructure/sqlite";
   /** Opens the file, and makes it where there is none; `readOnly` neither makes nor changes it. */
   connect(file: string, options?: { readonly readOnly: boolean }): SqliteConnection;
+  /**
+   * Copies the database, as it is at the end of the copying, into a new or empty file. In steps beside the
+   * event loop where the driver can (from Node 22.16 on, and the package), else in one go that blocks.
+   */
+  copy(connection: SqliteConnection, file: string): Promise<void>;
 }
 
 interface SqliteModule {
@@ -27,6 +32,7 @@ interface SqliteModule {
     file: string,
     options?: { readonly readOnly: boolean },
   ) => SqliteConnection;
+  readonly backup?: (connection: never, file: string) => Promise<unknown>;
 }
 
 /**
@@ -39,7 +45,32 @@ export async function loadSqliteDriver(): Promise<SqliteDriver> {
   return driver("@photostructure/sqlite", await import("@photostructure/sqlite"));
 }
 
-const driver = (name: SqliteDriver["name"], { DatabaseSync }: SqliteModule): SqliteDriver => ({
+const driver = (
+  name: SqliteDriver["name"],
+  { DatabaseSync, backup }: SqliteModule,
+): SqliteDriver => ({
   name,
   connect: (file, options = { readOnly: false }) => new DatabaseSync(file, options),
+  copy: async (connection, file) => {
+    if (backup === undefined) {
+      connection.prepare("VACUUM INTO ?").run(file);
+      return;
+    }
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await backup(connection as never, file);
+        return;
+      } catch (error) {
+        if (!isMidCommit(error) || attempt === MOST_ATTEMPTS) throw error;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+  },
 });
+
+/** Each lasts no longer than a commit; this many in a row mean something else. */
+const MOST_ATTEMPTS = 100;
+
+/** `node:sqlite` gives up, with "not an error", when a copy's first step meets a commit half-way. */
+const isMidCommit = (error: unknown): boolean =>
+  error instanceof Error && "errcode" in error && error.errcode === 0;

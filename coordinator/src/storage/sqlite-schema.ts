@@ -175,6 +175,13 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX enrolments_by_token ON enrolments (token);
   `,
+  // In a copy only: from when it is, until somebody has said that the coordinator may go on from it.
+  `
+  CREATE TABLE backup_mark (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    taken_at INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -37,16 +37,33 @@ export async function createSqliteStore(options: {
   readonly now?: () => Instant;
   /** Secrets are sealed with the current key. */
   readonly keys?: KeyRing;
-}): Promise<Store> {
+}): Promise<SqliteStore> {
   const { file, now = systemClock.now, keys } = options;
   const database = await openSqliteDatabase(file);
   try {
     const rows = sealSecrets(createSqliteRows(database), keys, { file, scrub: database.scrub });
-    return createStore(rows, now);
+    const mark = database.prepare("SELECT taken_at FROM backup_mark").get();
+    return {
+      ...createStore(rows, now),
+      copyTo: (copy) => database.copyTo(copy),
+      ...(mark === undefined ? {} : { backupTakenAt: Number(mark.taken_at) }),
+      acceptBackup: async () => {
+        database.transaction(() => database.prepare("DELETE FROM backup_mark").run());
+      },
+    };
   } catch (error) {
     database.close();
     throw error;
   }
+}
+
+export interface SqliteStore extends Store {
+  /** A consistent copy of the file as it is when the copying ends; `copy` must not exist. */
+  copyTo(copy: string): Promise<void>;
+  /** Set where the file is a backup from which nobody has gone on yet: the instant it was taken. */
+  readonly backupTakenAt?: Instant;
+  /** From now on the file is a store like any other. */
+  acceptBackup(): Promise<void>;
 }
 
 /** Above every number that a round or version can have. */
