@@ -1,3 +1,5 @@
+import { generateKeyPairSync } from "node:crypto";
+
 import type { FederatedError } from "@tributary/protocol";
 import { isFederatedError } from "@tributary/protocol";
 import fc from "fast-check";
@@ -298,4 +300,20 @@ test("[LIM4] more clients than connections are refused with both numbers", () =>
   expect(fault).toMatchObject({ path: "limits.maxConnections" });
   expect(fault?.message).toMatch(/is 20000, .* limits.maxClients = 30000 .* 60000/);
   expect(resolveConfig({ limits: { maxClients: 30_000, maxConnections: 30_000 } })).toBeDefined();
+});
+
+test("[SIG15] a signing key is a private key in PEM; anything else is refused and not repeated", () => {
+  const { privateKey: key } = generateKeyPairSync("ed25519");
+  const pem = key.export({ type: "pkcs8", format: "pem" }) as string;
+  for (const name of ["privateKey", "previousPrivateKey"]) {
+    expect(resolveConfig({ signing: { [name]: pem } }).signing).toEqual({ [name]: pem });
+    const body = pem.split("\n")[1] ?? "";
+    for (const wrong of [body, pem.replaceAll("PRIVATE", "PUBLIC"), pem.slice(0, 60)]) {
+      const faults = faultsOf({ signing: { [name]: wrong } });
+      expect(faults.map(({ path }) => path)).toEqual([`signing.${name}`]);
+      expect(faults[0]?.message).toContain("PKCS #8 PEM");
+      expect(JSON.stringify(faults)).not.toContain(body.slice(0, 20));
+    }
+    expect(SETTINGS.get(`signing.${name}`)?.secret).toBe(true);
+  }
 });

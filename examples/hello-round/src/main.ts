@@ -49,8 +49,11 @@ coordinator.events.subscribe(({ type, data }) => {
   );
 });
 
+// An app elsewhere has this key from its operator (`tributary keys list`), not from the connection.
+const trust = { publicKeys: [coordinator.keys.publicKey] };
+
 const clients = [-1, 0, 1].map((shift) => {
-  const client = createClient({ url });
+  const client = createClient({ url, trust });
   const points = [-1, -0.5, 0, 0.5, 1].map((x) => [x + shift, 3 * (x + shift) + 2] as const);
   return { client, participant: client.join("line", { trainer: lineTrainer(points) }) };
 });
@@ -62,7 +65,7 @@ const predictor = {
     dispose: () => undefined,
   }),
 };
-await using reader = createClient({ url });
+await using reader = createClient({ url, trust });
 const line = reader.model("line", { predictor });
 await line.ready;
 console.log(
