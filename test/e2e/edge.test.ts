@@ -78,6 +78,12 @@ describe("[NET2] security headers", () => {
       413,
       "PAYLOAD_TOO_LARGE",
     ],
+    [
+      "an unknown expectation",
+      "POST /v1/tasks HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: x\r\nconnection: close\r\n\r\n",
+      401,
+      "UNAUTHENTICATED",
+    ],
     ["no Host", "GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n", 400, "MALFORMED_MESSAGE"],
   ])("[NET2] are on the answer to %s", async (_, text, status, code) => {
     const answer = await exchangePlain(closed.url, text);

@@ -97,7 +97,10 @@ function lost(base: string, error: unknown): FederatedError {
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : undefined;
   const distrust = code === undefined ? undefined : distrustOf(code, cause.message);
   if (distrust !== undefined) return untrusted(base, distrust, error);
-  return unreachable(base, code ?? cause.message, error);
+  // What a listener with TLS does to a request without: it closes, and says nothing.
+  const closed = code === "UND_ERR_SOCKET" && base.startsWith("http:");
+  const hint = "it closed the connection, as one that speaks TLS does: is it https://";
+  return unreachable(base, closed ? `${hint}?` : (code ?? cause.message), error);
 }
 
 /** What keeps TLS from coming about, and what to do; undefined for other failures. Node's and OpenSSL's codes. */

@@ -235,6 +235,9 @@ describe("[NET12] TLS", () => {
     // The certificate of the test is trusted by nobody: told in one line, with what to do.
     const distrusted = await run(["task", "list", "--port", `${port}`], { env: setting() });
     expect(distrusted.exitCode).toBe(6);
+    const plain = await run(["task", "list", "--url", `http://127.0.0.1:${port}`]);
+    expect(plain.exitCode).toBe(6);
+    expect(plain.err).toContain("is it https://?");
     expect(distrusted.err).toMatch(
       /^error: UNAVAILABLE cannot reach a coordinator at https:\/\/127\.0\.0\.1:\d+ over TLS: .*DEPTH_ZERO_SELF_SIGNED_CERT.*NODE_EXTRA_CA_CERTS.*\n$/,
     );

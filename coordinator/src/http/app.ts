@@ -64,6 +64,10 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   app.setSerializerCompiler(compileSerializer);
   setProblemHandlers(app, logger);
 
+  // Node would refuse an `Expect` that it does not know by itself; it may as well be passed over.
+  app.server.on("checkExpectation", (request, response) => {
+    app.server.emit("request", request, response);
+  });
   app.addHook("onRequest", async (_request, reply) => setSafetyHeaders(reply, edge));
   await letOriginsIn(app, edge.allowedOrigins);
   const admission = createAdmission({
