@@ -8,7 +8,7 @@ import type {
 } from "@tributary/protocol";
 import { MAX_ENROLMENT_SPAN_MS, MAX_ENROLMENT_USES, routes } from "@tributary/protocol";
 import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 
 import type { CliIo } from "./io.ts";
 import { answer, note, writeLine } from "./io.ts";
@@ -69,11 +69,10 @@ export function addTokenCommands(program: Command, io: CliIo): void {
       .command("create")
       .description("issue a token that lets new clients in; it is shown once, now")
       .option("--uses <count>", "clients that it lets in, at most", parseUses, 1)
-      .option(
-        "--expires <span>",
-        "until when: 30m, 12h, 7d; who is in stays",
-        parseSpan,
-        604_800_000,
+      .addOption(
+        new Option("--expires <span>", "until when: 30m, 12h, 7d; who is in stays")
+          .argParser(parseSpan)
+          .default(7 * 86_400_000, "7d"),
       )
       .option("--label <text>", "whom it is for")
       .option("--json", "as JSON"),

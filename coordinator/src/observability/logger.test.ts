@@ -52,6 +52,18 @@ describe("logger", () => {
     expect(lines[0]?.match(/\[concealed\]/g)).toHaveLength(6);
   });
 
+  it("[AU18] conceals a token wherever it stands in a text, and leaves the rest of the text alone", () => {
+    const { logger, first } = capture();
+    const jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEifQ.c2ln";
+    const invitation = `trbe_${"s".repeat(43)}`;
+    const error = new Error(`got "Bearer shared-token-0123" and ${invitation}`);
+    logger.error({ note: `token ${jwt} was refused`, error }, "m");
+    const line = JSON.stringify(first());
+    for (const secret of [jwt, invitation, "shared-token-0123"]) expect(line).not.toContain(secret);
+    expect(first().note).toBe("token [concealed] was refused");
+    expect(line).toContain('got \\"Bearer [concealed]\\" and [concealed]');
+  });
+
   it("[MO11] never writes the numbers of a tensor", () => {
     const { logger, first } = capture();
     const error = Object.assign(new Error("e"), { update: new Float32Array([0.123, 4]) });

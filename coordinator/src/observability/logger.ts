@@ -26,6 +26,7 @@ const SECRETS: ReadonlySet<string> = new Set([
   "password",
   "cookie",
 ]);
+const CONCEALED = "[concealed]";
 /** Deeper values are cut off. */
 const MAX_DEPTH = 6;
 
@@ -57,8 +58,12 @@ function destinationOf({ pretty, destination }: LoggerOptions): DestinationStrea
   return { write: (line) => void target.write(format(line)) };
 }
 
+/** Enrolment tokens, JSON Web Tokens and what follows "Bearer", wherever they stand in a text. */
+const TOKENS = /trbe_[\w-]{43}|\beyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=\bBearer +)[^\s"]+/g;
+
 /** A copy that may be written: no secrets, no numbers of tensors, errors with their causes. */
 function conceal(value: unknown, depth = 0): unknown {
+  if (typeof value === "string") return value.replace(TOKENS, CONCEALED);
   if (typeof value !== "object" || value === null) return value;
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
     return `[${value.constructor.name} of ${value.byteLength} bytes]`;
@@ -69,7 +74,7 @@ function conceal(value: unknown, depth = 0): unknown {
   return Object.fromEntries(
     fields.map(([key, field]) => [
       key,
-      SECRETS.has(key.toLowerCase()) ? "[concealed]" : conceal(field, depth + 1),
+      SECRETS.has(key.toLowerCase()) ? CONCEALED : conceal(field, depth + 1),
     ]),
   );
 }

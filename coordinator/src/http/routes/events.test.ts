@@ -2,7 +2,7 @@ import type { AddressInfo } from "node:net";
 import { connect } from "node:net";
 
 import type { MonitoringEvent } from "@tributary/protocol";
-import { routes } from "@tributary/protocol";
+import { FederatedError, routes } from "@tributary/protocol";
 import { MonitoringEventSchema } from "@tributary/protocol/schema";
 import type { FastifyInstance } from "fastify";
 import { Compile } from "typebox/compile";
@@ -55,6 +55,26 @@ async function open(query = "", headers: Record<string, string> = {}) {
   return { response, next, nextEvent, close: () => controller.abort() };
 }
 
+/** A heart whose reader is let in for as long as `refusal` is undefined. */
+async function startGuarded() {
+  const guard: { refusal: FederatedError | undefined; asked: number } = {
+    refusal: undefined,
+    asked: 0,
+  };
+  heart = await createFakeHeart({ limits: { sseHeartbeatMs: 10 } });
+  const authenticator = {
+    ...heart.deps.authenticator,
+    reader: async () => {
+      guard.asked += 1;
+      if (guard.refusal !== undefined) throw guard.refusal;
+    },
+  };
+  app = await createHttpApp({ ...heart.deps, authenticator });
+  await app.listen({ host: "127.0.0.1", port: 0 });
+  url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}${routes.events.path()}`;
+  return guard;
+}
+
 const created = { type: "task:created", taskId: TASK, data: { state: "running" } } as const;
 const progress = { type: "round:progress", taskId: TASK, data: roundResource } as const;
 /** About 90 KB. */
@@ -66,6 +86,17 @@ const large = (() => {
 })();
 
 describe("event stream", () => {
+  it("[AU9] ends with its reader's credential, and not while that cannot be checked", async () => {
+    const guard = await startGuarded();
+    const stream = await open();
+    guard.refusal = new FederatedError("UNAVAILABLE", "the provider is away");
+    for (let i = 0; i < 5; i++) expect(await stream.next()).not.toBe("end");
+    expect(guard.asked).toBeGreaterThan(2);
+    guard.refusal = new FederatedError("UNAUTHENTICATED", "it has expired");
+    let block = "";
+    while (block !== "end") block = await stream.next();
+  });
+
   it("[API22] sends each event with id, type and itself as JSON, without a client's id", async () => {
     await start();
     const stream = await open();

@@ -13,8 +13,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 
 import { overLimit } from "../../limits/limit.ts";
-import { requireReader } from "../authenticate.ts";
+import { bearerToken, requireReader } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
+import { asFederatedError } from "../problem.ts";
 import { createProjection } from "../project.ts";
 import { problems, readerSecurity } from "./schemas.ts";
 
@@ -84,7 +85,8 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
       const afterId = lastIdOf(request) ?? lastEventId;
       // A reader that left while its token was checked is not told of its end again.
       if (reply.raw.destroyed || request.raw.socket.destroyed) return;
-      stream(openStream(reply), accepts, afterId);
+      const mayStillRead = () => authenticator.reader(bearerToken(request));
+      stream(openStream(reply), accepts, afterId, mayStillRead);
     },
   );
 
@@ -92,6 +94,7 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
     response: ServerResponse,
     accepts: (event: MonitoringEvent) => boolean,
     afterId: string | undefined,
+    mayStillRead: () => Promise<void>,
   ): void {
     const maxBytes = limits.sseBufferBytes ?? DEFAULT_BUFFER_BYTES;
     let seenId = afterId;
@@ -125,6 +128,10 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
     const heartbeat = setInterval(() => {
       // The id alone moves a reader on past events that it did not ask for.
       write(`: alive\n${seenId === undefined ? "" : `id: ${seenId}\n`}\n`);
+      // A stream outlives many a credential; one that cannot be checked now may be good.
+      mayStillRead().catch((error: unknown) => {
+        if (!asFederatedError(error).retryable) end();
+      });
     }, limits.sseHeartbeatMs);
     heartbeat.unref();
     const release = () => {
