@@ -57,7 +57,7 @@ import { createMemoryBlobs, createMemoryStore } from "./storage/memory.ts";
 import { goOnFromBackup } from "./storage/restored.ts";
 import { createKeyRing } from "./storage/seal.ts";
 import { createSqliteStore } from "./storage/sqlite.ts";
-import { auditKeys, auditTasks } from "./task/audited.ts";
+import { auditEnrolment, auditKeys, auditTasks } from "./task/audited.ts";
 import { createTaskRegistry } from "./task/registry.ts";
 import { startRetention } from "./task/retention.ts";
 import { createSocketServer } from "./transport/socket-server.ts";
@@ -285,7 +285,7 @@ async function assemble(
     tasks: auditTasks(tasks, store.audit),
     models: shelf,
     keys: auditKeys(keys, store.audit),
-    enrolment,
+    enrolment: auditEnrolment(enrolment, store.audit),
     events,
     audit: { list: (page) => store.audit.list(page), head: () => store.audit.head() },
     listen: async () => {

@@ -1,8 +1,14 @@
-/** Tasks and keys as the program around the coordinator gets them: what it changes enters the audit log. */
+/** What steers, as the program around the coordinator gets it: each change it makes enters the audit log. */
 
 import { toFederatedError } from "@tributary/protocol";
 
-import type { AuditFact, AuditLog, SigningKeys, TaskRegistry } from "../ports.ts";
+import type {
+  AuditFact,
+  AuditLog,
+  EnrolmentRegistry,
+  SigningKeys,
+  TaskRegistry,
+} from "../ports.ts";
 
 export function auditTasks(tasks: TaskRegistry, audit: AuditLog): TaskRegistry {
   const recorded = recorder(audit);
@@ -24,6 +30,15 @@ export function auditKeys(keys: SigningKeys, audit: AuditLog): SigningKeys {
     },
     list: () => keys.list(),
     rotate: () => recorded("keys.rotate", {}, () => keys.rotate()),
+  };
+}
+
+export function auditEnrolment(enrolment: EnrolmentRegistry, audit: AuditLog): EnrolmentRegistry {
+  const recorded = recorder(audit);
+  return {
+    ...enrolment,
+    create: (request) => recorded("enrolment.create", {}, () => enrolment.create(request)),
+    revoke: (tokenId) => recorded("enrolment.revoke", { tokenId }, () => enrolment.revoke(tokenId)),
   };
 }
 
