@@ -143,7 +143,8 @@ const spoiling: fc.Arbitrary<Spoiling> = fc.oneof(
   fc.tuple(place, fc.constantFrom(...TELLING_VALUES)).map(([at, value]): Spoiling => (root) => {
     const spots = spotsOf(root);
     const spot = spots[within(at, spots.length)];
-    if (spot === undefined) return value;
+    // Copies, here and below: a value that one case changes must not be there in the next.
+    if (spot === undefined) return structuredClone(value);
     put(spot, structuredClone(value));
     return root;
   }),

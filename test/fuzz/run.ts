@@ -15,7 +15,7 @@ export interface FuzzOptions {
   readonly seed: number;
   /** No new batch is begun after so long. */
   readonly seconds?: number;
-  readonly onBatch?: (targetName: string) => void;
+  readonly onBatch?: (batch: string) => void;
 }
 
 export interface Crasher {
@@ -55,8 +55,10 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   for (const [index, target] of targets.entries()) {
     const wanted = Math.ceil((cases * target.share) / shares);
     for (let done = 0; done < wanted && elapsed() < seconds; done += BATCH) {
-      onBatch(target.name);
       const batchSeed = (seed + 7919 * index + done) | 0;
+      onBatch(`${target.name}, batch ${batchSeed}`);
+      // Whoever watches hears of it before the batch begins.
+      await new Promise((resolve) => setImmediate(resolve));
       const result = await fc.check(target.property as fc.IAsyncProperty<[unknown]>, {
         numRuns: Math.min(BATCH, wanted - done),
         seed: batchSeed,
