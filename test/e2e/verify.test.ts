@@ -95,6 +95,40 @@ test("[OPS1] sound data is found sound, by a table for people and by JSON, and e
   });
 });
 
+test("[SIG17] a broken chain of keys, a foreign signer and a newest version by a replaced key are found", async () => {
+  const rotated = await makeCopy();
+  {
+    await using running = await folder.start({ storage: { kind: "sqlite", directory: rotated } });
+    await running.coordinator.keys.rotate();
+  }
+  expect((await verifyStore(rotated)).faults).toEqual([]);
+  const keyOf = "(SELECT public_key FROM signing_keys ORDER BY id LIMIT 1)";
+  for (const [sql, fault] of [
+    ["DELETE FROM signing_keys WHERE id = 1", /are no unbroken chain/],
+    [
+      "UPDATE signing_keys SET record = json_set(record, '$.createdAt', 'x') WHERE id = 2",
+      /are no unbroken chain/,
+    ],
+    [
+      `DELETE FROM signing_keys WHERE public_key = ${keyOf}`,
+      /version 1 of task small.* none of this store's/,
+    ],
+    ["DELETE FROM signing_keys WHERE id = 2", /version 3 of task small.* none of this store's/],
+    [
+      // As if the version had been saved under the former key after the change.
+      `UPDATE model_versions SET record = json_set(record, '$.signed.publicKey', ${keyOf})
+         WHERE task_id = 'small' AND model_version = 3`,
+      /version 3 of task small.* was replaced/,
+    ],
+  ] as const) {
+    const directory = join(folder.path, `copy-${copies++}`);
+    await cp(rotated, directory, { recursive: true });
+    tamper(directory, sql);
+    const lines = (await verifyStore(directory)).faults.map((f) => `${f.where} ${f.message}`);
+    expect(lines, sql).toContainEqual(expect.stringMatching(fault));
+  }
+});
+
 test("[OPS2] verifying changes not a byte, of sound data, of damaged data and of what a crash left", async () => {
   const damaged = await makeCopy();
   tamper(damaged, "DELETE FROM ledger");

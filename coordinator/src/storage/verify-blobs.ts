@@ -64,7 +64,7 @@ async function readBlob(
 }
 
 /** A version from before models were signed has no signature until the next start. */
-type MaybeSigned = UnsignedVersion & { readonly signed?: SignedManifest };
+export type MaybeSigned = UnsignedVersion & { readonly signed?: SignedManifest };
 
 /** Everything that a version promises of its bytes. */
 export async function faultsOfBytes(

@@ -16,6 +16,7 @@ import type { Rows } from "./store.ts";
 import { tasksAtRisk } from "./restored.ts";
 import type { KeyRing } from "./seal.ts";
 import { decoderFor, faultsOfBytes, listBlobs } from "./verify-blobs.ts";
+import { faultsOfKeys } from "./verify-keys.ts";
 import type { Fault } from "./verify-task.ts";
 import { faultsOfTask, reasonOf } from "./verify-task.ts";
 
@@ -80,6 +81,8 @@ export async function verifyStore(
         if (version.optimizerState !== undefined) referenced.add(version.optimizerState);
       }
     }
+    const versions = history.flatMap((records) => [...records.versions.values()]);
+    faults.push(...(await faultsOfKeys(rows.signingKeys(), versions)));
     const auditEntries = faultsOfLog(rows, faults);
     const mark = database.prepare("SELECT taken_at FROM backup_mark").get();
     const orphans = found.filter((digest) => !referenced.has(digest));
