@@ -30,7 +30,9 @@ export async function assignmentFor(
   const status = participantsOf(state).get(clientId)?.kind;
   const reported = status === "reported";
   const reporting = state.phase === "reporting";
-  const mayReport = reporting && (status === "pending" || status === "disconnected");
+  // After the last call there is nothing left to begin.
+  const isCalled = reporting && state.closesAt !== undefined && !state.uploading.has(clientId);
+  const mayReport = reporting && !isCalled && (status === "pending" || status === "disconnected");
   const waitsForCommit = reported && (reporting || state.phase === "aggregating");
   if (!mayReport && !waitsForCommit) return undefined;
   const { roundId, roundNumber } = identity;

@@ -315,11 +315,16 @@ describe("work that is on its way when the goal is reached", () => {
 
   test("[CH40] is waited for, counted, and then the round closes at once", () => {
     const waits = reached(c, a);
-    expect(waits.types).toEqual(["accumulate", "accumulate"]);
+    // Who has sent nothing may stop training.
+    expect(waits.effects.slice(2)).toEqual([{ type: "closeReports", clientIds: [d] }]);
     expect(waits.state).toMatchObject({ phase: "reporting", closesAt: 80 });
     const { state, types } = play(waits.state, reported(c, 40));
     expect(types).toEqual(["accumulate", "closeReports", "aggregate"]);
     expect(countStatus(participantsOf(state), "reported")).toBe(3);
+    expect(play(waits.state, tick(80)).effects[0]).toEqual({
+      type: "closeReports",
+      clientIds: [c, d],
+    });
     // Without anything on its way the goal closes the round, as it always did.
     expect(reached().types).toEqual(["accumulate", "accumulate", "closeReports", "aggregate"]);
   });

@@ -287,20 +287,32 @@ function closeWhenDone(state: Reporting, at: number): Step {
   return nobodyLeft ? lastCall(state, at) : stay(state);
 }
 
-/** Closes at once when nothing is on its way; otherwise by its end, or by a time that no event moves. */
+/**
+ * Closes at once when nothing is on its way; otherwise by its end, or by a time that no event moves. Who has
+ * sent nothing yet is told at once, and trains no longer for a round that has what it needs.
+ */
 function lastCall(state: Reporting, at: number): Step {
   if (state.uploading.size === 0) return closeReports(state, at);
-  const closesAt = state.closesAt ?? Math.min(state.deadline, at + state.rules.lastCallMs);
-  return at < closesAt ? stay({ ...state, closesAt }) : closeReports(state, at);
+  if (state.closesAt !== undefined) {
+    return at < state.closesAt ? stay(state) : closeReports(state, at);
+  }
+  const closesAt = Math.min(state.deadline, at + state.rules.lastCallMs);
+  const clientIds = silentOf(state).filter((clientId) => !state.uploading.has(clientId));
+  return { state: { ...state, closesAt }, effects: [{ type: "closeReports", clientIds }] };
 }
+
+/** Participants whose report may still come, or was refused. */
+const silentOf = (state: Reporting): ClientId[] =>
+  [...state.participants]
+    .filter(([, status]) => HOPED_FOR.includes(status.kind))
+    .map(([clientId]) => clientId);
 
 function closeReports(state: Reporting, at: number): Step {
   if (countStatus(state.participants, "reported") < Math.max(1, state.rules.minReports)) {
     return abandon(state, "tooFewReports");
   }
-  const silent = [...state.participants]
-    .filter(([, status]) => HOPED_FOR.includes(status.kind))
-    .map(([clientId]) => clientId);
+  // Those who were told at the last call hear it twice, which does no harm.
+  const silent = silentOf(state);
   return {
     state: {
       phase: "aggregating",
