@@ -136,6 +136,34 @@ describe("a hundred large uploads at once", () => {
     expect(heart.counted.refused).toEqual([]);
   });
 
+  it("[LIM9] hold it until they are part of the sum, not only while they are read", async () => {
+    await start({ limits: { uploadMemoryBytes: 100 } });
+    const delta = new Float32Array(heart.layout.parameterCount);
+    const body = encodeUpdate(heart.layout, { delta, numExamples: 1, metrics: {} });
+    let goOn = () => {};
+    let reports = 0;
+    heart.onReport = () => {
+      reports += 1;
+      return new Promise((resolve) => (goOn = resolve));
+    };
+    const upload = (n: number) =>
+      fetch(origin + routes.update.path({ roundId: ROUND }), {
+        ...{ method: "PUT", body },
+        headers: { authorization: `Bearer ${ASSIGNMENT}-${n}` },
+      });
+    const first = upload(1);
+    await expect.poll(() => reports).toBe(1);
+    const second = upload(2);
+    await expect.poll(() => heart.calls.length).toBe(2);
+    await fetch(origin + routes.tasks.pattern);
+    expect(reports).toBe(1);
+    goOn();
+    expect((await first).status).toBe(200);
+    await expect.poll(() => reports).toBe(2);
+    goOn();
+    expect((await second).status).toBe(200);
+  });
+
   it("[LIM9] a body waits for memory as an update does", async () => {
     await start({ limits: { uploadMemoryBytes: 5000, ...slow, slowPeerGraceMs: 1000 } });
     const peer = say(put(1_000));
