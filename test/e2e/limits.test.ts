@@ -149,6 +149,14 @@ test("[LIM7] an upgraded connection that never says who it is is closed", async 
   expect(Buffer.concat(chunks).toString("latin1")).toMatch(/^HTTP\/1.1 101 /);
 });
 
+const inTime = <T>(promise: Promise<T>): Promise<T> =>
+  Promise.race([
+    promise,
+    new Promise<never>((_, reject) => {
+      setTimeout(() => reject(new Error("it did not happen in 20 s")), 20_000).unref();
+    }),
+  ]);
+
 /** The TCP connection below a client's socket. */
 function connectionOf({ socket }: RawClient): Socket {
   const { ws } = socket.io.engine.transport as unknown as { ws: { _socket: Socket } };
@@ -161,7 +169,7 @@ test("[LIM13] a connection that goes on after ever so many refusals is cut", asy
   let heard = 0;
   const cut = new Promise((resolve) => hostile.socket.once("disconnect", resolve));
   for (let i = 0; i < 3000; i++) hostile.socket.emit("garbage", i, () => (heard += 1));
-  await cut;
+  await inTime(cut);
   expect(heard).toBeLessThanOrEqual(1100);
   expect(await refusalsOf(running, "messagesPerSecond")).toBeLessThanOrEqual(1100);
   await using again = await connectRaw(running.url);
@@ -189,7 +197,7 @@ test("[LIM13] a connection that asks and never reads is cut before its answers p
     await new Promise((resolve) => setImmediate(resolve));
   }
   connection.resume();
-  await gone;
+  await inTime(gone);
   await completeRound(running, 2);
 });
 

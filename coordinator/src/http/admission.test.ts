@@ -147,6 +147,7 @@ describe("admission", () => {
     it("[LIM9] never lets in more bytes at once than there is memory, in order of arrival", async () => {
       const admission = start();
       const first = await admission.enter("a", 60, never);
+      const another = await admission.enter("b", 20, never);
       const order: string[] = [];
       const enter = async (name: string, bytes: number) => {
         const leave = await admission.enter(name, bytes, never);
@@ -157,6 +158,9 @@ describe("admission", () => {
       const small = enter("small", 10);
       await settled();
       // The small one would fit, and waits all the same: the big one would never have its turn.
+      expect(order).toEqual([]);
+      another();
+      await settled();
       expect(order).toEqual([]);
       first();
       await Promise.all([big, small]);
