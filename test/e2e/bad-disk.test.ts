@@ -1,0 +1,144 @@
+import { readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+
+import type { Digest } from "@tributary/protocol";
+import { expect, test } from "vitest";
+
+import { loadSqliteDriver } from "../../coordinator/src/storage/sqlite-driver.ts";
+import { verifyStore } from "../../coordinator/src/storage/verify.ts";
+import {
+  connectTwo,
+  disconnect,
+  makeDataFolder,
+  plainTask,
+  playRound,
+  privateTask,
+} from "../support/data.ts";
+
+const driver = await loadSqliteDriver();
+
+const fileOf = (data: string, digest: string) =>
+  join(data, "checkpoints", digest.slice(0, 2), digest);
+
+test("[DSK2] a damaged or missing file of the newest version stops the start, by digest; mended, it starts", async () => {
+  await using folder = await makeDataFolder();
+  const data = join(folder.path, "data");
+  {
+    await using running = await folder.start();
+    const clients = await connectTwo(running.url);
+    await running.coordinator.tasks.create(plainTask);
+    await playRound(running, clients, "small");
+    await disconnect(clients);
+  }
+  const connection = driver.connect(join(data, "tributary.sqlite"));
+  const row = connection
+    .prepare(
+      `SELECT record ->> 'digest' AS digest, record ->> 'optimizerState' AS state
+       FROM model_versions WHERE model_version = 1`,
+    )
+    .get() as { digest: Digest; state: Digest };
+  connection.close();
+  for (const digest of [row.digest, row.state]) {
+    const file = fileOf(data, digest);
+    const sound = await readFile(file);
+    const damages = [
+      () => truncate(file, 10),
+      () => truncate(file, 0),
+      () =>
+        writeFile(
+          file,
+          sound.map(() => 0),
+        ),
+      () => rm(file),
+    ];
+    for (const damage of damages) {
+      await damage();
+      await expect(folder.start()).rejects.toThrow(
+        digest === row.state ? /state|[0-9a-f]{64}/ : digest,
+      );
+      await writeFile(file, sound);
+    }
+  }
+  await using running = await folder.start();
+  expect((await running.coordinator.tasks.get("small" as never)).checkpoint.modelVersion).toBe(1);
+});
+
+test("[DSK4] a checkpoint damaged while the coordinator runs is never handed out, and rounds go on", async () => {
+  await using folder = await makeDataFolder();
+  await using running = await folder.start({
+    storage: { kind: "sqlite", directory: join(folder.path, "data") },
+    checkpoints: { keepInMemory: 1 },
+  });
+  const clients = await connectTwo(running.url);
+  await running.coordinator.tasks.create(plainTask);
+  for (let round = 1; round <= 2; round++) await playRound(running, clients, "small");
+  const { digest } = await running.coordinator.models.get("small" as never, 1);
+  await truncate(fileOf(join(folder.path, "data"), digest), 20);
+  const response = await fetch(`${running.url}/v1/checkpoints/${digest}`);
+  expect(response.status).toBe(502);
+  expect(await response.json()).toMatchObject({ code: "CHECKPOINT_CORRUPT" });
+  await playRound(running, clients, "small");
+  expect((await running.coordinator.tasks.get("small" as never)).checkpoint.modelVersion).toBe(3);
+  await disconnect(clients);
+});
+
+/** Sets how large this process may make a file: what is larger fails as a full disk does, and can be mended. */
+async function limitFileSize(bytes: number | "unlimited"): Promise<boolean> {
+  const child = spawn("prlimit", ["--pid", String(process.pid), `--fsize=${bytes}:unlimited`], {
+    stdio: "ignore",
+  });
+  const code = await Promise.race([
+    once(child, "exit").then(([exit]) => exit as number | null),
+    once(child, "error").then(() => 127),
+  ]);
+  return code === 0;
+}
+
+test("[DSK3] while the disk is full nothing is announced that is not stored; with room rounds go on by themselves", async () => {
+  await using folder = await makeDataFolder();
+  await using running = await folder.start();
+  const clients = await connectTwo(running.url);
+  await running.coordinator.tasks.create(privateTask);
+  await playRound(running, clients, "private");
+  const published: number[] = [];
+  running.coordinator.events.subscribe((event) => {
+    if (event.type === "model:published") published.push(event.data.modelVersion);
+  });
+  const database = join(folder.path, "data", "tributary.sqlite");
+  const before = await readFile(`${database}-wal`).then((bytes) => bytes.length);
+  // The log may not grow by a page: the next commit finds no room.
+  const limited = await limitFileSize(before);
+  // Only Linux can take room away from a process and give it back.
+  if (process.platform === "linux") expect(limited).toBe(true);
+  try {
+    if (limited) {
+      await expect(
+        clients[0]!.checkIn("private").then(() => clients[1]!.checkIn("private")),
+      ).rejects.toMatchObject({
+        code: "UNAVAILABLE",
+      });
+      expect((await fetch(`${running.url}/readyz`)).status).toBe(503);
+      expect(published).toEqual([]);
+    }
+  } finally {
+    await limitFileSize("unlimited");
+  }
+  const ready = async () => (await fetch(`${running.url}/readyz`)).status;
+  for (const until = Date.now() + 15_000; (await ready()) !== 200 && Date.now() < until;) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  // The engine loads the task again by itself.
+  for (const until = Date.now() + 15_000; ;) {
+    const answer = await clients[0]!.checkIn("private").catch(() => undefined);
+    if (answer !== undefined || Date.now() > until) break;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await playRound(running, clients, "private");
+  expect(published).toEqual([2]);
+  expect(await running.coordinator.tasks.privacy("private" as never)).toMatchObject({ rounds: 2 });
+  await disconnect(clients);
+  await running.coordinator.close();
+  expect((await verifyStore(join(folder.path, "data"))).faults).toEqual([]);
+});
