@@ -111,10 +111,10 @@ export const ConfigSchema = group({
     maxConnections: count(20_000),
     // An idle connection costs about 17 KB, so these are 170 MB at most.
     maxClients: count(10_000),
-    // An address is no person: behind one NAT of a campus or a carrier are thousands, so this leaves room for
-    // every client, and keeps half of all connections out of one address's reach. Lower it where the
-    // clients' networks are known.
-    connectionsPerAddress: count(10_000),
+    // An address is no person: behind one NAT of a campus or a carrier are thousands. But it may be one
+    // attacker, so half of all clients' places stay out of any single address's reach. Lower it where the
+    // clients' networks are known; raise it where all come from one.
+    connectionsPerAddress: count(5_000),
     // An app in some tabs or processes at once, and connections that died and are not known to be dead yet
     // (that takes 45 s).
     connectionsPerClient: count(16),
