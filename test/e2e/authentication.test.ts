@@ -108,6 +108,22 @@ test("[AU17] a token that has ended, where asking again gives no other, ends the
   await Promise.all(clients.map((client) => client.close()));
 });
 
+test("[AU17] a token that has run out before it is shown is followed by the next, and nobody is told", async () => {
+  await using provider = await startIdentityProvider();
+  await using running = await start({ jwt: provider.settings });
+  const spans = [-5, 3600];
+  await using client = createClient({
+    url: running.url,
+    backoff,
+    token: () => provider.sign("ada", spans.shift() ?? 3600),
+  });
+  const participant = client.join(TASK, { trainer: countingTrainer() });
+  const errors: unknown[] = [];
+  participant.on("error", (error) => errors.push(error));
+  expect(await within("the end", participant.done)).toEqual(AT_THE_END);
+  expect(errors).toEqual([]);
+});
+
 test("[AU6] two devices of one account have one place in a round", async () => {
   await using provider = await startIdentityProvider();
   await using running = await startCoordinator({ config: { auth: { jwt: provider.settings } } });

@@ -110,7 +110,10 @@ describe("steering", () => {
 
   test("[CL4] no refusal repeats a token", async () => {
     const auth = authOf({ clientToken: CLIENT, viewerToken: VIEWER, adminToken: ADMIN }, { jwt });
+    const shared = authOf({ clientToken: CLIENT });
     const attempts = [
+      () => shared.client({ clientKey, token: "my-guess" }),
+      () => shared.reader("my-guess"),
       () => auth.admin("my-guess"),
       () => auth.admin(VIEWER),
       () => auth.viewer("my-guess"),

@@ -171,7 +171,14 @@ test("[AU5] a key that cannot be used stops the start, and names the setting", a
   const weak = generateKeyPairSync("rsa", { modulusLength: 1024 });
   const junk = join(folder, "junk.pem");
   await writeFile(junk, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n");
+  const pair = join(folder, "pair.pem");
+  const pems = [
+    rsa.publicKey.export({ format: "pem", type: "spki" }),
+    rsa.privateKey.export({ format: "pem", type: "pkcs8" }),
+  ];
+  await writeFile(pair, pems.join(""));
   const files = [
+    pair,
     join(folder, "missing.pem"),
     await keyFile("private.pem", rsa.privateKey),
     await keyFile("weak.pem", weak.publicKey),
