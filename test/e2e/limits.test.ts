@@ -1,6 +1,6 @@
 /** Floods from few addresses and clients against a real server, with honest clients beside them. */
 
-import { once } from "node:events";
+import { on, once } from "node:events";
 import type { Socket } from "node:net";
 import { connect } from "node:net";
 
@@ -200,6 +200,55 @@ test("[LIM13] a connection that asks and never reads is cut before its answers p
   await inTime(gone);
   await completeRound(running, 2);
 });
+
+const frame = (opcode: number, payload: string): Buffer =>
+  Buffer.concat([
+    Buffer.from([0x80 | opcode, 0x80 | payload.length]),
+    Buffer.alloc(4),
+    Buffer.from(payload),
+  ]);
+const text = (payload: string) => frame(1, payload);
+
+test.each([
+  ["pings of a stranger", frame(9, "x".repeat(125)), false],
+  ["pings that are answered and not read", frame(9, "x".repeat(125)), true],
+  ["pongs that nobody asked for", frame(10, ""), true],
+  ["packets of engine.io", text("6"), true],
+  ["handshakes for what does not exist", text("40/nowhere,{}"), true],
+] as const)(
+  "[LIM13] a connection that floods below its messages is cut: %s",
+  async (_, flood, admitted) => {
+    await using running = await startCoordinator({ config: { limits: { messagesPerSecond: 20 } } });
+    await running.coordinator.tasks.create(smallTask());
+    const { port, hostname } = new URL(running.url);
+    const socket = connect(Number(port), hostname).on("error", () => {});
+    socket.write(
+      `GET ${SOCKET_PATH}/?EIO=4&transport=websocket HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\n` +
+        "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
+    );
+    await once(socket, "data");
+    if (admitted) {
+      socket.write(text(`40${JSON.stringify({ clientKey: newClientKey() })}`));
+      await until(socket, "40{");
+    }
+    socket.pause();
+    // Far more than the system takes for a connection that is not read.
+    const many = Buffer.concat(Array<Buffer>(5000).fill(flood));
+    for (let sent = 0; !socket.destroyed && sent < 64_000_000; sent += many.length) {
+      if (socket.write(many)) continue;
+      await inTime(new Promise((goOn) => void socket.once("drain", goOn).once("close", goOn)));
+    }
+    expect(socket.destroyed).toBe(true);
+    await completeRound(running, 1);
+  },
+);
+
+/** Waits for a text among what the connection sends. */
+async function until(socket: Socket, wanted: string): Promise<void> {
+  for await (const [chunk] of on(socket, "data", { signal: AbortSignal.timeout(10_000) })) {
+    if (String(chunk).includes(wanted)) return;
+  }
+}
 
 test("[LIM8] participants that send their updates a byte at a time cost the honest ones no round", async () => {
   await using running = await startCoordinator({

@@ -44,6 +44,7 @@ export interface Doorkeeper {
    * @throws FederatedError RATE_LIMITED, MALFORMED_MESSAGE for a second handshake, what `identify` throws
    */
   admit(visitor: Visitor, identify: () => Promise<AdmittedClient>): Promise<AdmittedClient>;
+  isAdmitted(visitor: Visitor): boolean;
 }
 
 /** Connections beyond a limit that are let in for as long as it takes to tell them why not further. */
@@ -120,6 +121,7 @@ export function createDoorkeeper(
   }
 
   return {
+    isAdmitted: (visitor) => admitted.has(visitor),
     letUpgrade: (request) => {
       rates.request(peerAddress(request));
       if (open.taken("all") >= maxClients + ROOM_FOR_REFUSALS) throw full.maxClients();

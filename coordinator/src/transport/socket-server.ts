@@ -30,6 +30,7 @@ import type {
 } from "../ports.ts";
 import type { DoorkeeperDeps, DoorkeeperOptions } from "./doorkeeper.ts";
 import { createDoorkeeper } from "./doorkeeper.ts";
+import { cutWhenFlooding } from "./frames.ts";
 import { cutWhenUnread } from "./unread.ts";
 import { upgradeFault } from "./upgrade.ts";
 
@@ -39,6 +40,10 @@ interface SocketData extends AdmittedClient {
 }
 type Nothing = Record<string, never>;
 type Socket = AnySocket<ClientEvents, CoordinatorEvents, Nothing, SocketData>;
+
+interface WebSocketTransport {
+  readonly socket: Parameters<typeof cutWhenFlooding>[1];
+}
 
 export interface SocketServerDeps extends DoorkeeperDeps {
   readonly clock: Clock;
@@ -115,7 +120,18 @@ export function createSocketServer(
     io.on("connection", (socket) => serve(socket, desk));
     engine.on("connection", (visitor: Socket["conn"]) => {
       doorkeeper.opened(visitor);
-      cutWhenUnread(visitor, MAX_MESSAGES_UNREAD);
+      cutWhenUnread(visitor, { messages: MAX_MESSAGES_UNREAD, bytes: MAX_BYTES_UNREAD });
+      // Of engine.io's transport only this one is in use.
+      const { socket } = visitor.transport as unknown as WebSocketTransport;
+      cutWhenFlooding(visitor, socket, {
+        ...{ clock, isAdmitted: () => doorkeeper.isAdmitted(visitor) },
+        limits: {
+          perSecond: options.messagesPerSecond,
+          burst: DEAF_SECONDS * options.messagesPerSecond,
+          beforeAdmission: MAX_EARLY_FRAMES,
+          unreadBytes: MAX_BYTES_UNREAD,
+        },
+      });
     });
     // Not `io.attach()`: it would answer upgrades and polling by itself, before we have looked at them.
     server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -296,6 +312,12 @@ const MAX_MESSAGES_UNDER_WAY = 32;
 
 /** About 5 MB of short answers, and ten times what a burst within the default `messagesPerSecond` can ask for. */
 const MAX_MESSAGES_UNREAD = 10_000;
+
+/** More than 32 answers about models of a thousand tensors, which have about 100 KB each. */
+const MAX_BYTES_UNREAD = 8_388_608;
+
+/** An honest client sends one, and waits for its answer. */
+const MAX_EARLY_FRAMES = 16;
 
 /** A connection that goes on for so many seconds' worth of messages after being told to wait is cut. */
 const DEAF_SECONDS = 100;
