@@ -12,6 +12,10 @@ import { createLayout, decodeCheckpoint, routes } from "@tributary/protocol";
 
 const CLI = fileURLToPath(new URL("../../coordinator/src/cli/main.ts", import.meta.url));
 
+/** Ends a child whose parent is gone, also where that was killed and could do nothing about it. */
+const DIE_WITH_PARENT =
+  "data:text/javascript,process.on('disconnect',()=>process.kill(process.pid,'SIGKILL'));process.channel?.unref()";
+
 export const ADMIN_TOKEN = "an-admin-token-for-tests-of-attacks";
 
 export interface ProcessOptions {
@@ -54,20 +58,29 @@ export async function startCoordinatorProcess(
   const child = spawn(
     process.execPath,
     [
-      ...["--conditions=@tributary/source", "--import=jiti/register", CLI, ...own],
+      ...[
+        "--conditions=@tributary/source",
+        "--import=jiti/register",
+        `--import=${DIE_WITH_PARENT}`,
+        CLI,
+        ...own,
+      ],
       ...["--data", join(directory, "data"), "--log-level", logLevel],
     ],
     {
       // Where `jiti` is found from.
       cwd: dirname(fileURLToPath(import.meta.url)),
       env: { PATH: process.env.PATH, HOME: directory, TRIBUTARY_AUTH_ADMIN_TOKEN: ADMIN_TOKEN },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
     },
   );
   // Whatever becomes of the test, no coordinator outlives it.
   const killAtExit = () => child.kill("SIGKILL");
   process.once("exit", killAtExit);
   child.once("exit", () => process.off("exit", killAtExit));
+  // Typed as it would be without the channel, which nobody speaks on.
+  const { stdout, stderr } = child;
+  if (stdout === null || stderr === null) throw new Error("the process has no output");
   let output = "";
   const url = await new Promise<string>((resolve, reject) => {
     const take = (chunk: unknown) => {
@@ -75,8 +88,8 @@ export async function startCoordinatorProcess(
       const [, found] = /^\{"url":"([^"]+)"/m.exec(output) ?? [];
       if (found !== undefined) resolve(found);
     };
-    child.stdout.on("data", take);
-    child.stderr.on("data", take);
+    stdout.on("data", take);
+    stderr.on("data", take);
     child.once("exit", (code) => reject(new Error(`it ended with ${code}: ${output}`)));
   });
 
