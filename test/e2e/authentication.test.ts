@@ -1,11 +1,14 @@
+import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import { request } from "node:http";
 import { join } from "node:path";
 
 import { createClient, createClientKey } from "@tributary/client-sdk";
 import type { Client, ParticipationEnd } from "@tributary/client-sdk";
 import type { ConfigInput } from "@tributary/coordinator";
 import type { TaskId } from "@tributary/protocol";
-import { routes } from "@tributary/protocol";
+import { encodeUpdate, routes } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
 import type { RunningCoordinator } from "../support/coordinator.ts";
@@ -229,6 +232,33 @@ test("[AU12] an assignment token of a client whose enrolment was revoked takes n
   await expect(raw.report(assignment, layout, update)).rejects.toMatchObject({
     code: "UNAUTHENTICATED",
   });
+});
+
+test("[AU12] an update that was on its way when the token was revoked is not taken", async () => {
+  const viewerToken = "a-viewer-who-reads-metrics";
+  await using running = await start({ enrolment: { enabled: true }, viewerToken }, 1);
+  const { enrolment } = running.coordinator;
+  const { token, tokenId } = await enrolment.create();
+  await using raw = await connectRaw(running.url, { token });
+  const reply = await raw.checkIn(TASK);
+  const { update: target } = await raw.nextAssignment();
+  const frame = encodeUpdate(reply.task.layout, {
+    ...{ delta: new Float32Array(7), numExamples: 1, metrics: {} },
+  });
+  const upload = request(new URL(target.url, running.url), {
+    method: "PUT",
+    headers: { authorization: `Bearer ${target.token}`, "content-length": frame.length },
+  });
+  upload.write(frame.subarray(0, 70));
+  const metrics = async () => {
+    const headers = { authorization: `Bearer ${viewerToken}` };
+    return (await fetch(`${running.url}${routes.metrics.path()}`, { headers })).text();
+  };
+  await expect.poll(metrics).toContain("tributary_received_bytes_total 70");
+  await enrolment.revoke(tokenId);
+  upload.end(frame.subarray(70));
+  const [answer] = (await once(upload, "response")) as [IncomingMessage];
+  expect(answer.statusCode).toBe(401);
 });
 
 test("[AU18] no secret, and nothing that names an account, is in logs, URLs, errors, API answers or files", async () => {

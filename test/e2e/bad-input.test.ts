@@ -160,6 +160,12 @@ describe("updates", () => {
       update: { ...places.hostile.update, url: "/v1/rounds/nowhere.1/update" },
     };
     expect((await hostile.put(unknown, body)).body.code).toBe("ROUND_NOT_FOUND");
+    // Whoever has no token of ours does not learn from it which tasks there are.
+    for (const token of ["", "small.1~someone~1~AAAA"]) {
+      const [there, nowhere] = [places.hostile, unknown].map((at) => hostile.put(at, body, token));
+      expect(await nowhere).toEqual(await there);
+      expect(await nowhere).toMatchObject({ status: 401, body: { code: "UNAUTHENTICATED" } });
+    }
     const senseless = {
       ...places.hostile,
       update: { ...places.hostile.update, url: "/v1/rounds/../update" },

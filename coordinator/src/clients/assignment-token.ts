@@ -17,6 +17,11 @@ export interface AssignmentClaims {
 export interface AssignmentTokens {
   sign(claims: AssignmentClaims): Promise<string>;
   /**
+   * What a token says, for whatever round it is.
+   * @throws FederatedError UNAUTHENTICATED for no token and a forged one
+   */
+  read(token: string | undefined): Promise<AssignmentClaims>;
+  /**
    * What the token says, once it is known to be genuine and for this round. Whether it has expired is for
    * the caller to say: a wall clock may jump, and while a round is open its own deadline is the truth.
    * @throws FederatedError UNAUTHENTICATED for no token, a forged one, or another round's
@@ -34,25 +39,30 @@ export async function createAssignmentTokens(secret: Uint8Array): Promise<Assign
     ["sign", "verify"],
   );
   const text = new TextEncoder();
+
+  async function read(token: string | undefined): Promise<AssignmentClaims> {
+    const [round, client, expiry, mac, ...rest] = token?.split("~") ?? [];
+    if (!isRoundId(round) || !isClientId(client) || mac === undefined || rest.length > 0) {
+      throw refusal("the update needs the assignment's token as its bearer token");
+    }
+    const body = text.encode(`${round}~${client}~${expiry ?? ""}`);
+    // WebCrypto compares in constant time.
+    const genuine = await crypto.subtle.verify("HMAC", key, fromBase64Url(mac), body);
+    if (!genuine) throw refusal("the assignment token is not genuine");
+    return { roundId: round, clientId: client, expiresAt: Number(expiry) };
+  }
+
   return {
+    read,
     sign: async ({ roundId, clientId, expiresAt }) => {
       const body = `${roundId}~${clientId}~${expiresAt}`;
       const mac = await crypto.subtle.sign("HMAC", key, text.encode(body));
       return `${body}~${toBase64Url(new Uint8Array(mac))}`;
     },
     verify: async (token, roundId) => {
-      const [round, client, expiry, mac, ...rest] = token?.split("~") ?? [];
-      if (!isRoundId(round) || !isClientId(client) || mac === undefined || rest.length > 0) {
-        throw refusal("the update needs the assignment's token as its bearer token");
-      }
-      const body = text.encode(`${round}~${client}~${expiry ?? ""}`);
-      // WebCrypto compares in constant time.
-      const genuine = await crypto.subtle.verify("HMAC", key, fromBase64Url(mac), body);
-      if (!genuine) throw refusal("the assignment token is not genuine");
-      if (round !== roundId) {
-        throw refusal(`the assignment token is for round ${round}, not for ${roundId}`);
-      }
-      return { roundId, clientId: client, expiresAt: Number(expiry) };
+      const claims = await read(token);
+      if (claims.roundId === roundId) return claims;
+      throw refusal(`the assignment token is for round ${claims.roundId}, not for ${roundId}`);
     },
   };
 }

@@ -27,6 +27,8 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
   return {
     admit: async (roundId, token) => {
       const { taskId } = parseRoundId(roundId);
+      // Strangers are not told which tasks there are.
+      await tokens.read(token);
       const engine = requireEngine(taskId);
       const { layout } = engine.snapshot().task;
       const claims = await tokens.verify(token, roundId);
@@ -41,6 +43,8 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
     },
     report: async (participant, update) => {
       const engine = requireEngine(participant.taskId);
+      // It may have been revoked while the update was on its way.
+      await authenticator.assertAdmitted(participant.clientId);
       try {
         assertSound(engine.snapshot().task, update);
       } catch (error) {

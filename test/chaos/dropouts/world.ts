@@ -52,6 +52,7 @@ export async function startWorld(options: WorldOptions): Promise<RoundEngine> {
   // Nobody here needs to be kept out, and a real HMAC goes through a thread pool, in no fixed order.
   const tokens: AssignmentTokens = {
     sign: async () => "token",
+    read: () => Promise.reject(new Error("no token is shown here")),
     verify: () => Promise.reject(new Error("no token is shown here")),
   };
   const uniform = createSeededUniform(options.seed);
