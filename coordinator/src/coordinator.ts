@@ -56,6 +56,7 @@ import { BLOB_FOLDER, STORE_FILE } from "./storage/directory.ts";
 import { createMemoryBlobs, createMemoryStore } from "./storage/memory.ts";
 import { goOnFromBackup } from "./storage/restored.ts";
 import { createKeyRing } from "./storage/seal.ts";
+import { assertOpenable, listBlobs } from "./storage/sealed-blobs.ts";
 import { createSqliteStore } from "./storage/sqlite.ts";
 import { auditEnrolment, auditKeys, auditTasks } from "./task/audited.ts";
 import { createTaskRegistry } from "./task/registry.ts";
@@ -337,11 +338,17 @@ async function openStorage(config: Config, logger: Logger, closers: Closer[]): P
   const { directory, backupDirectory } = config.storage;
   const ring = createKeyRing(config.storage);
   const keys = ring === undefined ? {} : { keys: ring };
-  const store = await createSqliteStore({ file: `${directory}/${STORE_FILE}`, ...keys });
+  const blobDirectory = `${directory}/${BLOB_FOLDER}`;
+  const store = await createSqliteStore({
+    file: `${directory}/${STORE_FILE}`,
+    ...keys,
+    mayBeNew: (await listBlobs(blobDirectory)).length === 0,
+    beforeSealing: () => assertOpenable(blobDirectory, ring),
+  });
   closers.push(() => store[Symbol.asyncDispose]());
   await goOnFromBackup(store, logger);
   const blobs = await createFileBlobs({
-    directory: `${directory}/${BLOB_FOLDER}`,
+    directory: blobDirectory,
     ...keys,
     onSealed: (files) => logger.info({ files }, "checkpoints came under the encryption key"),
   });

@@ -1,4 +1,14 @@
-import { cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 
 import { openSqliteDatabase } from "../../coordinator/src/storage/sqlite-database.ts";
@@ -18,6 +28,7 @@ import {
   ADMIN,
   connectTwo,
   disconnect,
+  fingerprintOf,
   makeDataFolder,
   plainTask,
   playRound,
@@ -293,7 +304,7 @@ test("[OPS14] nobody goes on from a backup of a private task unless an operator 
   const data = join(folder.path, "restored");
   const refused = await run(folder, ["store", "restore", backup, "--data", data]);
   expect(refused).toMatchObject({ exitCode: 3, err: expect.stringContaining("released since") });
-  expect(await readdir(data)).toEqual(["checkpoints"]);
+  expect(await readdir(data)).toEqual([]);
   expect(
     await run(folder, ["store", "restore", backup, "--data", data, "--accept-older-ledger"]),
   ).toMatchObject({
@@ -346,6 +357,66 @@ test("[OPS15] a damaged backup is not restored, nor is one put over other data",
     err: expect.stringContaining("is damaged"),
   });
   await expect(stat(join(folder.path, "new"))).rejects.toThrow("ENOENT");
+});
+
+test("[OPS15] nothing of other data may be left where a backup is restored: its log would become part of it", async () => {
+  await using folder = await makeDataFolder();
+  const [data, backup] = [join(folder.path, "data"), join(folder.path, "backups", "a")];
+  {
+    await using running = await folder.start();
+    await running.coordinator.tasks.create(plainTask);
+    await post(running.url, { name: "a" });
+    const clients = await connectTwo(running.url);
+    await playRound(running, clients, "small");
+    await disconnect(clients);
+    // As kill -9 leaves it.
+    await cp(data, join(folder.path, "killed"), { recursive: true });
+  }
+  const killed = join(folder.path, "killed");
+  await rm(join(killed, "tributary.sqlite"));
+  const restore = () => run(folder, ["store", "restore", backup, "--data", "killed"]);
+  for (const left of ["tributary.sqlite-wal", "checkpoints"]) {
+    const before = await fingerprintOf(killed);
+    expect(await restore()).toMatchObject({
+      exitCode: 3,
+      err: expect.stringContaining(`${left} is there already`),
+    });
+    expect(await fingerprintOf(killed)).toEqual(before);
+    await rm(join(killed, left), { recursive: true });
+  }
+  expect((await restore()).exitCode).toBe(0);
+  expect(await verifyStore(killed)).toMatchObject({ faults: [], checked: { modelVersions: 1 } });
+});
+
+test("[OPS15] a restore that was cut off is done anew, without what it left", async () => {
+  await using folder = await makeDataFolder();
+  const [data, backup] = [join(folder.path, "data"), join(folder.path, "backups", "a")];
+  const aside = join(data, "tributary.sqlite.restoring");
+  const old = join(folder.path, "old");
+  {
+    await using running = await folder.start();
+    await running.coordinator.tasks.create(plainTask);
+    await post(running.url, { name: "a" });
+    const clients = await connectTwo(running.url);
+    await playRound(running, clients, "small");
+    await disconnect(clients);
+    await cp(data, old, { recursive: true });
+  }
+  await rm(data, { recursive: true });
+  await cp(join(old, "checkpoints"), join(data, "checkpoints"), { recursive: true });
+  await writeFile(aside, "half of it");
+  await copyFile(join(old, "tributary.sqlite-wal"), `${aside}-wal`);
+  await expect(folder.start()).rejects.toMatchObject({
+    code: "INTERNAL",
+    message: expect.stringContaining("tributary.sqlite is missing, and there are checkpoints"),
+  });
+  expect((await run(folder, ["store", "restore", backup, "--data", "data"])).exitCode).toBe(0);
+  expect((await readdir(data)).sort()).toEqual(["checkpoints", "tributary.sqlite"]);
+  expect(await verifyStore(data)).toMatchObject({
+    faults: [],
+    orphans: [],
+    checked: { modelVersions: 1 },
+  });
 });
 
 test("[OPS16] a blob that is damaged in the store is told, and keeps nothing else from being saved", async () => {

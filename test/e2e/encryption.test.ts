@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -115,4 +115,26 @@ test("[DR11] a plain folder comes under a key, another key follows, and without 
   }
   await using running = await start({ encryptionKey: OTHER });
   await playRound(running.url, 2, running.roundEnded);
+});
+
+test("[DR9] a third key, set while a change of keys is half done, changes nothing", async () => {
+  const [first, second, third] = [KEY, OTHER, "3d".repeat(32)];
+  let digest: string;
+  {
+    await using running = await start({ encryptionKey: first });
+    digest = (await running.coordinator.tasks.create(task)).checkpoint.digest;
+  }
+  const file = join(directory, "checkpoints", digest.slice(0, 2), digest);
+  const marker = join(directory, "checkpoints", "encrypted-with");
+  const before = [await readFile(file), await readFile(marker)] as const;
+  const changed = await start({ encryptionKey: second, previousEncryptionKey: first });
+  await changed[Symbol.asyncDispose]();
+  // As a start leaves it that is killed between the database and the last file.
+  await writeFile(file, before[0]);
+  await writeFile(marker, before[1]);
+  await expect(
+    start({ encryptionKey: third, previousEncryptionKey: second }),
+  ).rejects.toMatchObject({ code: "CONFIG_INVALID", message: expect.stringContaining(file) });
+  await using running = await start({ encryptionKey: second, previousEncryptionKey: first });
+  expect(await modelAt(running.url)).toEqual(new Float32Array(7));
 });

@@ -1,7 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import type { RoundResource, TaskId, TaskResource } from "@tributary/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { smallTask, startCoordinator } from "../support/coordinator.ts";
+import { makeDataFolder, plainTask } from "../support/data.ts";
 import type { RawClient } from "../support/raw-client.ts";
 import { connectRaw, newClientKey } from "../support/raw-client.ts";
 
@@ -201,6 +202,30 @@ describe("kill -9 of a real coordinator process", () => {
       await killHard(running.process);
     }
   });
+});
+
+test("[ST45] without its database a coordinator does not begin anew beside the checkpoints that it had", async () => {
+  await using folder = await makeDataFolder();
+  const file = join(folder.path, "data", "tributary.sqlite");
+  {
+    await using running = await folder.start();
+    await running.coordinator.tasks.create(plainTask);
+  }
+  const whole = await readFile(file);
+  for (const [what, damage] of [
+    ["is empty", () => truncate(file, 0)],
+    ["is missing", () => rm(file)],
+  ] as const) {
+    await damage();
+    await expect(folder.start()).rejects.toMatchObject({
+      code: "INTERNAL",
+      message: expect.stringContaining(`${file} ${what}, and there are checkpoints beside it`),
+    });
+  }
+  await expect(stat(file)).rejects.toThrow("ENOENT");
+  await writeFile(file, whole);
+  await using running = await folder.start();
+  expect(await running.coordinator.tasks.list()).toMatchObject([{ taskId: "small" }]);
 });
 
 test("[RS3] a second coordinator on the same data refuses to start", async () => {

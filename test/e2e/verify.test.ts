@@ -289,6 +289,30 @@ describe("damage", () => {
       /^charge of round private\.1 is reserved while its round is committed/,
     ],
     [
+      "a charge of which a digit has rotted",
+      (d) =>
+        tamper(
+          d,
+          `UPDATE ledger SET record = json_set(record, '$.charge.noiseMultiplier', 6) WHERE round_id = 'private.2'`,
+        ),
+      /^charge of round private\.2 has noise 6 and sampling rate 1, the audit log .* says 4 and 1/,
+    ],
+    [
+      "an empty database",
+      (d) => truncate(join(d, "tributary.sqlite"), 0),
+      /^database .* is empty, and there are checkpoints beside it/,
+    ],
+    [
+      "a database without tables",
+      async (d) => {
+        await rm(join(d, "tributary.sqlite"));
+        const connection = driver.connect(join(d, "tributary.sqlite"));
+        connection.exec("PRAGMA journal_mode = WAL");
+        connection.close();
+      },
+      /^database .* has nothing in it, and there are checkpoints beside it/,
+    ],
+    [
       "a count of forgotten rounds that is wrong",
       (d) => tamper(d, "INSERT INTO dropped_rounds VALUES ('small', 5, 0, 0)"),
       /^task small has 8 committed rounds, and its newest version is 3/,
@@ -409,6 +433,10 @@ test("[OPS6] data whose old rounds and versions were forgotten is sound", async 
     {
       where: "task private",
       message: expect.stringContaining("13 committed rounds and only 12 released charges"),
+    },
+    {
+      where: "charge of round private.1",
+      message: expect.stringMatching(/^is in the audit log \(entry \d+\), and not there/),
     },
   ]);
 });

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -101,6 +101,16 @@ test("[CLI13] start runs a coordinator that the other commands steer with the to
   expect(err).toMatch(/^storage\.directory = .* # default$/m);
   expect(err).not.toContain(token);
   expect((await run(["task", "list", "--url", url])).exitCode).toBe(6);
+});
+
+test("[CLI13] an admin token that a crash left empty is told with its file, and never taken for one", async () => {
+  await mkdir(join(cwd, ".tributary"));
+  const file = join(cwd, ".tributary", "admin-token");
+  await writeFile(file, "\n");
+  expect(await run(["start", "--port", "0"])).toMatchObject({
+    exitCode: 3,
+    err: expect.stringContaining(`${file} is empty; delete it`),
+  });
 });
 
 test("[SIG41] start tells the key that signs, the same at each start, and another after a rotation", async () => {

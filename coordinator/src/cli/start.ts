@@ -79,6 +79,13 @@ async function withAdminToken(io: CliIo, config: Config): Promise<Config> {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
   }
   const adminToken = (await readFile(file, "utf8")).trim();
+  if (adminToken === "") {
+    // A full disk, or a crash between making the file and filling it.
+    throw new FederatedError(
+      "CONFIG_INVALID",
+      `${file} is empty; delete it, and the next start makes a new admin token`,
+    );
+  }
   return { ...config, auth: { ...config.auth, adminToken } };
 }
 

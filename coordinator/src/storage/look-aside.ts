@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { FederatedError, isFederatedError } from "@tributary/protocol";
 
 import { isMissing, STORE_FILE } from "./directory.ts";
-import type { SqliteDatabase } from "./sqlite-database.ts";
+import type { OpenOptions, SqliteDatabase } from "./sqlite-database.ts";
 import { openSqliteDatabase } from "./sqlite-database.ts";
 import { loadSqliteDriver } from "./sqlite-driver.ts";
 
@@ -25,7 +25,10 @@ const PARTS = ["", "-wal", "-journal"] as const;
  * @throws FederatedError CONFIG_INVALID (no store there, a newer version's), UNAVAILABLE (in use), INTERNAL
  * (damaged beyond opening)
  */
-export async function lookAside(directory: string): Promise<LookedAside> {
+export async function lookAside(
+  directory: string,
+  options: OpenOptions = {},
+): Promise<LookedAside> {
   const file = join(directory, STORE_FILE);
   const before = await fingerprint(file);
   if (before === undefined) {
@@ -43,7 +46,7 @@ export async function lookAside(directory: string): Promise<LookedAside> {
       });
     }
     if ((await fingerprint(file)) !== before) throw inUse(file);
-    const database = await openSqliteDatabase(copy).catch((error: unknown) => {
+    const database = await openSqliteDatabase(copy, options).catch((error: unknown) => {
       if (!isFederatedError(error)) throw error;
       throw new FederatedError(error.code, error.message.replaceAll(copy, file), { cause: error });
     });

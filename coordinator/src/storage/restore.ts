@@ -1,6 +1,6 @@
 /** A backup becomes the data of a coordinator: checked first, and the database last of all. */
 
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { FederatedError } from "@tributary/protocol";
@@ -30,10 +30,8 @@ export async function restoreBackup(
   options: RestoreOptions = {},
 ): Promise<StoreReport> {
   const file = join(to, STORE_FILE);
-  if (await exists(file)) {
-    const message = `${file} is there already; name another directory, or move the old data away first`;
-    throw new FederatedError("CONFIG_INVALID", message);
-  }
+  const aside = `${file}.restoring`;
+  await assertNothingInTheWay(to, aside);
   const report = await verifyStore(from, options);
   const [first] = report.faults;
   if (first !== undefined) {
@@ -46,10 +44,14 @@ export async function restoreBackup(
     const message = `${from} is no backup but a coordinator's own data; start one on it, or on a copy`;
     throw new FederatedError("CONFIG_INVALID", message);
   }
-  await copyBlobFolder(join(from, BLOB_FOLDER), join(to, BLOB_FOLDER));
   // Under another name until it is whole: a coordinator that starts meanwhile finds nothing to go on from.
-  const aside = `${file}.restoring`;
-  await rm(aside, { force: true });
+  // There from the beginning: whose checkpoints these are must be known when this is cut off.
+  await makeDirectory(to);
+  await rm(join(to, BLOB_FOLDER), { recursive: true, force: true });
+  for (const log of LOGS) await rm(`${aside}${log}`, { force: true });
+  await writeFile(aside, "");
+  await syncDirectory(to);
+  await copyBlobFolder(join(from, BLOB_FOLDER), join(to, BLOB_FOLDER));
   await copyFileDurably(join(from, STORE_FILE), aside);
   try {
     await using store = await createSqliteStore({
@@ -58,13 +60,32 @@ export async function restoreBackup(
     });
     await goOnFromBackup(store, logger, options);
   } catch (error) {
-    await rm(aside, { force: true });
+    for (const part of ["", ...LOGS]) await rm(`${aside}${part}`, { force: true });
+    await rm(join(to, BLOB_FOLDER), { recursive: true, force: true });
     throw error;
   }
   await syncFile(aside);
   await rename(aside, file);
   await syncDirectory(to);
   return report;
+}
+
+/** What SQLite keeps beside its file. A log goes with the file of its name, whichever that is by then. */
+const LOGS = ["-wal", "-shm", "-journal"] as const;
+
+/**
+ * Nothing of other data may be left: a log would become part of the database, and checkpoints under another
+ * key would stay among these. What a restore that was cut off has left is no other data.
+ */
+async function assertNothingInTheWay(to: string, aside: string): Promise<void> {
+  const wasCutOff = await exists(aside);
+  const names = ["", ...LOGS].map((part) => `${STORE_FILE}${part}`);
+  for (const name of wasCutOff ? names : [...names, BLOB_FOLDER]) {
+    const found = join(to, name);
+    if (!(await exists(found))) continue;
+    const message = `${found} is there already; name another directory, or move all of the old data away first`;
+    throw new FederatedError("CONFIG_INVALID", message);
+  }
 }
 
 async function copyBlobFolder(from: string, to: string): Promise<void> {

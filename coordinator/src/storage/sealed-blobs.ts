@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Digest } from "@tributary/protocol";
 import { FederatedError, isDigest } from "@tributary/protocol";
 
-import { writeWhole } from "./directory.ts";
+import { isMissing, writeWhole } from "./directory.ts";
 import type { KeyRing } from "./seal.ts";
 import { keyIdOf, openSealed, SEAL_HEADER_BYTES } from "./seal.ts";
 
@@ -54,30 +54,66 @@ export async function sealDirectory(directory: string, keys: KeyRing | undefined
       `${directory} is encrypted and storage.encryptionKey is not set: set TRIBUTARY_STORAGE_ENCRYPTION_KEY or TRIBUTARY_STORAGE_ENCRYPTION_KEY_FILE to its key`,
     );
   }
-  const { current, previous } = keys;
+  const { current } = keys;
   if (keyId === current.keyId) return 0;
   const format = blobFormat(keys);
   let count = 0;
-  for (const folder of (await readdir(directory)).filter((name) => FOLDER.test(name))) {
-    for (const digest of (await readdir(join(directory, folder))).filter(isDigest)) {
-      const file = join(directory, folder, digest);
-      const sealedWith = keyIdOf(await readHeader(file));
-      if (sealedWith === current.keyId) continue;
-      if (sealedWith !== undefined && sealedWith !== previous?.keyId) {
-        throw new FederatedError(
-          "CONFIG_INVALID",
-          `${file} is encrypted with neither storage.encryptionKey nor storage.previousEncryptionKey: set the latter to the former key until a start has changed all files`,
-        );
-      }
-      // Bytes that are damaged stay so, and are told of when somebody asks for them.
-      const bytes = format.decode(digest, await readFile(file));
-      if (bytes === undefined) continue;
-      await writeWhole(file, format.encode(digest, bytes));
-      count += 1;
-    }
+  for (const { digest, file } of await filesToSeal(directory, keys)) {
+    // Bytes that are damaged stay so, and are told of when somebody asks for them.
+    const bytes = format.decode(digest, await readFile(file));
+    if (bytes === undefined) continue;
+    await writeWhole(file, format.encode(digest, bytes));
+    count += 1;
   }
   await writeWhole(marker, Buffer.from(`${current.keyId}\n`));
   return count;
+}
+
+/**
+ * Looks at every file before anything is brought under a key: data of which a part cannot be opened would be
+ * under more keys than a start can be given.
+ * @throws FederatedError CONFIG_INVALID
+ */
+export async function assertOpenable(directory: string, keys: KeyRing | undefined): Promise<void> {
+  if (keys === undefined || (await readMarker(join(directory, MARKER))) === keys.current.keyId)
+    return;
+  await filesToSeal(directory, keys);
+}
+
+/** Files that are not under the current key yet. */
+async function filesToSeal(directory: string, { current, previous }: KeyRing) {
+  const files: { readonly digest: Digest; readonly file: string }[] = [];
+  for (const digest of await listBlobs(directory)) {
+    const file = join(directory, digest.slice(0, 2), digest);
+    const sealedWith = keyIdOf(await readHeader(file));
+    if (sealedWith === current.keyId) continue;
+    if (sealedWith !== undefined && sealedWith !== previous?.keyId) {
+      throw new FederatedError(
+        "CONFIG_INVALID",
+        `${file} is encrypted with neither storage.encryptionKey nor storage.previousEncryptionKey: set the latter to the former key until a start has changed all files`,
+      );
+    }
+    files.push({ digest, file });
+  }
+  return files;
+}
+
+/** Every digest that has a file; none where there is no directory yet. */
+export async function listBlobs(directory: string): Promise<Digest[]> {
+  const digests: Digest[] = [];
+  let folders: string[];
+  try {
+    folders = await readdir(directory);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+  for (const folder of folders.filter((name) => FOLDER.test(name))) {
+    for (const name of await readdir(join(directory, folder)).catch(() => [])) {
+      if (isDigest(name) && name.startsWith(folder)) digests.push(name);
+    }
+  }
+  return digests;
 }
 
 async function readMarker(file: string): Promise<string | undefined> {

@@ -27,14 +27,9 @@ export function sealSecrets(
   keys: KeyRing | undefined,
   { file, scrub }: SealOptions,
 ): Rows {
+  assertKeys(rows, keys, file);
+  if (keys === undefined) return rows;
   const proof = rows.secret(PROOF);
-  if (keys === undefined) {
-    if (proof === undefined) return rows;
-    throw new FederatedError(
-      "CONFIG_INVALID",
-      `${file} is encrypted and storage.encryptionKey is not set: set TRIBUTARY_STORAGE_ENCRYPTION_KEY or TRIBUTARY_STORAGE_ENCRYPTION_KEY_FILE to its key`,
-    );
-  }
   const { current } = keys;
 
   const open = (name: string, value: Uint8Array): Uint8Array => {
@@ -51,7 +46,6 @@ export function sealSecrets(
   };
   const setState = (state: "scrubbing" | "done") => replace(PROOF, Buffer.from(state));
 
-  if (proof !== undefined) assertKeyOf(file, keys, proof);
   let state = proof && Buffer.from(open(PROOF, proof)).toString();
   if (proof === undefined || keyIdOf(proof) !== current.keyId) {
     rows.transaction(() => {
@@ -80,7 +74,24 @@ export function sealSecrets(
   };
 }
 
-function assertKeyOf(file: string, { current, previous }: KeyRing, proof: Uint8Array): void {
+/**
+ * Are these the keys of the store?
+ * @throws FederatedError CONFIG_INVALID
+ */
+export function assertKeys(
+  rows: Pick<Rows, "secret">,
+  keys: KeyRing | undefined,
+  file: string,
+): void {
+  const proof = rows.secret(PROOF);
+  if (proof === undefined) return;
+  if (keys === undefined) {
+    throw new FederatedError(
+      "CONFIG_INVALID",
+      `${file} is encrypted and storage.encryptionKey is not set: set TRIBUTARY_STORAGE_ENCRYPTION_KEY or TRIBUTARY_STORAGE_ENCRYPTION_KEY_FILE to its key`,
+    );
+  }
+  const { current, previous } = keys;
   const keyId = keyIdOf(proof);
   if (keyId === undefined || keyId === current.keyId || keyId === previous?.keyId) return;
   throw new FederatedError(

@@ -1,11 +1,11 @@
 /** One SQLite file, owned by this process alone: opened, locked, migrated, and written in transactions. */
 
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 import { FederatedError, isFederatedError } from "@tributary/protocol";
 
-import { makeDirectory, syncDirectory } from "./directory.ts";
+import { isMissing, makeDirectory, syncDirectory } from "./directory.ts";
 import type { SqliteConnection, SqliteDriver, SqliteStatement } from "./sqlite-driver.ts";
 import { loadSqliteDriver } from "./sqlite-driver.ts";
 import { migrate, readSchemaVersion } from "./sqlite-schema.ts";
@@ -21,6 +21,11 @@ export interface SqliteDatabase {
   close(): void;
 }
 
+export interface OpenOptions {
+  /** False where there is other data that the file belongs to: that it is not there, or empty, is a loss. */
+  readonly mayBeNew?: boolean;
+}
+
 /** Covers a predecessor that is just closing; once the file is ours nobody else can hold a lock on it. */
 const BUSY_TIMEOUT_MS = 250;
 
@@ -31,15 +36,20 @@ const BUSY_TIMEOUT_MS = 250;
  * that ends, so no lock is ever stale. (Such a lock also falls when the same process opens and closes the
  * file by other means: nothing in the coordinator may read it but SQLite.)
  * @throws FederatedError UNAVAILABLE (in use by another process, cannot be opened or written),
- * CONFIG_INVALID (another application's file, or a newer version's), INTERNAL (damaged)
+ * CONFIG_INVALID (another application's file, or a newer version's), INTERNAL (damaged, or lost where it
+ * may not be new)
  */
-export async function openSqliteDatabase(file: string): Promise<SqliteDatabase> {
+export async function openSqliteDatabase(
+  file: string,
+  { mayBeNew = true }: OpenOptions = {},
+): Promise<SqliteDatabase> {
   const driver = await loadSqliteDriver();
   let connection: SqliteConnection | undefined;
   try {
+    if (!mayBeNew) await assertThere(file);
     await makePrivateFile(file);
     connection = driver.connect(file);
-    own(connection, file);
+    own(connection, file, mayBeNew);
     return onConnection(connection, driver);
   } catch (error) {
     if (connection !== undefined) abandon(connection);
@@ -82,11 +92,28 @@ async function makePrivateFile(file: string): Promise<void> {
   await syncDirectory(directory);
 }
 
-function own(connection: SqliteConnection, file: string): void {
+async function assertThere(file: string): Promise<void> {
+  const found = await stat(file).catch((error: unknown) => {
+    if (isMissing(error)) return undefined;
+    throw error;
+  });
+  if (found === undefined || found.size === 0) {
+    throw lost(file, found === undefined ? "is missing" : "is empty");
+  }
+}
+
+const lost = (file: string, what: string) =>
+  new FederatedError(
+    "INTERNAL",
+    `${file} ${what}, and there are checkpoints beside it; restore the data from a backup, or move the checkpoints away to begin anew`,
+  );
+
+function own(connection: SqliteConnection, file: string, mayBeNew: boolean): void {
   connection.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
   connection.exec("PRAGMA locking_mode = EXCLUSIVE");
   // Takes the lock without a write: whether the file is ours to write is known only after a look.
   const version = transact(connection, () => readSchemaVersion(connection, file), "EXCLUSIVE");
+  if (version === 0 && !mayBeNew) throw lost(file, "has nothing in it");
   connection.exec("PRAGMA journal_mode = WAL");
   // A commit is an fsync of the log; `fullfsync` makes it one on macOS too.
   connection.exec("PRAGMA synchronous = FULL");

@@ -22,7 +22,7 @@ import { createSqliteEnrolmentRows } from "./sqlite-enrolments.ts";
 import type { SqliteRow } from "./sqlite-driver.ts";
 import type { Rows } from "./store.ts";
 import type { KeyRing } from "./seal.ts";
-import { sealSecrets } from "./sealed-secrets.ts";
+import { assertKeys, sealSecrets } from "./sealed-secrets.ts";
 import { createStore } from "./store.ts";
 
 /**
@@ -37,10 +37,16 @@ export async function createSqliteStore(options: {
   readonly now?: () => Instant;
   /** Secrets are sealed with the current key. */
   readonly keys?: KeyRing;
+  /** See `OpenOptions`. */
+  readonly mayBeNew?: boolean;
+  /** Throws where the keys do not open everything: then nothing is brought under the current one. */
+  readonly beforeSealing?: () => Promise<void>;
 }): Promise<SqliteStore> {
-  const { file, now = systemClock.now, keys } = options;
-  const database = await openSqliteDatabase(file);
+  const { file, now = systemClock.now, keys, mayBeNew = true, beforeSealing } = options;
+  const database = await openSqliteDatabase(file, { mayBeNew });
   try {
+    assertKeys(createSqliteRows(database), keys, file);
+    await beforeSealing?.();
     const rows = sealSecrets(createSqliteRows(database), keys, { file, scrub: database.scrub });
     const mark = database.prepare("SELECT taken_at FROM backup_mark").get();
     return {

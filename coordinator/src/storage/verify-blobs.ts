@@ -1,13 +1,12 @@
 /** Checkpoints and optimizer states on disk against the versions that name them. Only reads. */
 
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { Digest, SignedManifest } from "@tributary/protocol";
 import {
   decodeCheckpoint,
   FederatedError,
-  isDigest,
   isFederatedError,
   openManifest,
   sha256,
@@ -15,7 +14,6 @@ import {
 
 import { decodeOptimizerState } from "../aggregation/server-optimizer.ts";
 import type { TaskRecord, UnsignedVersion } from "../ports.ts";
-import { isMissing } from "./directory.ts";
 import type { KeyRing } from "./seal.ts";
 import { keyIdOf } from "./seal.ts";
 import { blobFormat } from "./sealed-blobs.ts";
@@ -130,22 +128,4 @@ export async function faultsOfBytes(
     }
   }
   return faults;
-}
-
-/** Every digest that has a file. */
-export async function listBlobs(directory: string): Promise<Digest[]> {
-  const digests: Digest[] = [];
-  let folders: string[];
-  try {
-    folders = await readdir(directory);
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
-  for (const folder of folders.filter((name) => /^[0-9a-f]{2}$/.test(name))) {
-    for (const name of await readdir(join(directory, folder)).catch(() => [])) {
-      if (isDigest(name) && name.startsWith(folder)) digests.push(name);
-    }
-  }
-  return digests;
 }

@@ -3,10 +3,16 @@
  * paid for them. Only looks; every fault is one line that says what to do.
  */
 
-import type { RoundId } from "@tributary/protocol";
+import type { AuditEntry, RoundId } from "@tributary/protocol";
 import { isFederatedError, parseRoundId, roundIdOf } from "@tributary/protocol";
 
-import type { LedgerEvent, ModelVersionRecord, RoundRecord, TaskRecord } from "../ports.ts";
+import type {
+  AuditFact,
+  LedgerEvent,
+  ModelVersionRecord,
+  RoundRecord,
+  TaskRecord,
+} from "../ports.ts";
 
 export interface Fault {
   /** `task digits`, `round digits.7`, `checkpoint 3fa…`. */
@@ -217,6 +223,40 @@ function faultsOfLedger({ task, rounds, versions, ledger, dropped }: TaskRecords
       `has ${committed} committed rounds and only ${released} released charges`,
     );
   return faults;
+}
+
+const LOGGED: Readonly<Record<LedgerEvent["status"], AuditFact["kind"]>> = {
+  reserved: "privacy:reserved",
+  released: "privacy:released",
+  void: "privacy:voided",
+};
+
+/** @param entry of a log whose chain is whole up to it */
+export function faultOfCharge(
+  { record, number }: AuditEntry,
+  charges: ReadonlyMap<RoundId, LedgerEvent>,
+): Fault | undefined {
+  const { kind, facts = {} } = JSON.parse(record) as Partial<AuditFact>;
+  if (kind === undefined || !Object.values(LOGGED).includes(kind)) return undefined;
+  const { roundId, noiseMultiplier, samplingRate } = facts;
+  const event = charges.get(roundId as RoundId);
+  const fault = (message: string): Fault => ({
+    where: `charge of round ${String(roundId)}`,
+    message: `${message}; the budget is wrong: cancel the task or ${RESTORE}`,
+  });
+  const source = `the audit log (entry ${number})`;
+  if (kind !== LOGGED.reserved) {
+    if (event === undefined || kind === LOGGED[event.status]) return undefined;
+    return fault(`is ${event.status}, ${source} says ${kind}`);
+  }
+  if (event === undefined) return fault(`is in ${source}, and not there`);
+  const { charge } = event;
+  if (noiseMultiplier === charge.noiseMultiplier && samplingRate === charge.samplingRate) {
+    return undefined;
+  }
+  return fault(
+    `has noise ${charge.noiseMultiplier} and sampling rate ${charge.samplingRate}, ${source} says ${String(noiseMultiplier)} and ${String(samplingRate)}`,
+  );
 }
 
 /** Numbers that are missing between the oldest and the newest. */

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { AuditEntry, Digest, RoundId, TaskId } from "@tributary/protocol";
 import { isFederatedError } from "@tributary/protocol";
 
-import type { TaskRecord } from "../ports.ts";
+import type { LedgerEvent, TaskRecord } from "../ports.ts";
 import { EMPTY_HEAD, faultOf, headOf } from "./audit-chain.ts";
 import { BLOB_FOLDER } from "./directory.ts";
 import { lookAside } from "./look-aside.ts";
@@ -15,10 +15,11 @@ import { createSqliteRows } from "./sqlite.ts";
 import type { Rows } from "./store.ts";
 import { tasksAtRisk } from "./restored.ts";
 import type { KeyRing } from "./seal.ts";
-import { decoderFor, faultsOfBytes, listBlobs } from "./verify-blobs.ts";
+import { listBlobs } from "./sealed-blobs.ts";
+import { decoderFor, faultsOfBytes } from "./verify-blobs.ts";
 import { faultsOfKeys } from "./verify-keys.ts";
 import type { Fault } from "./verify-task.ts";
-import { faultsOfTask, reasonOf } from "./verify-task.ts";
+import { faultOfCharge, faultsOfTask, reasonOf } from "./verify-task.ts";
 
 export interface StoreReport {
   readonly directory: string;
@@ -59,7 +60,7 @@ export async function verifyStore(
   const nothing = { tasks: 0, rounds: 0, modelVersions: 0, charges: 0, auditEntries: 0, blobs: 0 };
   let aside;
   try {
-    aside = await lookAside(directory);
+    aside = await lookAside(directory, { mayBeNew: found.length === 0 });
   } catch (error) {
     if (!isFederatedError(error) || error.code !== "INTERNAL") throw error;
     const faults = [{ where: "database", message: reasonOf(error) }];
@@ -83,7 +84,8 @@ export async function verifyStore(
     }
     const versions = history.flatMap((records) => [...records.versions.values()]);
     faults.push(...(await faultsOfKeys(rows.signingKeys(), versions)));
-    const auditEntries = faultsOfLog(rows, faults);
+    const charges = new Map(history.flatMap(({ ledger }) => [...ledger]));
+    const auditEntries = faultsOfLog(rows, charges, faults);
     const mark = database.prepare("SELECT taken_at FROM backup_mark").get();
     const orphans = found.filter((digest) => !referenced.has(digest));
     if (options.removeOrphans === true && faults.length === 0) {
@@ -194,8 +196,16 @@ function readHistory(database: SqliteDatabase, rows: Rows, faults: Fault[]) {
 
 const LOG_PAGE = 1000;
 
-/** Follows the audit log's chain to its end or its first fault. @returns the number of its entries */
-function faultsOfLog(rows: Rows, faults: Fault[]): number {
+/**
+ * Follows the audit log's chain to its end or its first fault, with every charge that it tells of: SQLite
+ * keeps no checksums, and a digit of the ledger that has rotted is a wrong budget.
+ * @returns the number of its entries
+ */
+function faultsOfLog(
+  rows: Rows,
+  charges: ReadonlyMap<RoundId, LedgerEvent>,
+  faults: Fault[],
+): number {
   let head = EMPTY_HEAD;
   for (;;) {
     const page: AuditEntry[] = rows.auditEntries(
@@ -210,6 +220,8 @@ function faultsOfLog(rows: Rows, faults: Fault[]): number {
         });
         return head.number;
       }
+      const wrong = faultOfCharge(entry, charges);
+      if (wrong !== undefined) faults.push(wrong);
       head = headOf(entry);
     }
     if (page.length < LOG_PAGE) return head.number;
