@@ -1,5 +1,7 @@
-import { readFile, rm, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { open, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
@@ -142,3 +144,33 @@ test("[DSK3] while the disk is full nothing is announced that is not stored; wit
   await running.coordinator.close();
   expect((await verifyStore(join(folder.path, "data"))).faults).toEqual([]);
 });
+
+test.skipIf(!existsSync("/dev/full"))(
+  "[MO13] a log whose disk is full or whose reader is gone ends nothing",
+  async () => {
+    const cli = fileURLToPath(new URL("../../coordinator/src/cli/main.ts", import.meta.url));
+    const source = ["--conditions=@tributary/source", "--import=jiti/register", cli];
+    await using full = await open("/dev/full", "w");
+    for (const log of ["pipe", full.fd] as const) {
+      const child = spawn(process.execPath, [...source, "start", "--memory", "--port", "0"], {
+        // Where `jiti` is found from.
+        cwd: dirname(fileURLToPath(import.meta.url)),
+        env: { PATH: process.env.PATH },
+        stdio: ["ignore", "pipe", log],
+      });
+      try {
+        child.stderr?.destroy();
+        const [address] = (await once(child.stdout!, "data", {
+          signal: AbortSignal.timeout(30_000),
+        })) as [Buffer];
+        const [, url = ""] = /listening on (\S+)/.exec(String(address)) ?? [];
+        expect((await fetch(`${url}/readyz`)).status).toBe(200);
+        const exited = once(child, "exit");
+        child.kill("SIGTERM");
+        expect(await exited).toEqual([0, null]);
+      } finally {
+        child.kill("SIGKILL");
+      }
+    }
+  },
+);

@@ -246,6 +246,9 @@ test.each([
   ["another method", { method: "POST" }, 400],
   ["polling", { path: `${SOCKET_PATH}/?EIO=4&transport=polling` }, 400],
   ["an old socket.io", { path: `${SOCKET_PATH}/?EIO=3&transport=websocket` }, 400],
+  ["two protocols", { path: `${SOCKET_PATH}/?EIO=4&transport=websocket&EIO=5` }, 400],
+  ["two transports", { path: `${SOCKET_PATH}/?EIO=4&transport=websocket&transport=x` }, 400],
+  ["a subprotocol", { headers: { "sec-websocket-protocol": ",," } }, 400],
   ["somebody's session", { path: `${SOCKET_PATH}/?EIO=4&transport=websocket&sid=x` }, 400],
 ])("[NET6] an upgrade with %s is refused with a code", async (_, changes, status) => {
   const answer = await exchangePlain(closed.url, handshake(closed.url, changes));

@@ -21,6 +21,8 @@ for (const [signal, exitCode] of [
 
 // A reader such as `head` may go away before everything is written.
 process.stdout.on("error", () => process.exit(0));
+// A full disk or a reader of the log that is gone costs lines, and not the coordinator.
+process.stderr.on("error", () => {});
 
 const onTerminal = isatty(1);
 process.exitCode = await runCli(process.argv.slice(2), {

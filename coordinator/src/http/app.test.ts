@@ -195,6 +195,23 @@ describe("who may", () => {
   });
 });
 
+it("[MO13] who asks for the probes does not fill the log: a fault is told once until it changes", async () => {
+  await start();
+  const ask = async () => {
+    for (let i = 0; i < 20; i++) await app.inject(routes.readyz.path());
+  };
+  for (const reason of ["disk full", "closing"]) {
+    heart.ready = () => Promise.reject(new Error(reason));
+    await ask();
+  }
+  heart.ready = async () => {};
+  await ask();
+  heart.ready = () => Promise.reject(new Error("closing"));
+  await ask();
+  const told = heart.logged.map(({ fields }) => String((fields as { error: Error }).error));
+  expect(told).toEqual(["Error: disk full", "Error: closing", "Error: closing"]);
+});
+
 describe("every answer", () => {
   it("[API8] forbids sniffing, referrers and caching, and names no server", async () => {
     await start();

@@ -27,8 +27,10 @@ export function upgradeFault(
     headers.upgrade?.toLowerCase() === "websocket" &&
     headers["sec-websocket-version"] === "13" &&
     KEY.test(headers["sec-websocket-key"] ?? "") &&
-    parameters.get("transport") === "websocket" &&
-    parameters.get("EIO") === "4" &&
+    // Nobody here speaks one, and what is no list of them would be refused below us without a code.
+    headers["sec-websocket-protocol"] === undefined &&
+    isOnly(parameters.getAll("transport"), "websocket") &&
+    isOnly(parameters.getAll("EIO"), "4") &&
     !parameters.has("sid");
   if (proper) return undefined;
   return new FederatedError(
@@ -36,3 +38,6 @@ export function upgradeFault(
     "this is no handshake of a WebSocket (RFC 6455, version 13) for socket.io 4 without polling",
   );
 }
+
+const isOnly = (values: readonly string[], wanted: string) =>
+  values.length === 1 && values[0] === wanted;

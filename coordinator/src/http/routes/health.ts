@@ -23,6 +23,8 @@ export function healthRoutes(app: FastifyInstance, { health, logger, version }: 
     async () => ({ status: "alive", version }),
   );
 
+  /** Told once until it changes: anybody may ask, as often as they like. */
+  let toldReason: string | undefined;
   app.get(
     routes.readyz.pattern,
     {
@@ -35,9 +37,12 @@ export function healthRoutes(app: FastifyInstance, { health, logger, version }: 
     async () => {
       try {
         await health.ready();
+        toldReason = undefined;
       } catch (error) {
-        // The reason may name files, so it stays in the log.
-        logger?.warn({ error }, "not ready");
+        const reason = String(error);
+        // It may name files, so it stays in the log.
+        if (reason !== toldReason) logger?.warn({ error }, "not ready");
+        toldReason = reason;
         const message = isFederatedError(error) ? error.message : "the coordinator is not ready";
         throw new FederatedError("UNAVAILABLE", message, { retryAfterMs: 1000, cause: error });
       }
