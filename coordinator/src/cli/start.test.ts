@@ -169,6 +169,25 @@ test("[CLI15] start makes the evaluators that the config file brings", async () 
   expect(await stop()).toMatchObject({ exitCode: 0 });
 });
 
+test("[CLI15] a stored task whose evaluator is not brought any more is named, with what it needs", async () => {
+  const evaluation = { kind: "central", evaluator: "held-out" };
+  const file = join(cwd, "tributary.config.mjs");
+  await writeFile(
+    file,
+    `export const config = { tasks: [{ spec: ${JSON.stringify(spec("judged", { evaluation }))} }] };
+    export const evaluators = {
+      "held-out": { evaluate: async () => ({ source: "central", numExamples: 1, loss: 0 }) },
+    };`,
+  );
+  await (await start([])).stop();
+  await rm(file);
+  const refused = await run(["start", "--port", "0"]);
+  expect(refused.exitCode).toBe(3);
+  expect(refused.err).toContain(
+    'task "judged" cannot go on: it needs the evaluator "held-out", and this coordinator has none; start with',
+  );
+});
+
 test("[CLI13] start tells a wrong setting, a wrong weights file and a port in use", async () => {
   expect((await run(["start", "--port", "x"])).exitCode).toBe(3);
   await writeFile(

@@ -1,7 +1,7 @@
 /** `tributary start`: the coordinator as a process. */
 
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
@@ -76,11 +76,17 @@ async function withAdminToken(io: CliIo, config: Config): Promise<Config> {
     await writeFile(file, `${token}\n`, { flag: "wx", mode: 0o600 });
     note(io, `made an admin token in ${file}`);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
+    if (code !== "EEXIST") {
+      // Made and not filled, it would be in the way of the next start.
+      await rm(file, { force: true });
+      const message = `${file} cannot be written: ${code}`;
+      throw new FederatedError("UNAVAILABLE", message, { cause: error });
+    }
   }
   const adminToken = (await readFile(file, "utf8")).trim();
   if (adminToken === "") {
-    // A full disk, or a crash between making the file and filling it.
+    // A crash between making the file and filling it.
     throw new FederatedError(
       "CONFIG_INVALID",
       `${file} is empty; delete it, and the next start makes a new admin token`,

@@ -5,7 +5,7 @@
  */
 
 import type { Digest, Evaluation } from "@tributary/protocol";
-import { encodeCheckpoint } from "@tributary/protocol";
+import { encodeCheckpoint, FederatedError } from "@tributary/protocol";
 
 import type { Aggregator } from "../aggregation/aggregator.ts";
 import {
@@ -183,8 +183,9 @@ export async function loadModel(
   if (version.optimizerState === undefined) return { version, weights, optimizerState: undefined };
   const bytes = await blobs.get(version.optimizerState);
   if (bytes === undefined) {
-    throw new Error(
-      `the server optimizer's state of "${task.taskId}" version ${version.modelVersion} is gone`,
+    throw new FederatedError(
+      "CHECKPOINT_CORRUPT",
+      `the optimizer state ${version.optimizerState} of version ${version.modelVersion} is missing`,
     );
   }
   const { kind } = task.spec.serverOptimizer;

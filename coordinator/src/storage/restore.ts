@@ -3,7 +3,7 @@
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { FederatedError } from "@tributary/protocol";
+import { FederatedError, isFederatedError } from "@tributary/protocol";
 
 import type { Logger } from "../ports.ts";
 import { copyFileDurably, syncFile } from "./copy-file.ts";
@@ -46,25 +46,32 @@ export async function restoreBackup(
   }
   // Under another name until it is whole: a coordinator that starts meanwhile finds nothing to go on from.
   // There from the beginning: whose checkpoints these are must be known when this is cut off.
-  await makeDirectory(to);
-  await rm(join(to, BLOB_FOLDER), { recursive: true, force: true });
-  for (const log of LOGS) await rm(`${aside}${log}`, { force: true });
-  await writeFile(aside, "");
-  await syncDirectory(to);
-  await copyBlobFolder(join(from, BLOB_FOLDER), join(to, BLOB_FOLDER));
-  await copyFileDurably(join(from, STORE_FILE), aside);
-  try {
-    await using store = await createSqliteStore({
-      file: aside,
-      ...(options.keys === undefined ? {} : { keys: options.keys }),
-    });
-    await goOnFromBackup(store, logger, options);
-  } catch (error) {
+  const removeHalf = async () => {
     for (const part of ["", ...LOGS]) await rm(`${aside}${part}`, { force: true });
     await rm(join(to, BLOB_FOLDER), { recursive: true, force: true });
-    throw error;
+  };
+  try {
+    await makeDirectory(to);
+    await removeHalf();
+    await writeFile(aside, "");
+    await syncDirectory(to);
+    await copyBlobFolder(join(from, BLOB_FOLDER), join(to, BLOB_FOLDER));
+    await copyFileDurably(join(from, STORE_FILE), aside);
+    {
+      await using store = await createSqliteStore({
+        file: aside,
+        ...(options.keys === undefined ? {} : { keys: options.keys }),
+      });
+      await goOnFromBackup(store, logger, options);
+    }
+    await syncFile(aside);
+  } catch (error) {
+    await removeHalf();
+    if (isFederatedError(error)) throw error;
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
+    const message = `${to} cannot be written: ${code}; make room there, or name another directory`;
+    throw new FederatedError("UNAVAILABLE", message, { cause: error });
   }
-  await syncFile(aside);
   await rename(aside, file);
   await syncDirectory(to);
   return report;

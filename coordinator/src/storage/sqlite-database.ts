@@ -131,9 +131,14 @@ function own(connection: SqliteConnection, file: string, mayBeNew: boolean): voi
  * lives on, lock and all, until the last of its statements is garbage-collected.
  */
 function giveBack(connection: SqliteConnection): void {
-  // Out of WAL, as a lock that was taken before it stays until then; the log moves into the file.
-  connection.exec("PRAGMA journal_mode = DELETE");
-  releaseLock(connection);
+  try {
+    // Out of WAL, as a lock that was taken before it stays until then; the log moves into the file.
+    connection.exec("PRAGMA journal_mode = DELETE");
+    releaseLock(connection);
+  } catch (error) {
+    // A full disk for one: all is safe in the log, and the next start moves it.
+    if (!PASSING.has(resultCode(error) ?? 0)) throw error;
+  }
   connection.close();
 }
 

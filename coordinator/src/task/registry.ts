@@ -40,6 +40,9 @@ export interface TaskHouse extends TaskRegistry {
   stop(graceMs: number): Promise<void>;
 }
 
+/** What the file of a checkpoint that was cut, changed or lost ends in. */
+const DAMAGES: readonly string[] = ["CHECKPOINT_CORRUPT", "MODEL_NOT_FOUND"];
+
 export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
   const { store, shelf, clock, events } = deps;
   const engines = new Map<TaskId, RoundEngine>();
@@ -82,13 +85,39 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
     throw invalid([{ path: "evaluation.evaluator", message }]);
   };
 
+  /** Nobody at the start knows which of the stored tasks is meant, unless told. */
+  async function goOn(task: TaskRecord): Promise<RoundEngine> {
+    const { taskId, spec, state } = task;
+    const { evaluation } = spec;
+    if (
+      state !== "ended" &&
+      evaluation.kind === "central" &&
+      !deps.evaluatorNames.includes(evaluation.evaluator)
+    ) {
+      const known = deps.evaluatorNames.join(", ") || "none";
+      throw new FederatedError(
+        "CONFIG_INVALID",
+        `task "${taskId}" cannot go on: it needs the evaluator "${evaluation.evaluator}", and this coordinator has ${known}; start with the config file or program that brings it`,
+      );
+    }
+    try {
+      return await deps.startEngine(task);
+    } catch (error) {
+      if (!isFederatedError(error) || !DAMAGES.includes(error.code)) throw error;
+      throw new FederatedError(
+        "CHECKPOINT_CORRUPT",
+        `task "${taskId}" cannot go on: ${error.message}; \`tributary store verify\` names all files that are damaged or missing, take them from a backup`,
+        { cause: error },
+      );
+    }
+  }
+
   return {
     engineOf: (taskId) => engines.get(taskId),
     engines: () => [...engines.values()],
     start: async () => {
       for (const task of await store.listTasks()) {
-        if (task.state !== "ended") assertEvaluatorKnown(task.spec);
-        engines.set(task.taskId, await deps.startEngine(task));
+        engines.set(task.taskId, await goOn(task));
       }
     },
     stop: async (graceMs) => {
