@@ -162,7 +162,8 @@ export const ConfigSchema = group({
     minDownloadBytesPerSecond: count(8192),
     // A change of networks or some packets lost in a row (TCP waits 1 + 2 + 4 s) are nobody's fault.
     slowPeerGraceMs: spanMs(10_000, 100),
-    // Each stream is a socket and a queue; dashboards and terminals are few.
+    // Each stream is a socket and a queue; dashboards and terminals are few. Of clients together, and again of
+    // viewers and operators.
     sseStreams: count(100, 0),
     // Below the 30 to 60 s after which common proxies cut a silent connection.
     sseHeartbeatMs: spanMs(15_000, 100),

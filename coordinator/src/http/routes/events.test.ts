@@ -1,4 +1,4 @@
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { connect } from "node:net";
 
 import type { MonitoringEvent } from "@tributary/protocol";
@@ -9,7 +9,15 @@ import { Compile } from "typebox/compile";
 import { afterEach, describe, expect, it } from "vitest";
 
 import type { FakeHeart, FakeOptions } from "../app.fixture.ts";
-import { CLIENT, createFakeHeart, roundResource, TASK } from "../app.fixture.ts";
+import {
+  ADMIN,
+  CLIENT,
+  createFakeHeart,
+  READER,
+  roundResource,
+  TASK,
+  VIEWER,
+} from "../app.fixture.ts";
 import { createHttpApp } from "../app.ts";
 
 let app: FastifyInstance;
@@ -218,5 +226,36 @@ describe("event stream", () => {
     heart.bus.emit(created);
     expect((await reader.nextEvent()).id).toBe(String(100 + sent));
     lazy.destroy();
+  });
+
+  it("[API25] readers that have missed much and do not read cost next to nothing, and are cut off", async () => {
+    await start({ remember: 200, limits: { sseStreams: 10, slowPeerGraceMs: 500 } });
+    const served = new Set<Socket>();
+    app.server.on("connection", (socket) => {
+      served.add(socket);
+      socket.once("close", () => served.delete(socket));
+    });
+    for (let i = 0; i < 101; i++) heart.bus.emit(large); // 9 MB
+    const { port } = app.server.address() as AddressInfo;
+    const lazy = Array.from({ length: 10 }, () => {
+      const socket = connect(port, "127.0.0.1").on("error", () => {});
+      socket.write(`GET ${routes.events.path()}?lastEventId=0 HTTP/1.1\r\nhost: x\r\n\r\n`);
+      return socket.pause();
+    });
+    await expect.poll(() => [...served].filter((s) => s.bytesWritten > 1e5).length).toBe(10);
+    for (const socket of served) expect(socket.writableLength).toBeLessThan(500_000);
+    await expect.poll(() => served.size, { timeout: 10_000 }).toBe(0);
+    expect(heart.counted.refused).toContain("minDownloadBytesPerSecond");
+    for (const socket of lazy) socket.destroy();
+  });
+
+  it("[API25] clients do not take the places of viewers and operators", async () => {
+    await start({ protected: true, limits: { sseStreams: 1 } });
+    const as = (token: string) => ({ authorization: `Bearer ${token}` });
+    await open("", as(READER));
+    expect((await fetch(url, { headers: as(READER) })).status).toBe(429);
+    const watching = await open("", as(VIEWER));
+    expect(watching.response.status).toBe(200);
+    expect((await fetch(url, { headers: as(ADMIN) })).status).toBe(429);
   });
 });

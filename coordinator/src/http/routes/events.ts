@@ -13,8 +13,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 
 import { overLimit } from "../../limits/limit.ts";
+import { createPlaces } from "../../limits/places.ts";
 import { bearerToken, requireReader } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
+import { watchPace } from "../pace.ts";
 import { asFederatedError } from "../problem.ts";
 import { createProjection } from "../project.ts";
 import { problems, readerSecurity } from "./schemas.ts";
@@ -39,13 +41,17 @@ interface EventsQuery {
 }
 
 const DEFAULT_BUFFER_BYTES = 2 ** 20;
+/** What is handed to the system at once of what a reader has missed. */
+const PIECE_BYTES = 65_536;
 /** What a reader waits before it connects again. */
 const RECONNECT_MS = 2000;
 
 export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
-  const { events, tasks, authenticator, limits } = deps;
+  const { events, tasks, authenticator, limits, metrics } = deps;
   /** How to end each open stream. */
   const streams = new Set<() => void>();
+  /** Clients must not take the places of whoever watches over them. */
+  const places = createPlaces(limits.sseStreams);
   const encode = createEncoder();
 
   app.addHook("preClose", async () => {
@@ -76,16 +82,26 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
       const { taskId, types, lastEventId } = request.query;
       const wanted = parseTypes(types);
       if (taskId !== undefined) await tasks.get(taskId);
-      if (streams.size >= limits.sseStreams) {
-        const message = `${streams.size} event streams are open, as many as there may be`;
+      const token = bearerToken(request);
+      const isViewer = await authenticator.viewer(token).then(
+        () => true,
+        () => false,
+      );
+      const leave = places.take(isViewer ? "viewers" : "clients");
+      if (leave === undefined) {
+        const message = `${limits.sseStreams} event streams are open, as many as there may be`;
         throw overLimit("sseStreams", message, 10_000);
       }
       const accepts = (event: MonitoringEvent) =>
         (taskId === undefined || event.taskId === taskId) && wanted.has(event.type);
       const afterId = lastIdOf(request) ?? lastEventId;
       // A reader that left while its token was checked is not told of its end again.
-      if (reply.raw.destroyed || request.raw.socket.destroyed) return;
-      const mayStillRead = () => authenticator.reader(bearerToken(request));
+      if (reply.raw.destroyed || request.raw.socket.destroyed) {
+        leave();
+        return;
+      }
+      reply.raw.once("close", leave);
+      const mayStillRead = () => authenticator.reader(token);
       stream(openStream(reply), accepts, afterId, mayStillRead);
     },
   );
@@ -98,32 +114,69 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
   ): void {
     const maxBytes = limits.sseBufferBytes ?? DEFAULT_BUFFER_BYTES;
     let seenId = afterId;
-    let opening: string[] | undefined = [];
-    // What was missed may be more than the limit; it counts only once it has been read.
-    let catchingUpBytes = 0;
+    /**
+     * What was missed, and what comes before all of that is sent. Texts are shared by all streams, and handed
+     * on as they are read: a reader that is far behind costs no more than any other.
+     */
+    let waiting: string[] = [];
+    let isOpening = true;
+    /** Of `waiting`, what came late: as much may wait as for a reader that has missed nothing. */
+    let lateBytes = 0;
+    /** A piece may be more than the limit; it counts only once it has been read. */
+    let pieceBytes = 0;
+    const pace = watchPace(
+      { bytesPerSecond: limits.minDownloadBytesPerSecond, graceMs: limits.slowPeerGraceMs },
+      () => {
+        metrics.refused("minDownloadBytesPerSecond");
+        response.destroy();
+      },
+    );
+    const catchUp = () => {
+      if (response.writableEnded || response.destroyed) return;
+      const texts = waiting.values();
+      let sent = 0;
+      while (sent < waiting.length && !response.writableNeedDrain) {
+        let piece = "";
+        for (; sent < waiting.length && piece.length < PIECE_BYTES; sent++) {
+          piece += texts.next().value ?? "";
+        }
+        pace.moved(piece.length);
+        response.write(piece);
+        pieceBytes = response.writableLength;
+      }
+      waiting = waiting.slice(sent);
+      if (waiting.length > 0) return;
+      lateBytes = 0;
+      pace.stop();
+    };
     response.on("drain", () => {
-      catchingUpBytes = 0;
+      pieceBytes = 0;
+      catchUp();
     });
     const write = (text: string) => {
       if (response.writableEnded || response.destroyed) return;
-      response.write(text);
+      if (waiting.length > 0) {
+        waiting.push(text);
+        lateBytes += text.length;
+      } else response.write(text);
       // A reader that does not read is cut off; it comes again with its last id.
-      if (response.writableLength > maxBytes + catchingUpBytes) response.destroy();
+      if (lateBytes > maxBytes || response.writableLength > maxBytes + pieceBytes) {
+        response.destroy();
+      }
     };
     const subscription = events.subscribe(
       (event) => {
         seenId = event.id;
         if (!accepts(event)) return;
-        if (opening === undefined) write(encode(event));
-        else opening.push(encode(event));
+        if (isOpening) waiting.push(encode(event));
+        else write(encode(event));
       },
       afterId === undefined ? {} : { afterId },
     );
+    isOpening = false;
     const reset = subscription.complete ? "" : "event: reset\ndata: {}\n\n";
-    const missed = `retry: ${RECONNECT_MS}\n\n${reset}${opening.join("")}`;
-    opening = undefined;
-    response.write(missed);
-    catchingUpBytes = response.writableLength;
+    response.write(`retry: ${RECONNECT_MS}\n\n${reset}`);
+    catchUp();
 
     const heartbeat = setInterval(() => {
       // The id alone moves a reader on past events that it did not ask for.
@@ -136,6 +189,7 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
     heartbeat.unref();
     const release = () => {
       clearInterval(heartbeat);
+      pace.stop();
       subscription.unsubscribe();
       streams.delete(end);
     };
