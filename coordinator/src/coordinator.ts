@@ -106,7 +106,8 @@ export async function createCoordinator(options: CoordinatorOptions = {}): Promi
   try {
     return await assemble(config, options, closers);
   } catch (error) {
-    await closeAll(closers);
+    // What kept it from starting says more than what cannot be closed for the same reason.
+    await closeAll(closers).catch(() => undefined);
     throw error;
   }
 }
@@ -116,9 +117,17 @@ const STORE_CHECK_INTERVAL_MS = 1000;
 
 type Closer = () => PromiseLike<void> | void;
 
-/** Closes what was opened, the last one first, also when the start fails half-way. */
+/** Closes everything that was opened, the last one first. @throws what went wrong first, when all are closed */
 async function closeAll(closers: Closer[]): Promise<void> {
-  for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
+  const failures: unknown[] = [];
+  for (let close = closers.pop(); close !== undefined; close = closers.pop()) {
+    try {
+      await close();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 async function assemble(

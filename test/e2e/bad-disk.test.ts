@@ -20,6 +20,7 @@ import {
   playRound,
   privateTask,
 } from "../support/data.ts";
+import { limitFileSize } from "../support/file-size.ts";
 
 const driver = await loadSqliteDriver();
 
@@ -90,18 +91,6 @@ test("[DSK4] a checkpoint damaged while the coordinator runs is never handed out
   expect((await running.coordinator.tasks.get("small" as never)).checkpoint.modelVersion).toBe(3);
   await disconnect(clients);
 });
-
-/** Sets how large this process may make a file: what is larger fails as a full disk does, and can be mended. */
-async function limitFileSize(bytes: number | "unlimited"): Promise<boolean> {
-  const child = spawn("prlimit", ["--pid", String(process.pid), `--fsize=${bytes}:unlimited`], {
-    stdio: "ignore",
-  });
-  const code = await Promise.race([
-    once(child, "exit").then(([exit]) => exit as number | null),
-    once(child, "error").then(() => 127),
-  ]);
-  return code === 0;
-}
 
 test("[DSK3] while the disk is full nothing is announced that is not stored; with room rounds go on by themselves", async () => {
   await using folder = await makeDataFolder();

@@ -138,8 +138,10 @@ function giveBack(connection: SqliteConnection): void {
   } catch (error) {
     // A full disk for one: all is safe in the log, and the next start moves it.
     if (!PASSING.has(resultCode(error) ?? 0)) throw error;
+  } finally {
+    // What cannot be put in order must be let go all the same.
+    connection.close();
   }
-  connection.close();
 }
 
 /** Closes a file that may be somebody else's: its journal mode stays as it is. */
