@@ -1,6 +1,6 @@
 /** A kill run: one data folder, one port, one fleet of clients, and a coordinator that dies again and again. */
 
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -169,15 +169,14 @@ export async function runCampaign(
       last = nameOf(kill);
       await watching;
     }
+    const known = new Set<string>(KILL_POINTS);
+    for (const point of readFileSync(trace, "utf8").trim().split("\n")) {
+      if (!known.has(point)) blame(`${point} reaches the disk and is in no list of kills`);
+    }
   } finally {
     await fleet?.[Symbol.asyncDispose]();
     await running?.kill();
     if (diary.violations.length === 0) await rm(folder, { recursive: true, force: true });
-  }
-  const known = new Set<string>(KILL_POINTS);
-  for (const point of existsSync(trace) ? readFileSync(trace, "utf8").split("\n") : []) {
-    if (point !== "" && !known.has(point))
-      blame(`${point} reaches the disk and is in no list of kills`);
   }
   return report();
 
@@ -251,7 +250,8 @@ function createSteering(url: string, blame: (message: string) => void) {
       () => 0,
     );
   const created = new Set<string>();
-  const commanded = { confirmed: "running", asked: "running" };
+  /** What the task was last known to be told, and what it may have been told since: the answer was lost. */
+  const commanded = { confirmed: "running", unanswered: new Set<string>() };
   let extra = 0;
 
   const stateOf = async (taskId: string) => {
@@ -268,9 +268,11 @@ function createSteering(url: string, blame: (message: string) => void) {
     return taskId;
   };
   const command = async (asked: "running" | "paused") => {
-    commanded.asked = asked;
     const route = asked === "paused" ? routes.pauseTask : routes.resumeTask;
-    if ((await post(route.path({ taskId: "private" }))) === 200) commanded.confirmed = asked;
+    commanded.unanswered.add(asked);
+    if ((await post(route.path({ taskId: "private" }))) !== 200) return;
+    commanded.confirmed = asked;
+    commanded.unanswered.clear();
   };
 
   return {
@@ -280,11 +282,12 @@ function createSteering(url: string, blame: (message: string) => void) {
         if ((await stateOf(taskId)) === undefined) blame(`task ${taskId} was created and is gone`);
       }
       const state = await stateOf("private");
-      if (state !== commanded.confirmed && state !== commanded.asked) {
+      if (state !== commanded.confirmed && !commanded.unanswered.has(state ?? "gone")) {
         blame(`"private" was commanded to be ${commanded.confirmed} and is ${state ?? "gone"}`);
       }
       // From here on this is what holds: the answer to the last command may have been lost.
       commanded.confirmed = state ?? commanded.confirmed;
+      commanded.unanswered.clear();
       if (state === "paused") await command("running");
     },
     /** Does what leads to the point, until the process is gone. */
@@ -292,7 +295,7 @@ function createSteering(url: string, blame: (message: string) => void) {
       const goesOn = () => child.exitCode === null && child.signalCode === null;
       for (let i = 0; goesOn(); i++) {
         if (point.startsWith("sql.createTask")) await create();
-        else if (point.startsWith("sql.taskState"))
+        else if (/^sql\.(taskState|audit)/.test(point))
           await command(i % 2 === 0 ? "paused" : "running");
         else if (point.startsWith("sql.probe")) await fetch(`${url}/readyz`).catch(() => undefined);
         else return;

@@ -59,6 +59,7 @@ function kindOf(writes: readonly Write[], madeTables: boolean): string {
   if (tables.includes("model_versions")) return "createTask";
   if (tables.includes("ledger")) return "reserve";
   if (tables.includes("tasks")) return "taskState";
+  if (tables.includes("signing_keys")) return "signingKey";
   if (tables.includes("secrets")) return "secret";
   return tables.join("+");
 }

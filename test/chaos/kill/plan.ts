@@ -1,7 +1,7 @@
 /** Which kills a run makes: every persisted transition, then random moments in every phase. Pure. */
 
 import type { KillPoint } from "./points.ts";
-import { KILL_POINTS } from "./points.ts";
+import { isFirstStart, KILL_POINTS } from "./points.ts";
 
 export const MOMENTS = ["starting", "between", "selecting", "reporting", "aggregating"] as const;
 export type Moment = (typeof MOMENTS)[number];
@@ -49,11 +49,11 @@ export function manyKills(count: number, seed: number): Kill[] {
   });
 }
 
-/** The first start makes its tables and its secret once. */
+/** The first start makes its tables and its secrets once. */
 const killAt = (point: KillPoint, count: number): Kill => ({
   kind: "point",
   point,
-  count: /^sql\.(migrate|secret)\./.test(point) ? 1 : count,
+  count: isFirstStart(point) ? 1 : count,
 });
 
 /** A start takes about a second; a phase of this task some tens of milliseconds. */

@@ -4,6 +4,8 @@
 export const TRANSACTIONS = [
   "migrate",
   "secret",
+  "signingKey",
+  "audit",
   "createTask",
   "taskState",
   "open",
@@ -34,7 +36,8 @@ export const KILL_POINTS: readonly KillPoint[] = [
 ];
 
 /** Reached only while a data folder is new. */
-export const isFirstStart = (point: KillPoint): boolean => /^sql\.(migrate|secret)\./.test(point);
+export const isFirstStart = (point: KillPoint): boolean => FIRST_START.test(point);
+const FIRST_START = /^sql\.(migrate|secret|signingKey)\./;
 
 /** `point:count`: die at the `count`th time that the point is reached, counted from SIGUSR2 on. */
 export const KILL_VARIABLE = "CHAOS_KILL_AT";
