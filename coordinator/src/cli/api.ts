@@ -25,9 +25,17 @@ const ANSWER_TIMEOUT_MS = 30_000;
 /** A large model over a slow line. */
 const BYTES_TIMEOUT_MS = 600_000;
 
-/** @throws FederatedError UNAVAILABLE when the coordinator cannot be reached, or what it answers with */
+/**
+ * @throws FederatedError CONFIG_INVALID for a token that no header carries; by its calls UNAVAILABLE when the
+ * coordinator cannot be reached, or what it answers with
+ */
 export function createApi({ url, token, signal }: ApiOptions): Api {
   const base = url.replace(/\/+$/, "");
+  // The platform's own error would repeat it.
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
+    const rule = "must be visible ASCII characters without spaces and line breaks";
+    throw new FederatedError("CONFIG_INVALID", `the token ${rule}`);
+  }
 
   async function request(path: string, init: RequestInit, timeoutMs?: number): Promise<Response> {
     const signals = [

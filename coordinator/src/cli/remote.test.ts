@@ -367,6 +367,19 @@ test("[CLI10] the token beside the data goes to a coordinator on this machine", 
   expect(asked[2]!.token).toBeUndefined();
 });
 
+test("[CLI10] a token that no header carries and an address with a password are refused without being repeated", async () => {
+  for (const [env, address] of [
+    [{ TRIBUTARY_AUTH_ADMIN_TOKEN: "canary-of-a-token\nX-Other: 1" }, "https://elsewhere.example"],
+    [{ TRIBUTARY_AUTH_ADMIN_TOKEN: "canary-of-a-token-\u20ac" }, "https://elsewhere.example"],
+    [{}, "http://canary-of-a-user:canary-of-a-password@127.0.0.1:1"],
+  ] as const) {
+    const { exitCode, out, err } = await run(["task", "list", "--url", address], { env });
+    expect(exitCode).toBe(3);
+    expect(err).toContain("CONFIG_INVALID");
+    expect(out + err).not.toContain("canary");
+  }
+});
+
 test("[CLI10] the token beside the data is never sent elsewhere, nor any token after a redirect", async () => {
   await mkdir(join(cwd, ".tributary"));
   await writeFile(join(cwd, ".tributary", "admin-token"), "token-that-start-made\n");

@@ -63,6 +63,12 @@ const api = (io: CliIo, url: URL, token: string | undefined): Api =>
 
 function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && url.username + url.password !== "") {
+    throw new FederatedError(
+      "CONFIG_INVALID",
+      "the address of a coordinator holds no user name and no password; tokens come from the environment (TRIBUTARY_AUTH_ADMIN_TOKEN)",
+    );
+  }
   if (url?.protocol === "http:" || url?.protocol === "https:") return url;
   throw new FederatedError(
     "CONFIG_INVALID",

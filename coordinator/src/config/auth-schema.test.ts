@@ -79,6 +79,18 @@ describe("settings of authentication", () => {
     );
   });
 
+  test("[CF5] the password in an address is not repeated", () => {
+    for (const jwksUrl of ["https://user:canary@id.example/keys", "ftp://canary@id.example"]) {
+      try {
+        resolveConfig({ auth: { jwt: { jwksUrl, audience: "a", issuer: "i" } } });
+        expect.unreachable();
+      } catch (error) {
+        expect((error as Error).message).toContain("auth.jwt.jwksUrl must be an https URL");
+        expect(JSON.stringify(error) + String(error)).not.toContain("canary");
+      }
+    }
+  });
+
   test("[CF5] no two secrets are the same, and no message repeats one", () => {
     const jwt = { audience, secret: A };
     const pairs: [Auth, string][] = [

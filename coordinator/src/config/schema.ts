@@ -439,7 +439,10 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 /** A value as a message may show it: short, and never what is inside an object. */
 function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 60));
+  if (typeof value === "string") {
+    // The password of a URL is one, whatever the setting.
+    return JSON.stringify(value.replace(/\/\/[^/@\s]*@/g, "//[concealed]@").slice(0, 60));
+  }
   if (Array.isArray(value)) return `an array of ${value.length}`;
   return typeof value === "object" && value !== null ? "an object" : String(value);
 }
