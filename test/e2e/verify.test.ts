@@ -313,6 +313,24 @@ describe("damage", () => {
       /^database .* has nothing in it, and there are checkpoints beside it/,
     ],
     [
+      "a page that SQLite's own check takes for an empty index",
+      async (d) => {
+        const file = join(d, "tributary.sqlite");
+        const connection = driver.connect(file);
+        const { rootpage } = connection
+          .prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'unsigned_versions'")
+          .get()!;
+        connection.close();
+        const bytes = await readFile(file);
+        const at = (Number(rootpage) - 1) * 4096;
+        // A table's leaf without a row.
+        bytes.fill(0, at, at + 4096);
+        bytes.set([0x0d, 0, 0, 0, 0, 0x10, 0, 0], at);
+        await writeFile(file, bytes);
+      },
+      /^database cannot be read to its end: .*the file is damaged/,
+    ],
+    [
       "a count of forgotten rounds that is wrong",
       (d) => tamper(d, "INSERT INTO dropped_rounds VALUES ('small', 5, 0, 0)"),
       /^task small has 8 committed rounds, and its newest version is 3/,

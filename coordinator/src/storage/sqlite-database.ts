@@ -247,9 +247,21 @@ function copyingError(error: unknown): FederatedError {
   });
 }
 
+/** `@photostructure/sqlite` gives no code for what fails while rows are read, but SQLite's own words. */
+const CODE_OF_WORDS: ReadonlyMap<string, number> = new Map([
+  ["database is locked", SQLITE_BUSY],
+  ["attempt to write a readonly database", 8],
+  ["disk I/O error", 10],
+  ["database disk image is malformed", SQLITE_CORRUPT],
+  ["database or disk is full", 13],
+  ["unable to open database file", 14],
+  ["file is not a database", SQLITE_NOTADB],
+]);
+
 /** SQLite's result code without its extension; undefined for an error that is not SQLite's. */
 function resultCode(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !("errcode" in error)) return undefined;
+  if (!(error instanceof Error)) return undefined;
+  if (!("errcode" in error)) return CODE_OF_WORDS.get(error.message);
   return typeof error.errcode === "number" ? error.errcode & PRIMARY_CODE : undefined;
 }
 

@@ -219,6 +219,28 @@ test("[ST28] a file that is damaged, or cannot be opened, is a coded error that 
   }
 });
 
+test("[ST28] a page that is met damaged while rows are read is a coded error with what to do", async () => {
+  await using under = await makeFile();
+  const { file } = under;
+  {
+    await using store = await createSqliteStore({ file });
+    await store.createTask(task, versionRecord(0));
+  }
+  const connection = driver.connect(file);
+  const sql =
+    "SELECT rootpage, (SELECT page_size FROM pragma_page_size) AS size FROM sqlite_schema";
+  const { rootpage, size } = connection.prepare(`${sql} WHERE name = 'ledger_by_task'`).get()!;
+  connection.close();
+  const bytes = await readFile(file);
+  bytes.fill(0, (Number(rootpage) - 1) * Number(size), Number(rootpage) * Number(size));
+  await writeFile(file, bytes);
+  await using store = await createSqliteStore({ file });
+  await expect(store.listLedger(taskId)).rejects.toMatchObject({
+    code: "INTERNAL",
+    message: expect.stringContaining("the file is damaged; restore it from a backup"),
+  });
+});
+
 test("[ST28] a record that was damaged by other hands is INTERNAL, and the rest stays readable", async () => {
   await using under = await makeFile();
   const { file } = under;
