@@ -15,7 +15,7 @@ import { letOriginsIn } from "./cors.ts";
 import type { HttpDeps } from "./deps.ts";
 import { limitBodies } from "./limit-bodies.ts";
 import { connectionOptions, limitConnections } from "./limit-connections.ts";
-import { limitRequests } from "./limit-requests.ts";
+import { faultOfUnreadable, limitRequests } from "./limit-requests.ts";
 import { letFinish } from "./linger.ts";
 import { describeApi, openapiRoutes } from "./openapi.ts";
 import { sendProblem, setProblemHandlers } from "./problem.ts";
@@ -57,7 +57,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
     clientErrorHandler: ({ code }, socket) => edge.refuse(socket, clientFault(code)),
     frameworkErrors: (error, request, reply) => {
       setSafetyHeaders(reply, edge);
-      void sendProblem(request, reply, error, logger);
+      void sendProblem(request, reply, faultOfUnreadable(error, request, deps), logger);
     },
   });
   app.setValidatorCompiler(compileValidator);

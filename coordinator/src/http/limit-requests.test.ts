@@ -41,6 +41,18 @@ describe("requests of one address", () => {
     expect((await get(routes.tasks.pattern)).statusCode).toBe(200);
   });
 
+  it("[LIM1] of paths that cannot be read have the same rate", async () => {
+    await start({ rates: { requestsPerSecondPerAddress: 1 } });
+    for (let i = 0; i < 5; i++) expect((await get("/%zz")).statusCode).toBe(400);
+    for (let i = 0; i < 5; i++)
+      expect((await get(`/v1/tasks/${"a".repeat(150)}`)).statusCode).toBe(400);
+    const refused = await get("/%zz");
+    expect(refused.statusCode).toBe(429);
+    expect(refused.headers["retry-after"]).toBe("1");
+    expect(heart.counted.refused).toEqual(["requestsPerSecondPerAddress"]);
+    expect((await get(routes.tasks.pattern)).statusCode).toBe(429);
+  });
+
   it("[LIM6] a flood does not make the coordinator look dead to its supervisor", async () => {
     await start({ rates: { requestsPerSecondPerAddress: 1 } });
     for (let i = 0; i < 20; i++) await get(routes.tasks.pattern);

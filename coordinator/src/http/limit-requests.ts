@@ -1,7 +1,7 @@
 /** Rates of requests and of wrong credentials, looked at before anything else of a request is. */
 
 import { FederatedError, isFederatedError, routes } from "@tributary/protocol";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 
 import { limitOf } from "../limits/limit.ts";
 import type { HttpDeps } from "./deps.ts";
@@ -31,6 +31,22 @@ export function limitRequests(
       rates.credentialsWereWrong(peerAddress(request.raw));
     }
   });
+}
+
+/** A path that cannot be read is refused before any hook runs; whoever asks for it pays as for any other. */
+export function faultOfUnreadable(
+  error: unknown,
+  request: FastifyRequest,
+  { rates, peerAddress, metrics }: Pick<HttpDeps, "rates" | "peerAddress" | "metrics">,
+): unknown {
+  try {
+    rates.request(peerAddress(request.raw));
+    return error;
+  } catch (refusal) {
+    const limit = limitOf(refusal);
+    if (limit !== undefined) metrics.refused(limit);
+    return refusal;
+  }
 }
 
 /** Without credentials nobody guesses, so only those that were given can be wrong. */
