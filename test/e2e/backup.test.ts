@@ -324,6 +324,12 @@ test("[OPS14] a backup without a private task that runs is gone on from, and the
     await post(running.url, { name: "a" });
   }
   const directory = join(folder.path, "backups", "a");
+  const restored = await run(folder, ["store", "restore", directory, "--data", "restored"]);
+  // What was taken from somebody after the backup is theirs again.
+  expect(restored).toMatchObject({
+    exitCode: 0,
+    err: expect.stringMatching(/revoke again .*tokens list.* signing key .*keys list/),
+  });
   for (const times of [1, 1]) {
     await using running = await folder.start({ storage: { kind: "sqlite", directory } });
     const log = await running.coordinator.audit.list({ limit: 1000 });

@@ -30,7 +30,11 @@ export async function goOnFromBackup(
   }
   await record(store, takenAt, atRisk.length > 0);
   await store.acceptBackup();
-  logger.warn({ takenAt }, "going on from a backup: what came after it is forgotten");
+  // Nobody else will think of what gives access again.
+  logger.warn(
+    { takenAt },
+    "going on from a backup: what came after it is forgotten; revoke again the enrolment tokens that were revoked since (`tributary tokens list`), and if the signing key was rotated since, the former one signs again (`tributary keys list`)",
+  );
 }
 
 /** Tasks that may still release models under a budget. */
