@@ -13,9 +13,12 @@ export const BLOB_FOLDER = "checkpoints";
 export const isMissing = (error: unknown): boolean =>
   error instanceof Error && "code" in error && error.code === "ENOENT";
 
-/** Makes the directory with its parents; every name that is new is on disk when this resolves. */
+/**
+ * Makes the directory with its parents; every name that is new is on disk when this resolves. What is new is
+ * its owner's alone: reading a model may ask for a token, and the disk must be no way around that.
+ */
 export async function makeDirectory(directory: string): Promise<void> {
-  const firstMade = await mkdir(directory, { recursive: true });
+  const firstMade = await mkdir(directory, { recursive: true, mode: 0o700 });
   if (firstMade === undefined) return;
   const top = dirname(resolve(firstMade));
   let made = resolve(directory);

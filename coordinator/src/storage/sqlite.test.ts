@@ -1,6 +1,6 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import type { ClientId, PublicKey, TaskId } from "@tributary/protocol";
 import { createLayout, roundIdOf } from "@tributary/protocol";
@@ -12,6 +12,7 @@ import type {
   OpenRoundRecord,
   TaskRecord,
 } from "../ports.ts";
+import { createFileBlobs } from "./blobs.ts";
 import { onConnection, openSqliteDatabase } from "./sqlite-database.ts";
 import { loadSqliteDriver } from "./sqlite-driver.ts";
 import { migrate, SCHEMA_VERSION } from "./sqlite-schema.ts";
@@ -161,6 +162,16 @@ test("[ST25] the file, which holds a key, is readable by its owner alone", async
   for (const name of [under.file, `${under.file}-wal`]) {
     expect((await stat(name)).mode & 0o777).toBe(0o600);
   }
+});
+
+test("[ST25] so is a folder that is made for data, or for checkpoints in it", async () => {
+  await using under = await makeFile();
+  const data = join(dirname(under.file), "new", "data");
+  await using store = await createSqliteStore({ file: join(data, "tributary.sqlite") });
+  await store.check();
+  const checkpoints = join(dirname(under.file), "checkpoints");
+  await (await createFileBlobs({ directory: checkpoints })).put(new Uint8Array([1]));
+  for (const made of [data, checkpoints]) expect((await stat(made)).mode & 0o777).toBe(0o700);
 });
 
 test("[ST26] every commit is synced to disk before its call resolves, and references hold", async () => {
