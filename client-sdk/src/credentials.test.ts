@@ -84,3 +84,19 @@ test("[AU17] a request that is refused is made once more with a new token, and n
   });
   expect(bearers).toEqual(["Bearer 1", "Bearer 2"]);
 });
+
+test("[AU16] a token that no header can carry is refused at once, and never repeated", async () => {
+  for (const token of ["s3cret\nline", "s3cret word", "s3cr\u00e9t", ""]) {
+    expect(() => createCredentials(token, KEY)).toThrow(
+      expect.objectContaining({
+        code: "CONFIG_INVALID",
+        message: expect.not.stringContaining("s3cr") as string,
+      }),
+    );
+  }
+  const { source } = sourceOf("s3cret\nline");
+  await expect(createCredentials(source, KEY).forHandshake()).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+    message: expect.not.stringContaining("s3cr") as string,
+  });
+});

@@ -25,7 +25,9 @@ export interface Credentials {
  */
 const PATIENCE_MS = 8_000;
 
+/** @throws FederatedError CONFIG_INVALID for a token that no header can carry */
 export function createCredentials(source: TokenSource | undefined, clientKey: string): Credentials {
+  if (typeof source === "string") checkToken(source);
   let asking: Promise<string> | undefined;
   let newest: string | undefined;
 
@@ -41,8 +43,10 @@ export function createCredentials(source: TokenSource | undefined, clientKey: st
       if (isFederatedError(error)) throw error;
       throw new FederatedError("UNAVAILABLE", "the app's token function failed", { cause: error });
     }
-    if (typeof token === "string" && token !== "") return token;
-    throw new FederatedError("CONFIG_INVALID", "the app's token function gave no token");
+    if (typeof token !== "string" || token === "") {
+      throw new FederatedError("CONFIG_INVALID", "the app's token function gave no token");
+    }
+    return checkToken(token);
   }
 
   const fresh = async (): Promise<string | undefined> => {
@@ -68,4 +72,13 @@ export function createCredentials(source: TokenSource | undefined, clientKey: st
       return renewed === refused ? undefined : renewed;
     },
   };
+}
+
+/** Refused here and unseen: what `fetch` says of a header that cannot be repeats it. */
+function checkToken(token: string): string {
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new FederatedError(
+    "CONFIG_INVALID",
+    "the token has characters that no header can carry, a line break or a space for one; pass it as it was issued",
+  );
 }
