@@ -1,14 +1,10 @@
 /** A client's secret, from which the coordinator derives the client's pseudonym. */
 
-import { CLIENT_KEY_PATTERN, FederatedError } from "@tributary/protocol";
+import { CLIENT_KEY_PATTERN, FederatedError, toBase64Url } from "@tributary/protocol";
 
 /** 32 bytes from the system's secure source, in base64url: 43 characters. */
 export function createClientKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(32));
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
+  return toBase64Url(crypto.getRandomValues(new Uint8Array(32)));
 }
 
 /** @throws FederatedError CONFIG_INVALID; the key itself is not in the message */

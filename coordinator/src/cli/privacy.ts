@@ -13,6 +13,7 @@ import { assertNoFaults } from "../config/schema.ts";
 import type { Spent } from "../privacy/accountant.ts";
 import { epsilonOfGroups } from "../privacy/accountant.ts";
 import { calibrateNoise } from "../privacy/calibrate.ts";
+import { roundedUp } from "../privacy/ledger.ts";
 import type { CliIo } from "./io.ts";
 import { answer, writeLine } from "./io.ts";
 import type { Column } from "./table.ts";
@@ -210,13 +211,7 @@ const planColumns = (noiseMultipliers: readonly number[]): readonly Column<reado
   })),
 ];
 
-/** Five digits, never less than the number itself: a promise is not improved by rounding. */
-function upwards(value: number): string {
-  const nearest = Number(value.toPrecision(5));
-  if (nearest >= value) return String(nearest);
-  const unit = 10 ** (Math.floor(Math.log10(value)) - 4);
-  return String(Number((nearest + unit).toPrecision(5)));
-}
+const upwards = (value: number): string => roundedUp(value, 5);
 
 // ------------------------------------------------------------------------------- input
 

@@ -4,7 +4,13 @@
  */
 
 import type { ClientId, RoundId } from "@tributary/protocol";
-import { FederatedError, isClientId, isRoundId } from "@tributary/protocol";
+import {
+  FederatedError,
+  fromBase64Url,
+  isClientId,
+  isRoundId,
+  toBase64Url,
+} from "@tributary/protocol";
 
 import type { Instant } from "../ports.ts";
 
@@ -47,7 +53,7 @@ export async function createAssignmentTokens(secret: Uint8Array): Promise<Assign
     }
     const body = text.encode(`${round}~${client}~${expiry ?? ""}`);
     // WebCrypto compares in constant time.
-    const genuine = await crypto.subtle.verify("HMAC", key, fromBase64Url(mac), body);
+    const genuine = await crypto.subtle.verify("HMAC", key, bytesOf(mac), body);
     if (!genuine) throw refusal("the assignment token is not genuine");
     return { roundId: round, clientId: client, expiresAt: Number(expiry) };
   }
@@ -74,19 +80,10 @@ export function assertNotExpired({ expiresAt }: AssignmentClaims, now: Instant):
 
 const refusal = (message: string) => new FederatedError("UNAUTHENTICATED", message);
 
-function toBase64Url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
-}
-
 /** What is not base64url becomes no bytes at all, which no MAC equals. */
-function fromBase64Url(value: string): Uint8Array<ArrayBuffer> {
+function bytesOf(mac: string): Uint8Array<ArrayBuffer> {
   try {
-    return Uint8Array.from(atob(value.replaceAll("-", "+").replaceAll("_", "/")), (c) =>
-      c.charCodeAt(0),
-    );
+    return fromBase64Url(mac);
   } catch {
     return new Uint8Array(0);
   }

@@ -15,6 +15,7 @@ import {
   MAX_ENROLMENT_SPAN_MS,
   MAX_ENROLMENT_USES,
   sha256,
+  toBase64Url,
 } from "@tributary/protocol";
 
 import type {
@@ -80,7 +81,7 @@ export function createEnrolment(
         );
       }
       const { uses = 1, expiresInMs = DEFAULT_SPAN_MS, label } = assertSensible(request);
-      const token = PREFIX + base64Url(random.bytes(32));
+      const token = PREFIX + toBase64Url(random.bytes(32));
       const now = clock.now();
       const record: EnrolmentTokenRecord = {
         tokenId: hex(random.bytes(8)),
@@ -168,8 +169,3 @@ const digestOf = (token: string) =>
 const iso = (instant: number) => new Date(instant).toISOString();
 const hex = (bytes: Uint8Array) =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-const base64Url = (bytes: Uint8Array) =>
-  btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");

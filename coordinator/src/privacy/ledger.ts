@@ -33,7 +33,7 @@ export function privacyStatement(facts: PrivacyFacts): string {
   return [
     `Each client's whole contribution is protected: whether or not one client takes part in this task changes`,
     `the probability of any set of released models by at most a factor e^epsilon, up to delta, with`,
-    `epsilon = ${roundedUp(facts.epsilon)} and delta = ${facts.delta} after ${facts.rounds} rounds`,
+    `epsilon = ${roundedUp(facts.epsilon, 4)} and delta = ${facts.delta} after ${facts.rounds} rounds`,
     `(neighbours: add or remove one client; accountant: ${ACCOUNTANTS[facts.accountant]}; budget: epsilon <= ${facts.maxEpsilon}).`,
     `Mechanism: every delta is clipped to L2 norm ${facts.clippingNorm}, Gaussian noise of`,
     `${facts.noiseMultiplier} times that norm is added to the sum, the denominator is fixed, and ${sampling}.`,
@@ -48,10 +48,10 @@ export const NO_PRIVACY_STATEMENT =
   "No differential privacy: the model is made from the plain mean of its clients' updates, and may reveal " +
   "what single clients contributed.";
 
-/** Four digits, never less than the number itself: a promise is not improved by rounding. */
-function roundedUp(epsilon: number): string {
-  const nearest = Number(epsilon.toPrecision(4));
-  if (!(nearest < epsilon)) return String(nearest);
-  const unit = 10 ** (Math.floor(Math.log10(epsilon)) - 3);
-  return String(Number((nearest + unit).toPrecision(4)));
+/** So many digits, never less than the number itself: a promise is not improved by rounding. */
+export function roundedUp(value: number, digits: number): string {
+  const nearest = Number(value.toPrecision(digits));
+  if (!(nearest < value)) return String(nearest);
+  const unit = 10 ** (Math.floor(Math.log10(value)) - digits + 1);
+  return String(Number((nearest + unit).toPrecision(digits)));
 }
