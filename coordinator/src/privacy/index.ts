@@ -3,6 +3,14 @@
  * needs, and the mechanism that adds it. Add-or-remove-one neighbours throughout; every bound is an upper bound.
  */
 
+export type { NoiseSplit, NormUpdate } from "./adaptive-clipping.ts";
+export {
+  bitOfNorm,
+  deltaNoiseMultiplier,
+  halvesNoiseStddev,
+  nextClippingNorm,
+  shareBelow,
+} from "./adaptive-clipping.ts";
 export {
   canAfford,
   epsilonOf,
