@@ -8,6 +8,7 @@ import type {
   CheckInReply,
   CheckpointRef,
   Layout,
+  LocalNoise,
   ModelPublished,
   Receipt,
   RoundClosed,
@@ -106,6 +107,13 @@ const isOptimizer = shaped<{ kind: 0; momentum: 0; beta1: 0; beta2: 0; epsilon: 
   epsilon: optional(isNumber),
 });
 
+/** Of noise that cannot be understood nothing may be left out: such a plan is none. */
+const isLocalNoise = shaped<LocalNoise>({
+  noiseMultiplier: isPositive,
+  delta: (value) => isPositive(value) && Number(value) < 1,
+  maxEpsilon: isPositive,
+});
+
 const isPlan = shaped<TrainingPlan>({
   epochs: isCountFromOne,
   batchSize: isCountFromOne,
@@ -113,6 +121,7 @@ const isPlan = shaped<TrainingPlan>({
   optimizer: isOptimizer,
   proximalMu: isNotNegative,
   clippingNorm: optional(isPositive),
+  localNoise: optional(isLocalNoise),
   maxExamples: optional(isCountFromOne),
   evaluate: isFlag,
   encoding: (value) => value === "float32",

@@ -11,6 +11,7 @@ export * from "./key-record.ts";
 export * from "./manifest.ts";
 export * from "./layout.ts";
 export * from "./vector.ts";
+export * from "./gaussian-curve.ts";
 export * from "./codec.ts";
 export * from "./plan.ts";
 export * from "./evaluation.ts";

@@ -14,6 +14,18 @@ export type ClientOptimizer =
 /** How the payload of an update is encoded. */
 export type EncodingName = "float32";
 
+/**
+ * Noise that the client adds itself, before anything leaves it: Gaussian, of `noiseMultiplier * 2 * clippingNorm`
+ * on its clipped delta, as any two deltas of one client are at most 2 C apart.
+ */
+export interface LocalNoise {
+  /** z: standard deviation of the noise, divided by 2 C. */
+  readonly noiseMultiplier: number;
+  readonly delta: number;
+  /** A client takes part only while all rounds of its own cost at most this much. */
+  readonly maxEpsilon: number;
+}
+
 export interface TrainingPlan {
   /** Passes over the local examples (E), an integer >= 1. */
   readonly epochs: number;
@@ -26,6 +38,8 @@ export interface TrainingPlan {
   readonly proximalMu: number;
   /** L2 bound C on the delta, in the model's own units; the client clips to it, the server checks. */
   readonly clippingNorm?: number;
+  /** The client adds noise to its clipped delta and accounts for it; only with `clippingNorm`. */
+  readonly localNoise?: LocalNoise;
   /** Uses at most so many of the local examples. */
   readonly maxExamples?: number;
   /** Evaluate the received model on the local test split first, and report the sums. */

@@ -205,6 +205,16 @@ const CentralPrivacySchema = Type.Object(
   closed,
 );
 
+const LocalPrivacySchema = Type.Object(
+  {
+    mechanism: Type.Literal("local"),
+    noiseMultiplier: PositiveSchema,
+    delta: Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }),
+    maxEpsilon: PositiveSchema,
+  },
+  closed,
+);
+
 const ScheduleSchema = Type.Object({
   minClients: PositiveIntegerSchema,
   minReports: PositiveIntegerSchema,
@@ -268,7 +278,7 @@ export const PlainTaskSpecSchema = Type.Object({
 
 export const PrivateTaskSpecSchema = Type.Object({
   ...specBase,
-  privacy: CentralPrivacySchema,
+  privacy: Type.Union([CentralPrivacySchema, LocalPrivacySchema]),
   weighting: uniformWeighting,
   clippingNorm: PositiveSchema,
 });
@@ -287,7 +297,7 @@ export const TaskSpecInputSchema = Type.Object(
     weighting: partial(WeightingSchema),
     serverOptimizer: partial(ServerOptimizerInputSchema),
     clippingNorm: partial(PositiveSchema),
-    privacy: partial(Type.Union([noPrivacy, CentralPrivacySchema])),
+    privacy: partial(Type.Union([noPrivacy, CentralPrivacySchema, LocalPrivacySchema])),
     schedule: partial(ScheduleInputSchema),
     stop: partial(StopSchema),
     evaluation: partial(EvaluationSpecSchema),

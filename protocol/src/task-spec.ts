@@ -2,7 +2,7 @@
 
 import type { TaskId } from "./ids.ts";
 import type { TensorSpec } from "./layout.ts";
-import type { TrainingPlan } from "./plan.ts";
+import type { LocalNoise, TrainingPlan } from "./plan.ts";
 
 /** Who of the waiting clients takes part in a round. */
 export type SamplerSpec =
@@ -60,6 +60,11 @@ export interface CentralPrivacy {
   readonly maxEpsilon: number;
 }
 
+/** Each client adds the noise itself and accounts for it; the coordinator charges nothing. */
+export interface LocalPrivacy extends LocalNoise {
+  readonly mechanism: "local";
+}
+
 export interface ScheduleSpec {
   /** Clients that must wait before a round selects; fewer are taken only at the deadline. */
   readonly minClients: number;
@@ -100,7 +105,7 @@ interface TaskSpecBase {
   readonly description: string;
   readonly model: { readonly tensors: readonly TensorSpec[] };
   /** The plan without what the coordinator fills in itself. */
-  readonly plan: Omit<TrainingPlan, "clippingNorm" | "evaluate">;
+  readonly plan: Omit<TrainingPlan, "clippingNorm" | "localNoise" | "evaluate">;
   readonly sampler: SamplerSpec;
   readonly serverOptimizer: ServerOptimizerSpec;
   readonly schedule: ScheduleSpec;
@@ -117,7 +122,7 @@ export interface PlainTaskSpec extends TaskSpecBase {
 
 /** A task under user-level differential privacy: weights are uniform and every delta is clipped. */
 export interface PrivateTaskSpec extends TaskSpecBase {
-  readonly privacy: CentralPrivacy;
+  readonly privacy: CentralPrivacy | LocalPrivacy;
   readonly weighting: { readonly kind: "uniform" };
   readonly clippingNorm: number;
 }
@@ -137,7 +142,7 @@ export interface TaskSpecInput {
   readonly description?: string;
   readonly model: { readonly tensors: readonly TensorSpec[] };
   readonly plan?: Partial<
-    Omit<TrainingPlan, "clippingNorm" | "evaluate" | "optimizer"> & {
+    Omit<TrainingPlan, "clippingNorm" | "localNoise" | "evaluate" | "optimizer"> & {
       readonly optimizer: Optional<
         TrainingPlan["optimizer"],
         "momentum" | "beta1" | "beta2" | "epsilon"
@@ -151,7 +156,7 @@ export interface TaskSpecInput {
     "learningRate" | "momentum" | "beta1" | "beta2" | "tau"
   >;
   readonly clippingNorm?: number;
-  readonly privacy?: { readonly mechanism: "none" } | CentralPrivacy;
+  readonly privacy?: { readonly mechanism: "none" } | CentralPrivacy | LocalPrivacy;
   readonly schedule?: AtLeast<ScheduleSpec, never>;
   readonly stop?: StopSpec;
   readonly evaluation?: EvaluationSpec;

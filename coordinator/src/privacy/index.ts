@@ -23,7 +23,7 @@ export type { AccountantName, Spent } from "./accountant.ts";
 export { calibrateNoise } from "./calibrate.ts";
 export type { Calibration, CalibrationTarget } from "./calibrate.ts";
 export type { Charge, ChargeGroup } from "./charge.ts";
-export { deltaOfGaussian, epsilonOfGaussian } from "./gaussian-curve.ts";
+export { deltaOfGaussian, epsilonOfGaussian, muOfGaussian } from "./gaussian-curve.ts";
 export { addGaussianNoise, centralGaussian } from "./gaussian-mechanism.ts";
 export type { CentralGaussian, CentralGaussianOptions } from "./gaussian-mechanism.ts";
 export { createSecureRandom } from "./random.ts";
