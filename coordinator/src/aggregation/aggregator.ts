@@ -1,4 +1,4 @@
-/** What every aggregator is: clients' deltas go in one by one, a sum and a mean come out. */
+/** What every aggregator is: clients' deltas go in one by one. What may come out depends on the kind. */
 
 export interface AggregatorInput {
   /** trained - received, flat, validated. Not kept. */
@@ -9,10 +9,15 @@ export interface AggregatorInput {
 export interface Aggregator {
   /** Deltas added so far. */
   readonly count: number;
-  /** Sum of their weights. */
-  readonly totalWeight: number;
-  /** @throws RangeError for another length or a senseless weight; the sum is as it was then */
+  /** @throws RangeError for another length, a senseless weight or no room; the sum is as it was then */
   add(input: AggregatorInput): void;
+}
+
+/** Of a task without privacy: the mean itself is released. */
+export interface MeanAggregator extends Aggregator {
+  readonly kind: "mean";
+  /** Sum of the weights. */
+  readonly totalWeight: number;
   /** The live weighted sum of the deltas. */
   sum(): Float64Array;
   /**

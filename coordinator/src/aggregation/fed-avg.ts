@@ -6,7 +6,7 @@
 import type { Weighting } from "@tributary/protocol";
 import { clipFactor, l2Norm } from "@tributary/protocol";
 
-import type { Aggregator } from "./aggregator.ts";
+import type { MeanAggregator } from "./aggregator.ts";
 import { weightOf } from "./weighting.ts";
 
 export interface FedAvgOptions {
@@ -20,11 +20,12 @@ export function createFedAvg({
   parameterCount,
   weighting,
   clippingNorm,
-}: FedAvgOptions): Aggregator {
+}: FedAvgOptions): MeanAggregator {
   const sum = new Float64Array(parameterCount);
   let count = 0;
   let totalWeight = 0;
   return {
+    kind: "mean",
     get count() {
       return count;
     },

@@ -1,174 +1,95 @@
 import { describe, expect, test } from "vitest";
 
-import { addGaussianNoise, centralGaussian } from "./gaussian-mechanism.ts";
-import { createSecureRandom, uniformFrom } from "./random.ts";
+import { centralGaussian } from "./gaussian-mechanism.ts";
+import { createGrid } from "./grid.ts";
+import type { IntegerNoise } from "./integer-noise.ts";
+import { createIntegerNoise } from "./integer-noise.ts";
+import { createSecureRandom } from "./random.ts";
 
-const random = createSecureRandom();
+const noise = createIntegerNoise(createSecureRandom());
+/** Adds 7 to each element. */
+const sevens: IntegerNoise = {
+  add: async (sum) => sum.forEach((value, i) => void (sum[i] = value + 7)),
+};
 
-/** Mean and standard deviation around 0. */
-function measure(samples: Float64Array) {
-  let squares = 0;
-  let sum = 0;
-  for (const sample of samples) {
-    squares += sample * sample;
-    sum += sample;
-  }
-  const n = samples.length;
-  return { mean: sum / n, stddev: Math.sqrt(squares / n) };
-}
-
-/**
- * Are the samples' mean and standard deviation within the 99.99 % intervals of N(0, stddev^2)? Asked a
- * second time of fresh samples before a test fails, so that it fails by chance once in 10^7 runs.
- */
-function looksNormal(draw: () => Float64Array, stddev: number): boolean {
-  const once = () => {
-    const samples = draw();
-    const measured = measure(samples);
-    const n = samples.length;
-    return (
-      Math.abs(measured.stddev / stddev - 1) < 3.9 / Math.sqrt(2 * n) &&
-      Math.abs(measured.mean) < (3.9 * stddev) / Math.sqrt(n)
-    );
+/** Asked a second time of fresh samples before a test fails: by chance once in 10^7 runs. */
+async function hasStddev(draw: () => Promise<Float64Array>, stddev: number): Promise<boolean> {
+  const once = async () => {
+    const samples = await draw();
+    const squares = samples.reduce((sum, sample) => sum + sample * sample, 0);
+    const measured = Math.sqrt(squares / samples.length);
+    return Math.abs(measured / stddev - 1) < 3.9 / Math.sqrt(2 * samples.length);
   };
-  return once() || once();
-}
-
-function noise(length: number, stddev: number): Float64Array {
-  const sum = new Float64Array(length);
-  addGaussianNoise(sum, stddev, random);
-  return sum;
+  return (await once()) || once();
 }
 
 describe("the Gaussian mechanism", () => {
-  test("[DP5] the noise has the standard deviation it is asked for, at 0.1, 1 and 10", () => {
-    for (const stddev of [0.1, 1, 10]) {
-      expect(
-        looksNormal(() => noise(200_001, stddev), stddev),
-        `stddev ${stddev}`,
-      ).toBe(true);
-    }
-  });
-
-  test("[DP5] what there is no noise on is not left without: each element of any length has its own", () => {
-    for (const length of [1, 2, 3, 8_191, 8_192, 8_193, 16_385]) {
-      const samples = noise(length, 1);
-      expect(samples.every((sample) => sample !== 0)).toBe(true);
-      expect(new Set(samples).size).toBe(length);
-    }
-  });
-
-  test("[DP5] its tails are those of a normal distribution, and neighbours are independent", () => {
-    const samples = noise(400_000, 1);
-    for (const [bound, share] of [
-      [1, 0.317310508],
-      [2, 0.045500264],
-      [3, 0.002699796],
+  test("[DP6] noise of z times the rounded norm goes on the sum: z C at 0.1, 1 and 10", async () => {
+    for (const [noiseMultiplier, clippingNorm] of [
+      [0.1, 1],
+      [1, 1],
+      [10, 1],
+      [1, 0.1],
+      [0.5, 20],
     ] as const) {
-      const beyond = samples.filter((sample) => Math.abs(sample) > bound).length / samples.length;
-      expect(Math.abs(beyond - share)).toBeLessThan(
-        4.5 * Math.sqrt((share * (1 - share)) / samples.length),
+      const parameterCount = 200_000;
+      const grid = createGrid({ noiseMultiplier, clippingNorm, parameterCount });
+      const mechanism = centralGaussian({ grid, expectedReports: 1 }, noise);
+      const wanted = noiseMultiplier * clippingNorm;
+      expect(mechanism.sumNoiseStddev / wanted).toBeGreaterThanOrEqual(1);
+      expect(mechanism.sumNoiseStddev / wanted).toBeLessThan(1.003);
+      const draw = () => mechanism.release(new Float64Array(parameterCount));
+      expect(await hasStddev(draw, mechanism.sumNoiseStddev), `stddev ${wanted}`).toBe(true);
+    }
+  });
+
+  test("[DP6] noise and denominator are the same at 0, 30, 70 and 100 % drop-out", async () => {
+    const parameterCount = 100_000;
+    const grid = createGrid({ noiseMultiplier: 3, clippingNorm: 2, parameterCount });
+    const mechanism = centralGaussian({ grid, expectedReports: 10 }, noise);
+    expect(mechanism.meanNoiseStddev).toBeCloseTo(0.6, 3);
+    const perClient = 0.001 / grid.step;
+    for (const responders of [10, 7, 3, 0]) {
+      const sum = new Float64Array(parameterCount).fill(Math.round(perClient) * responders);
+      const mean = (sum[0]! * grid.step) / 10;
+      const residue = async () => (await mechanism.release(sum)).map((value) => value - mean);
+      expect(await hasStddev(residue, mechanism.meanNoiseStddev), `${responders} reports`).toBe(
+        true,
+      );
+      expect(sum[0]).toBe(Math.round(perClient) * responders);
+    }
+  });
+
+  test("[GR6] a released value is a whole number of steps, divided once", async () => {
+    const grid = createGrid({ noiseMultiplier: 1, clippingNorm: 1, parameterCount: 3 });
+    const mechanism = centralGaussian({ grid, expectedReports: 3 }, sevens);
+    const sum = Float64Array.of(0, 5, -(2 ** 40));
+    expect([...(await mechanism.release(sum))]).toEqual(
+      [7, 12, 7 - 2 ** 40].map((steps) => (steps * 2 ** -20) / 3),
+    );
+    expect([...sum]).toEqual([0, 5, -(2 ** 40)]);
+  });
+
+  test("[DP7] nothing is released of what is not a sum of this grid, or by noise that left it", async () => {
+    const grid = createGrid({ noiseMultiplier: 1, clippingNorm: 1, parameterCount: 2 });
+    const release = (sum: Float64Array, by = noise) =>
+      centralGaussian({ grid, expectedReports: 1 }, by).release(sum);
+    for (const bad of [Number.NaN, Infinity, -Infinity, 0.5, 2 ** 53]) {
+      await expect(release(Float64Array.of(1, bad))).rejects.toThrow("whole numbers");
+      const broken: IntegerNoise = { add: async (sum) => void (sum[1] = bad) };
+      await expect(release(new Float64Array(2), broken)).rejects.toThrow("left the grid");
+    }
+    for (const length of [0, 1, 3]) {
+      await expect(release(new Float64Array(length))).rejects.toThrow(`${length} elements`);
+    }
+    const failing: IntegerNoise = { add: () => Promise.reject(new Error("the worker died")) };
+    await expect(release(new Float64Array(2), failing)).rejects.toThrow("the worker died");
+    for (const bad of [0, -1, Number.NaN, Infinity]) {
+      expect(() => centralGaussian({ grid, expectedReports: bad }, noise)).toThrow(
+        "expectedReports",
       );
     }
-    let product = 0;
-    const pairs = samples.length / 2;
-    for (let i = 0; i < 2 * pairs; i += 2) product += samples[i]! * samples[i + 1]!;
-    expect(Math.abs(product / pairs)).toBeLessThan(4.5 / Math.sqrt(pairs));
-  });
-
-  test("[DP6] noise goes on the sum, z times C, and the denominator is fixed", () => {
-    const mechanism = centralGaussian({ clippingNorm: 2, noiseMultiplier: 3, expectedReports: 10 });
-    expect(mechanism.sumNoiseStddev).toBe(6);
-    expect(mechanism.meanNoiseStddev).toBeCloseTo(0.6, 12);
-    // The sum of 0, 3 and 10 clients that all sent the same: the noise is the same, and so is the divisor.
-    for (const responders of [0, 3, 10]) {
-      const sum = new Float64Array(100_000).fill(2 * responders);
-      const residue = () =>
-        mechanism.release(sum, random).map((mean) => mean - (2 * responders) / 10);
-      expect(looksNormal(residue, 0.6), `${responders} responders`).toBe(true);
-      expect(sum[0]).toBe(2 * responders);
-    }
-  });
-
-  test("[DP7] nothing is released from what is not finite, or under senseless options", () => {
-    const mechanism = centralGaussian({ clippingNorm: 1, noiseMultiplier: 1, expectedReports: 1 });
-    for (const bad of [Number.NaN, Infinity]) {
-      expect(() => mechanism.release(Float64Array.of(1, bad), random)).toThrow("finite");
-    }
-    const broken = Float64Array.of(1, Number.NaN);
-    const never = {
-      bytes: () => {
-        throw new Error("noise was drawn for a sum that cannot be released");
-      },
-    };
-    expect(() => addGaussianNoise(broken, 1, never)).toThrow("finite");
-    expect([...broken]).toEqual([1, Number.NaN]);
-    const huge = Float64Array.of(Number.MAX_VALUE, -Number.MAX_VALUE);
-    const tiny = { clippingNorm: 1, noiseMultiplier: 1, expectedReports: 1e-3 };
-    expect(() => centralGaussian(tiny).release(huge, random)).toThrow("finite");
-    for (const bad of [-1, Number.NaN, Infinity]) {
-      expect(() => addGaussianNoise(new Float64Array(2), bad, random)).toThrow("sumNoiseStddev");
-    }
-    for (const bad of [0, -1, Number.NaN, Infinity]) {
-      expect(() =>
-        centralGaussian({ clippingNorm: bad, noiseMultiplier: 1, expectedReports: 1 }),
-      ).toThrow();
-      expect(() =>
-        centralGaussian({ clippingNorm: 1, noiseMultiplier: bad, expectedReports: 1 }),
-      ).toThrow();
-      expect(() =>
-        centralGaussian({ clippingNorm: 1, noiseMultiplier: 1, expectedReports: bad }),
-      ).toThrow();
-    }
-  });
-});
-
-describe("randomness", () => {
-  test("[DP8] two coordinators never add the same noise", () => {
-    const draw = () => {
-      const sum = new Float64Array(1_000);
-      addGaussianNoise(sum, 1, createSecureRandom());
-      return [...sum];
-    };
-    expect(new Set([...draw(), ...draw(), ...draw()]).size).toBe(3_000);
-  });
-
-  test("[DP8] a source that hands out views of a pool gives its own bytes, a short one gives no noise", () => {
-    const pool = new Uint8Array(4_096);
-    pool.set(random.bytes(64), 100);
-    const pooled = { bytes: (count: number) => pool.subarray(100, 100 + count) };
-    const copied = { bytes: (count: number) => pool.slice(100, 100 + count) };
-    const [a, b] = [new Float64Array(8), new Float64Array(8)];
-    addGaussianNoise(a, 1, pooled);
-    addGaussianNoise(b, 1, copied);
-    expect(a).toEqual(b);
-    expect(uniformFrom(pooled).next()).toBe(uniformFrom(copied).next());
-    const short = { bytes: () => new Uint8Array(4) };
-    expect(() => addGaussianNoise(a, 1, short)).toThrow("random bytes");
-  });
-
-  test("[DP8] no two instances, and no two calls, give the same bytes", () => {
-    const seen = new Set<string>();
-    for (let i = 0; i < 50; i++) {
-      const fresh = createSecureRandom();
-      for (let k = 0; k < 4; k++) seen.add(Buffer.from(fresh.bytes(16)).toString("hex"));
-    }
-    expect(seen.size).toBe(200);
-  });
-
-  test("[DP8] bytes and uniforms are uniform, also across chunks", () => {
-    const counts = new Array<number>(256).fill(0);
-    for (const byte of random.bytes(1_000_003)) counts[byte]! += 1;
-    const expected = 1_000_003 / 256;
-    const chiSquare = counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
-    // 255 degrees of freedom: 99.9999 % of such sums lie between
-    expect(chiSquare).toBeGreaterThan(155);
-    expect(chiSquare).toBeLessThan(381);
-    const uniform = uniformFrom(random);
-    const samples = Array.from({ length: 50_000 }, () => uniform.next());
-    expect(Math.min(...samples)).toBeGreaterThanOrEqual(0);
-    expect(Math.max(...samples)).toBeLessThan(1);
-    const mean = samples.reduce((sum, sample) => sum + sample, 0) / samples.length;
-    expect(Math.abs(mean - 0.5)).toBeLessThan(4.5 / Math.sqrt(12 * samples.length));
+    const tiny = centralGaussian({ grid, expectedReports: 1e-320 }, noise);
+    await expect(tiny.release(Float64Array.of(2 ** 50, 0))).rejects.toThrow("not finite");
   });
 });

@@ -24,8 +24,16 @@ export { calibrateNoise } from "./calibrate.ts";
 export type { Calibration, CalibrationTarget } from "./calibrate.ts";
 export type { Charge, ChargeGroup } from "./charge.ts";
 export { deltaOfGaussian, epsilonOfGaussian, muOfGaussian } from "./gaussian-curve.ts";
-export { addGaussianNoise, centralGaussian } from "./gaussian-mechanism.ts";
-export type { CentralGaussian, CentralGaussianOptions } from "./gaussian-mechanism.ts";
+export { centralGaussian } from "./gaussian-mechanism.ts";
+export type {
+  CentralGaussian,
+  CentralGaussianOptions,
+  ReleaseMechanism,
+} from "./gaussian-mechanism.ts";
+export { createGrid, gridFault } from "./grid.ts";
+export type { Grid, GridSettings } from "./grid.ts";
+export { createIntegerNoise } from "./integer-noise.ts";
+export type { IntegerNoise } from "./integer-noise.ts";
 export { createSecureRandom } from "./random.ts";
 export type { SecureRandom } from "./random.ts";
 export { epsilonOfRdp, RDP_ORDERS, rdpOfSampledGaussian } from "./rdp.ts";

@@ -8,6 +8,7 @@ import { manifestOf } from "../model/manifest.ts";
 import { createModelRegistry } from "../model/registry.ts";
 import { openSigner } from "../model/signer.ts";
 import type { Clock, DomainEvent, Evaluator, Store, Timer } from "../ports.ts";
+import { createIntegerNoise } from "../privacy/integer-noise.ts";
 import { createSecureRandom, uniformFrom } from "../privacy/random.ts";
 import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
@@ -96,7 +97,7 @@ async function startWorld({ spec: overrides, evaluator, ...quota }: Options = {}
   const events: DomainEvent[] = [];
   const deps = {
     ...{ store, blobs, shelf, clock: time.clock, logger: noLog },
-    ...{ random, signer },
+    ...{ signer, noise: createIntegerNoise(random) },
     tokens: await createAssignmentTokens(new Uint8Array(32)),
     events: { emit: (event: DomainEvent) => void events.push(event) },
     gateway: {

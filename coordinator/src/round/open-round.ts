@@ -3,8 +3,6 @@
 import type { ClientId } from "@tributary/protocol";
 import { summarizeEvaluation } from "@tributary/protocol";
 
-import type { Aggregator } from "../aggregation/aggregator.ts";
-import { createFedAvg } from "../aggregation/fed-avg.ts";
 import type {
   Instant,
   LedgerEvent,
@@ -15,6 +13,8 @@ import type {
 import { epsilonSpent } from "./budget.ts";
 import type { RoundBook } from "./progress.ts";
 import type { MadeModel } from "./release.ts";
+import type { RoundSum } from "./round-sum.ts";
+import { openSum } from "./round-sum.ts";
 import { endReason } from "./schedule.ts";
 import type { RoundState } from "./state.ts";
 import { participantsOf } from "./state.ts";
@@ -22,23 +22,14 @@ import { participantsOf } from "./state.ts";
 export interface OpenRound {
   state: RoundState;
   readonly book: RoundBook;
-  readonly aggregator: Aggregator;
+  readonly aggregator: RoundSum;
   aggregation: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
   /** What `versionMade` announces and `commit` saves. */
   made: MadeModel | undefined;
 }
 
-export function beginRound(
-  { spec, layout }: TaskRecord,
-  state: RoundState,
-  book: RoundBook,
-): OpenRound {
-  const aggregator = createFedAvg({
-    parameterCount: layout.parameterCount,
-    weighting: spec.weighting,
-    ...(spec.clippingNorm === undefined ? {} : { clippingNorm: spec.clippingNorm }),
-  });
-  return { state, book, aggregator, aggregation: undefined, made: undefined };
+export function beginRound(task: TaskRecord, state: RoundState, book: RoundBook): OpenRound {
+  return { state, book, aggregator: openSum(task), aggregation: undefined, made: undefined };
 }
 
 export interface CommitSituation {

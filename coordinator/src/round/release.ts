@@ -7,7 +7,6 @@
 import type { Digest, Evaluation } from "@tributary/protocol";
 import { encodeCheckpoint, FederatedError } from "@tributary/protocol";
 
-import type { Aggregator } from "../aggregation/aggregator.ts";
 import {
   createServerOptimizer,
   decodeOptimizerState,
@@ -16,20 +15,21 @@ import {
 import type { BlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
 import type { ModelShelf } from "../model/registry.ts";
-import { centralGaussian } from "../privacy/gaussian-mechanism.ts";
+import type { IntegerNoise } from "../privacy/integer-noise.ts";
 import type {
   Clock,
   Evaluator,
   LedgerEvent,
   Logger,
   ModelVersionRecord,
-  Random,
   Store,
   TaskRecord,
   UnsignedVersion,
 } from "../ports.ts";
 import type { RoundIdentity } from "./progress.ts";
-import { chargeOf, expectedReportsOf } from "./budget.ts";
+import { chargeOf } from "./budget.ts";
+import type { RoundSum } from "./round-sum.ts";
+import { mechanismOf } from "./round-sum.ts";
 
 /** The newest version with what is needed to go on from it. */
 export interface CurrentModel {
@@ -51,7 +51,8 @@ export interface ReleaseDeps {
   readonly blobs: Pick<BlobKeeper, "put" | "get" | "settle">;
   readonly shelf: ModelShelf;
   readonly clock: Clock;
-  readonly random: Random;
+  /** On the sums of private tasks. */
+  readonly noise: IntegerNoise;
   readonly logger: Logger;
   readonly evaluator?: Evaluator;
 }
@@ -62,7 +63,7 @@ export async function makeVersion(
   task: TaskRecord,
   current: CurrentModel,
   round: RoundIdentity,
-  aggregator: Aggregator,
+  aggregator: RoundSum,
   signal: AbortSignal,
 ): Promise<MadeModel> {
   const { spec, layout } = task;
@@ -129,12 +130,16 @@ async function releaseMean(
   deps: ReleaseDeps,
   task: TaskRecord,
   round: RoundIdentity,
-  aggregator: Aggregator,
+  aggregator: RoundSum,
 ): Promise<Float64Array> {
   const { spec } = task;
-  if (spec.privacy.mechanism === "none") return aggregator.mean();
   const charge = chargeOf(spec);
+  if (aggregator.kind === "mean") {
+    if (charge !== undefined) throw new Error("a private task must not release a plain mean");
+    return aggregator.mean();
+  }
   if (charge === undefined) throw new Error("a private task without a charge must not release");
+  const mechanism = mechanismOf(spec, aggregator.grid, deps.noise);
   await deps.store.reserveLedger({
     roundId: round.roundId,
     taskId: task.taskId,
@@ -142,12 +147,7 @@ async function releaseMean(
     status: "reserved",
     reservedAt: deps.clock.now(),
   });
-  const mechanism = centralGaussian({
-    clippingNorm: spec.clippingNorm ?? Number.NaN,
-    noiseMultiplier: spec.privacy.noiseMultiplier,
-    expectedReports: expectedReportsOf(spec),
-  });
-  return mechanism.release(aggregator.sum(), deps.random);
+  return mechanism.release(aggregator.sum());
 }
 
 /** A failing evaluator costs its figures, never the round. */

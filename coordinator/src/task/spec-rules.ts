@@ -1,9 +1,10 @@
 /** Rules across the fields of a task; each names both paths and both values. */
 
-import type { TaskSpec } from "@tributary/protocol";
+import type { SamplerSpec, TaskSpec } from "@tributary/protocol";
 import { MAX_PARAMETERS } from "@tributary/protocol";
 
 import type { Fault } from "../config/schema.ts";
+import { gridFault } from "../privacy/grid.ts";
 
 type Part = keyof TaskSpec;
 type Report = (path: string, message: string) => void;
@@ -26,21 +27,38 @@ export function crossFaults(spec: TaskSpec, wrong: ReadonlySet<string>): Fault[]
   return faults;
 }
 
+const parametersOf = ({ tensors }: TaskSpec["model"]): number =>
+  tensors.reduce((sum, { shape }) => sum + shape.reduce((size, n) => size * n, 1), 0);
+
+/** A round of more clients than one process can hold connections of. */
+const MANY_CLIENTS = 2 ** 20;
+
+/** So many may report in one round. */
+function mostReports(sampler: SamplerSpec): number {
+  switch (sampler.kind) {
+    case "all":
+      return MANY_CLIENTS;
+    case "uniform":
+      return Math.ceil(sampler.cohortSize * (1 + sampler.overSelection));
+    case "poisson":
+      return sampler.population;
+  }
+}
+
 const RULES: readonly Rule[] = [
   {
     reads: ["model"],
     check: ({ model }, report) => {
       const first = new Map<string, number>();
-      let parameters = 0;
-      for (const [index, { name, shape }] of model.tensors.entries()) {
+      for (const [index, { name }] of model.tensors.entries()) {
         const earlier = first.get(name);
         if (earlier === undefined) first.set(name, index);
         else {
           const path = `model.tensors.${index}.name`;
           report(path, `is ${JSON.stringify(name)}, as model.tensors.${earlier}.name is`);
         }
-        parameters += shape.reduce((size, dimension) => size * dimension, 1);
       }
+      const parameters = parametersOf(model);
       if (parameters > MAX_PARAMETERS) {
         report("model.tensors", `has ${parameters} parameters, at most ${MAX_PARAMETERS} fit`);
       }
@@ -112,6 +130,17 @@ const RULES: readonly Rule[] = [
       if (privacy.mechanism === "none" || clippingNorm !== undefined) return;
       const message = `is not set, while privacy.mechanism is "central": without a bound on a delta no noise hides it`;
       report("clippingNorm", message);
+    },
+  },
+  {
+    reads: ["privacy", "clippingNorm", "model", "sampler"],
+    check: ({ privacy, clippingNorm, model, sampler }, report) => {
+      if (privacy.mechanism === "none" || clippingNorm === undefined) return;
+      const { noiseMultiplier } = privacy;
+      const parameterCount = parametersOf(model);
+      const settings = { noiseMultiplier, clippingNorm, parameterCount };
+      const fault = gridFault(settings, mostReports(sampler));
+      if (fault !== undefined) report("privacy.noiseMultiplier", `cannot be granted: ${fault}`);
     },
   },
   {

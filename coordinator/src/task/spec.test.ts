@@ -281,6 +281,34 @@ describe("rules across fields", () => {
     );
     resolveTaskSpec(withDelta(9e-4));
   });
+
+  test.each([
+    [{ privacy: { ...central, noiseMultiplier: 1e-30 } }, /noiseMultiplier is 1e-30: sums of/],
+    [{ clippingNorm: 1e-60 }, /noiseMultiplier is 1 and clippingNorm 1e-60/],
+    [{ clippingNorm: 1e60 }, /noiseMultiplier is 1 and clippingNorm 1e\+60/],
+    [
+      {
+        model: { tensors: [{ name: "w", shape: [2 ** 26] }] },
+        privacy: { ...central, noiseMultiplier: 1000 },
+      },
+      /noiseMultiplier is 1000 and the model has 67108864 parameters/,
+    ],
+    [
+      {
+        privacy: { ...central, noiseMultiplier: 1e-5 },
+        sampler: { kind: "poisson", samplingRate: 0.1, population: 100_000 },
+      },
+      /noiseMultiplier is 0\.00001: sums of 100000 clients/,
+    ],
+  ])(
+    "[GR2] a task whose private sums could not be exact or useful is refused: %j",
+    (change, why) => {
+      const fault = onlyFault({ ...privately, ...change });
+      expect(fault).toMatch(/^privacy\.noiseMultiplier cannot be granted: /);
+      expect(fault).toMatch(why);
+      resolveTaskSpec({ ...privately, ...change, privacy: { mechanism: "none" } });
+    },
+  );
 });
 
 /** Resolves, or throws the one error that says why: nothing else may come out. */

@@ -9,6 +9,7 @@ import { createModelRegistry } from "../../../coordinator/src/model/registry.ts"
 import { manifestOf } from "../../../coordinator/src/model/manifest.ts";
 import { openSigner } from "../../../coordinator/src/model/signer.ts";
 import type { DomainEvent } from "../../../coordinator/src/ports.ts";
+import { createIntegerNoise } from "../../../coordinator/src/privacy/integer-noise.ts";
 import { createSecureRandom } from "../../../coordinator/src/privacy/random.ts";
 import type { RoundEngine } from "../../../coordinator/src/round/engine.ts";
 import { startRoundEngine } from "../../../coordinator/src/round/engine.ts";
@@ -58,7 +59,8 @@ export async function startWorld(options: WorldOptions): Promise<RoundEngine> {
   const uniform = createSeededUniform(options.seed);
   return startRoundEngine(
     {
-      ...{ store, blobs, shelf, clock, random, signer, tokens, logger: silent },
+      ...{ store, blobs, shelf, clock, signer, tokens, logger: silent },
+      noise: createIntegerNoise(random),
       isConnected: options.isConnected,
       uniformFor: () => uniform,
       events: { emit: options.onEvent },

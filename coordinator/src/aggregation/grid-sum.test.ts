@@ -1,0 +1,157 @@
+import { l2Norm } from "@tributary/protocol";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import type { GridSettings } from "../privacy/grid.ts";
+import { createGrid } from "../privacy/grid.ts";
+import { createGridSum } from "./grid-sum.ts";
+
+const settings = { noiseMultiplier: 1, clippingNorm: 1, parameterCount: 3 };
+const sumOf = (deltas: readonly (readonly number[])[], changes: Partial<GridSettings> = {}) => {
+  const sum = createGridSum(createGrid({ ...settings, ...changes }));
+  for (const delta of deltas) sum.add({ delta: Float32Array.from(delta), numExamples: 1 });
+  return sum;
+};
+
+/** Everything that is a finite float32: also -0, denormals and the largest. */
+const anyFinite = fc.float({ noNaN: true, noDefaultInfinity: true });
+const anyDelta = (length: number) => fc.array(anyFinite, { minLength: length, maxLength: length });
+
+/** Is the norm of whole numbers of steps, computed without any rounding, at most C / g + sqrt(d) / 2? */
+function isWithinBound(
+  steps: Float64Array,
+  { step, clippingNorm, parameterCount }: GridSettings & { step: number },
+) {
+  let squares = 0n;
+  for (const value of steps) squares += BigInt(value) ** 2n;
+  // In units of 2^-60 steps, the bound rounded down: a fault of a single round-off would be seen.
+  const fraction = 2n ** 60n;
+  const bound = scaled(clippingNorm / step) + scaled(Math.sqrt(parameterCount) / 2) - 2n ** 20n;
+  return squares * fraction * fraction <= bound * bound;
+}
+/** A number times 2^60, exactly. */
+const scaled = (value: number) => BigInt(value * 2 ** 60);
+
+describe("the exact sum on a grid", () => {
+  test("[GR3] it is the sum of the rounded deltas, in whole steps, ties to even", () => {
+    const { grid } = sumOf([]);
+    const g = grid.step;
+    const sum = sumOf([
+      [0.25, -0.5, 3 * g],
+      [0.4 * g, -0.4 * g, 1.4 * g],
+      [0.5 * g, 1.5 * g, -2.5 * g],
+    ]);
+    expect([...sum.sum()]).toEqual([0.25 / g, -0.5 / g + 2, 3 + 1 - 2]);
+    expect(sum.count).toBe(3);
+    for (const nothing of [0, -0, 1e-45, -1e-45]) {
+      const { 0: first } = sumOf([[nothing, 0, 0]]).sum();
+      expect(Object.is(first, 0)).toBe(true);
+    }
+  });
+
+  test("[GR3] any order of clients gives the same bits", () => {
+    fc.assert(
+      fc.property(
+        fc.array(anyDelta(3), { minLength: 2, maxLength: 30 }),
+        fc.integer({ min: 1, max: 29 }),
+        (deltas, cut) => {
+          const reordered = [...deltas.slice(cut), ...deltas.slice(0, cut)].reverse();
+          expect(sumOf(reordered).sum()).toEqual(sumOf(deltas).sum());
+        },
+      ),
+    );
+  });
+
+  test("[GR3] a thousand clients take nothing back: in and out again is nothing", () => {
+    const deltas = Array.from({ length: 1_000 }, (_, k) => [Math.sin(k), 1e-3 * k, 1e7 / (k + 1)]);
+    const negated = deltas.map((delta) => delta.map((value) => -value));
+    expect([...sumOf([...deltas, ...negated.reverse()]).sum()]).toEqual([0, 0, 0]);
+  });
+
+  test("[GR4] one client changes the sum by at most its bound, without any allowance", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 40 }).chain((length) => anyDelta(length)),
+        fc.double({ min: 1e-3, max: 1e3, noNaN: true }),
+        fc.double({ min: 0.05, max: 20, noNaN: true }),
+        (delta, clippingNorm, noiseMultiplier) => {
+          const changes = { clippingNorm, noiseMultiplier, parameterCount: delta.length };
+          const sum = sumOf([delta], changes);
+          expect(isWithinBound(sum.sum(), sum.grid)).toBe(true);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  test("[GR4] the whole vector is clipped: two tensors of norm C each together have norm C", () => {
+    const [first, second] = [
+      [0.6, 0.8],
+      [0.8, -0.6],
+    ];
+    const sum = sumOf([[...first, ...second]], { parameterCount: 4 });
+    const norm = l2Norm(sum.sum()) * sum.grid.step;
+    expect(norm).toBeCloseTo(1, 5);
+    expect(isWithinBound(sum.sum(), sum.grid)).toBe(true);
+  });
+
+  test("[GR4] what is within the ball is taken as it is, up to half a step", () => {
+    const delta = [0.1, -0.2, 0.3];
+    const { grid, ...sum } = sumOf([delta]);
+    sum.sum().forEach((steps, i) => {
+      expect(Math.abs(steps * grid.step - Math.fround(delta[i]!))).toBeLessThanOrEqual(
+        grid.step / 2,
+      );
+    });
+  });
+
+  test("[GR5] what is not finite or of another length changes nothing, on whatever place", () => {
+    fc.assert(
+      fc.property(
+        anyDelta(3),
+        fc.integer({ min: 0, max: 2 }),
+        fc.constantFrom(Number.NaN, Infinity, -Infinity, 1e308, -1e39),
+        (delta, place, bad) => {
+          const sum = sumOf([[0.1, 0.2, 0.3]]);
+          const before = sum.sum().slice();
+          const broken = Float32Array.from(delta);
+          broken[place] = bad;
+          const wrong = [broken, new Float32Array(0), new Float32Array(2), new Float32Array(4)];
+          for (const delta of wrong) {
+            expect(() => sum.add({ delta, numExamples: 1 })).toThrow(RangeError);
+          }
+          expect(sum.sum()).toEqual(before);
+          expect(sum.count).toBe(1);
+        },
+      ),
+    );
+  });
+
+  test("[GR5] the largest numbers there are clipped like any others", () => {
+    const largest = 3.4028234663852886e38;
+    const sum = sumOf([[largest, -largest, 0]]);
+    const expected = Math.SQRT1_2 / sum.grid.step;
+    expect(Math.abs(sum.sum()[0]! - expected)).toBeLessThanOrEqual(1);
+    expect(sum.sum()[1]).toBe(-sum.sum()[0]!);
+  });
+
+  test("[GR3] an exact sum takes no more deltas than it has room for", () => {
+    // The noise is so small that a single client's part has 2^49 steps.
+    const sum = sumOf([], { noiseMultiplier: 2 ** -29, parameterCount: 1 });
+    expect(sum.grid.mostSummands).toBe(3);
+    const add = () => sum.add({ delta: Float32Array.of(1), numExamples: 1 });
+    for (let i = 0; i < 3; i++) add();
+    const full = sum.sum()[0];
+    expect(add).toThrow("room for 3");
+    expect(sum.sum()[0]).toBe(full);
+    expect(Number.isSafeInteger(full)).toBe(true);
+  });
+
+  test("[GR3] deltas are not kept: changing one afterwards changes nothing", () => {
+    const sum = sumOf([]);
+    const delta = Float32Array.of(0.25, 0, 0);
+    sum.add({ delta, numExamples: 1 });
+    delta.fill(99);
+    expect(sum.sum()[0]).toBe(0.25 / sum.grid.step);
+  });
+});

@@ -1,0 +1,39 @@
+/** What the updates of a round are added to, and by which mechanism it is released. */
+
+import type { TaskSpec } from "@tributary/protocol";
+
+import type { MeanAggregator } from "../aggregation/aggregator.ts";
+import { createFedAvg } from "../aggregation/fed-avg.ts";
+import type { GridSum } from "../aggregation/grid-sum.ts";
+import { createGridSum } from "../aggregation/grid-sum.ts";
+import type { TaskRecord } from "../ports.ts";
+import type { ReleaseMechanism } from "../privacy/gaussian-mechanism.ts";
+import { centralGaussian } from "../privacy/gaussian-mechanism.ts";
+import type { Grid } from "../privacy/grid.ts";
+import { createGrid } from "../privacy/grid.ts";
+import type { IntegerNoise } from "../privacy/integer-noise.ts";
+import { expectedReportsOf } from "./budget.ts";
+
+/** A private task has no mean to be taken by mistake. */
+export type RoundSum = MeanAggregator | GridSum;
+
+/** An empty sum for the next round. */
+export function openSum({ spec, layout: { parameterCount } }: TaskRecord): RoundSum {
+  const { privacy, clippingNorm, weighting } = spec;
+  if (privacy.mechanism === "none") {
+    return createFedAvg({
+      parameterCount,
+      weighting,
+      ...(clippingNorm === undefined ? {} : { clippingNorm }),
+    });
+  }
+  const { noiseMultiplier } = privacy;
+  return createGridSum(
+    createGrid({ noiseMultiplier, clippingNorm: clippingNorm ?? Number.NaN, parameterCount }),
+  );
+}
+
+/** How a private sum becomes a mean that may be published. */
+export function mechanismOf(spec: TaskSpec, grid: Grid, noise: IntegerNoise): ReleaseMechanism {
+  return centralGaussian({ grid, expectedReports: expectedReportsOf(spec) }, noise);
+}
