@@ -30,6 +30,7 @@ import type {
   RoundClosed,
   RoundId,
   RoundResource,
+  SamplingClaim,
   SignedManifest,
   TaskBrief,
   TaskEnded,
@@ -43,6 +44,7 @@ import type {
   UpdateMetrics,
 } from "@tributary/protocol";
 
+import type { Charge } from "./privacy/charge.ts";
 import type { DailyPlaces } from "./round/quota.ts";
 
 /** Milliseconds since the Unix epoch, as `Date.now()` gives them. */
@@ -172,6 +174,8 @@ interface RoundRecordBase {
 
 export interface OpenRoundRecord extends RoundRecordBase {
   readonly phase: RoundPhaseOpen;
+  /** How the cohort was drawn; absent before it is, and in rounds of a store from before claims. */
+  readonly claim?: SamplingClaim;
 }
 
 export interface CommittedRoundRecord extends RoundRecordBase {
@@ -192,14 +196,8 @@ export interface AbandonedRoundRecord extends RoundRecordBase {
 /** A finished or open round; a record holds only what is true in its phase. */
 export type RoundRecord = OpenRoundRecord | CommittedRoundRecord | AbandonedRoundRecord;
 
-/** How one Gaussian release is accounted. */
-export interface PrivacyCharge {
-  readonly mechanism: "gaussian";
-  /** z: standard deviation of the noise on the sum / clipping norm. */
-  readonly noiseMultiplier: number;
-  /** q of independent Poisson sampling; 1 claims no amplification. */
-  readonly samplingRate: number;
-}
+/** How a release is accounted. */
+export type PrivacyCharge = Charge;
 
 /**
  * One charge to a task's budget. At most one per round: the event's id is the round's.

@@ -16,6 +16,7 @@ export * from "./codec.ts";
 export * from "./plan.ts";
 export * from "./evaluation.ts";
 export * from "./task-spec.ts";
+export * from "./sampling-claim.ts";
 export * from "./events.ts";
 export * from "./enrolment.ts";
 export * from "./routes.ts";

@@ -71,7 +71,10 @@ export function auditConformance(name: string, open: () => Promise<StoreUnderTes
       await using under = await open();
       const { store } = under;
       await live(store);
-      const charge = { noiseMultiplier: 1.1, samplingRate: 0.01 };
+      const charge = {
+        ...{ mechanism: "gaussian", noiseMultiplier: 1.1 },
+        ...{ sampling: "poisson", samplingRate: 0.01 },
+      };
       expect(await factsOf(store)).toEqual([
         [
           "task:created",

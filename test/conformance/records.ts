@@ -192,7 +192,11 @@ export function reservation(
   return {
     roundId: open.roundId,
     taskId: open.taskId,
-    charge: { mechanism: "gaussian", noiseMultiplier: 1.1, samplingRate: 0.01 },
+    charge: {
+      mechanism: "gaussian",
+      noiseMultiplier: 1.1,
+      claim: { kind: "poisson", samplingRate: 0.01 },
+    },
     status: "reserved",
     reservedAt: 1_760_000_003_000,
     ...extra,

@@ -172,7 +172,12 @@ const calls: fc.Arbitrary<Call> = fc.oneof(
             await store.reserveLedger(
               reservation(
                 { roundId, taskId: taskId(name) },
-                { charge: { mechanism: "gaussian", noiseMultiplier, samplingRate: 0.01 } },
+                {
+                  charge: {
+                    ...reservation({ roundId, taskId: taskId(name) }).charge,
+                    noiseMultiplier,
+                  },
+                },
               ),
             );
           },

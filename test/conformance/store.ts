@@ -469,7 +469,9 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
       const { charge } = reservation(round);
       for (const wrong of [
         reservation(round, { charge: { ...charge, noiseMultiplier: 9 } }),
-        reservation(round, { charge: { ...charge, samplingRate: 0.001 } }),
+        reservation(round, {
+          charge: { mechanism: "matrix", noiseMultiplier: charge.noiseMultiplier },
+        }),
         reservation(round, { status: "released" }),
         reservation(round, { taskId: taskId("b") }),
       ]) {

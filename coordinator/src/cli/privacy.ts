@@ -13,6 +13,7 @@ import { assertNoFaults } from "../config/schema.ts";
 import type { Spent } from "../privacy/accountant.ts";
 import { epsilonOfGroups } from "../privacy/accountant.ts";
 import { calibrateNoise } from "../privacy/calibrate.ts";
+import { sampledGaussian } from "../privacy/charge.ts";
 import { roundedUp } from "../privacy/ledger.ts";
 import type { CliIo } from "./io.ts";
 import { answer, writeLine } from "./io.ts";
@@ -178,7 +179,7 @@ export function addPrivacyCommands(program: Command, io: CliIo): void {
 type Cost = Setting & Spent;
 
 function withEpsilon({ samplingRate, noiseMultiplier, rounds, delta }: Setting): Cost {
-  const group = { charge: { samplingRate, noiseMultiplier }, count: rounds };
+  const group = { charge: sampledGaussian(noiseMultiplier, samplingRate), count: rounds };
   const { epsilon, accountant } = epsilonOfGroups([group], delta);
   if (!Number.isFinite(epsilon)) {
     throw new FederatedError(

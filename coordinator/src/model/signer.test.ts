@@ -10,6 +10,7 @@ import { expect, test } from "vitest";
 
 import { systemClock } from "../clock.ts";
 import type { Store, TaskRecord } from "../ports.ts";
+import { sampledGaussian } from "../privacy/charge.ts";
 import { createSecureRandom } from "../privacy/random.ts";
 import { createMemoryStore } from "../storage/memory.ts";
 import { onConnection } from "../storage/sqlite-database.ts";
@@ -296,7 +297,7 @@ test("[SIG11] a manifest states parent, figures and the privacy that was promise
   const event = (roundNumber: number, status: "released" | "void" | "reserved") => ({
     roundId: `private.${roundNumber}` as never,
     taskId: spec.taskId,
-    charge: { mechanism: "gaussian", noiseMultiplier: 1, samplingRate: 0.1 } as const,
+    charge: sampledGaussian(1, 0.1),
     status,
     reservedAt: 1,
   });

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 
 import { canAfford, epsilonOf, renyiEpsilonOfGroups, roundsLeft } from "./accountant.ts";
 import type { Charge } from "./charge.ts";
-import { groupCharges } from "./charge.ts";
+import { groupCharges, sampledGaussian } from "./charge.ts";
 import { rdpOfSampledGaussian } from "./rdp.ts";
 
 /** Expected values from independent code; each file names it. */
@@ -14,7 +14,7 @@ function vectors<Row>(name: string): Row[] {
 }
 
 const repeat = (noiseMultiplier: number, samplingRate: number, rounds: number) =>
-  Array.from({ length: rounds }, () => ({ noiseMultiplier, samplingRate }));
+  Array.from({ length: rounds }, () => sampledGaussian(noiseMultiplier, samplingRate));
 
 const renyiEpsilonOf = (charges: Iterable<Charge>, delta: number) =>
   renyiEpsilonOfGroups(groupCharges(charges), delta);
@@ -59,9 +59,7 @@ describe("Renyi divergence at the edges", () => {
         }
       }
     }
-    expect(epsilonOf([{ noiseMultiplier: 1, samplingRate: 1e-9 }], 1e-10).epsilon).toBeGreaterThan(
-      0,
-    );
+    expect(epsilonOf([sampledGaussian(1, 1e-9)], 1e-10).epsilon).toBeGreaterThan(0);
   });
 
   test("[DP1] the integral of fractional orders meets the finite sum of whole ones, at any noise", () => {
@@ -133,10 +131,7 @@ describe("epsilon", () => {
     let checked = 0;
     for (const row of vectors<Row>("odometer")) {
       const expected = row.eps_rdp_after_each_round;
-      const charges = row.events.map(({ q, sigma }) => ({
-        samplingRate: q,
-        noiseMultiplier: sigma,
-      }));
+      const charges = row.events.map(({ q, sigma }) => sampledGaussian(sigma, q));
       for (let rounds = 1; rounds <= expected.length; rounds += 29) {
         const { epsilon } = renyiEpsilonOf(charges.slice(0, rounds), row.delta);
         expect(epsilon).toBeLessThanOrEqual(expected[rounds - 1]! * (1 + 1e-6));
@@ -174,13 +169,13 @@ describe("epsilon", () => {
 
   test("[DP2] of nothing is nothing, and order does not matter", () => {
     expect(epsilonOf([], 1e-5).epsilon).toBe(0);
-    const a = { noiseMultiplier: 1, samplingRate: 0.1 };
-    const b = { noiseMultiplier: 2, samplingRate: 1 };
+    const a = sampledGaussian(1, 0.1);
+    const b = sampledGaussian(2, 1);
     expect(epsilonOf([a, b, a], 1e-5).epsilon).toBeCloseTo(epsilonOf([b, a, a], 1e-5).epsilon, 12);
   });
 
   test("[DP3] the budget is never overspent: roundsLeft is exactly what canAfford grants", () => {
-    const next = { noiseMultiplier: 1, samplingRate: 0.1 };
+    const next = sampledGaussian(1, 0.1);
     const spent = repeat(1, 0.1, 10);
     const left = roundsLeft(spent, next, 1e-5, 4);
     expect(left).toBeGreaterThan(0);
@@ -190,18 +185,18 @@ describe("epsilon", () => {
   });
 
   test("[DP3] a budget that is no number, or an epsilon without bound, affords nothing", () => {
-    const next = { noiseMultiplier: 1, samplingRate: 0.1 };
+    const next = sampledGaussian(1, 0.1);
     expect(canAfford([], next, 1e-5, Number.NaN)).toBe(false);
     expect(roundsLeft([], next, 1e-5, Number.NaN)).toBe(0);
-    const noiseless = { noiseMultiplier: 1e-200, samplingRate: 0.5 };
+    const noiseless = sampledGaussian(1e-200, 0.5);
     expect(epsilonOf([noiseless], 1e-5).epsilon).toBe(Infinity);
     expect(canAfford([], noiseless, 1e-5, Infinity)).toBe(false);
     expect(roundsLeft([], noiseless, 1e-5, Infinity)).toBe(0);
   });
 
   test("[DP3] a ledger of many equal and unequal charges counts each of them", () => {
-    const a = { noiseMultiplier: 1, samplingRate: 0.01 };
-    const b = { noiseMultiplier: 1.5, samplingRate: 0.02 };
+    const a = sampledGaussian(1, 0.01);
+    const b = sampledGaussian(1.5, 0.02);
     const spent = Array.from({ length: 600 }, (_, i) => (i % 3 === 0 ? b : a));
     const left = roundsLeft(spent, a, 1e-6, 6);
     expect(left).toBeGreaterThan(0);
@@ -209,22 +204,48 @@ describe("epsilon", () => {
     expect(epsilonOf([...spent, ...repeat(1, 0.01, left + 1)], 1e-6).epsilon).toBeGreaterThan(6);
   });
 
+  test("[DP16] a claim or mechanism that is not known is refused, however little else there is", () => {
+    const known = sampledGaussian(1, 0.1);
+    const charges = [
+      { ...known, claim: { kind: "shuffled", samplingRate: 1e-9 } },
+      { ...known, claim: {} },
+      { ...known, mechanism: "laplace" },
+    ] as unknown as Charge[];
+    const refused = expect.objectContaining({ code: "CONFIG_INVALID" });
+    for (const charge of charges) {
+      expect(() => epsilonOf([known, charge], 1e-5)).toThrow(refused);
+      expect(() => canAfford([], charge, 1e-5, 8)).toThrow(refused);
+      expect(() => canAfford([charge], known, 1e-5, 8)).toThrow(refused);
+      expect(() => roundsLeft([charge], known, 1e-5, 8)).toThrow(refused);
+    }
+  });
+
+  test("[DP16] only independent coins amplify: a cohort of fixed size, or of everybody, costs all of it", () => {
+    const whole = epsilonOf([sampledGaussian(2, 1)], 1e-5).epsilon;
+    for (const claim of [{ kind: "none" }, { kind: "fixedSize", cohortSize: 3 }] as const) {
+      const charge = { mechanism: "gaussian", noiseMultiplier: 2, claim } as const;
+      expect(epsilonOf([charge], 1e-5).epsilon).toBe(whole);
+    }
+    expect(epsilonOf([{ mechanism: "matrix", noiseMultiplier: 2 }], 1e-5).epsilon).toBe(whole);
+    expect(epsilonOf([sampledGaussian(2, 0.1)], 1e-5).epsilon).toBeLessThan(whole / 2);
+  });
+
   test("[DP4] what cannot be accounted is refused", () => {
     for (const charge of [
-      { noiseMultiplier: 0, samplingRate: 0.1 },
-      { noiseMultiplier: -1, samplingRate: 0.1 },
-      { noiseMultiplier: Infinity, samplingRate: 0.1 },
-      { noiseMultiplier: Number.NaN, samplingRate: 0.1 },
-      { noiseMultiplier: 1, samplingRate: -0.1 },
-      { noiseMultiplier: 1, samplingRate: 1.1 },
-      { noiseMultiplier: 1, samplingRate: Number.NaN },
+      sampledGaussian(0, 0.1),
+      sampledGaussian(-1, 0.1),
+      sampledGaussian(Infinity, 0.1),
+      sampledGaussian(Number.NaN, 0.1),
+      sampledGaussian(1, -0.1),
+      sampledGaussian(1, 1.1),
+      sampledGaussian(1, Number.NaN),
     ]) {
       const refused = expect.objectContaining({ code: "CONFIG_INVALID" });
       expect(() => epsilonOf([charge], 1e-5)).toThrow(refused);
       expect(() => canAfford([], charge, 1e-5, 8)).toThrow(refused);
       expect(() => roundsLeft([], charge, 1e-5, 8)).toThrow(refused);
     }
-    const charge = { noiseMultiplier: 1, samplingRate: 0.1 };
+    const charge = sampledGaussian(1, 0.1);
     for (const delta of [0, 1, -1, Number.NaN]) {
       expect(() => epsilonOf([], delta)).toThrow("delta");
       expect(() => canAfford([], charge, delta, 8)).toThrow("delta");

@@ -5,8 +5,8 @@
 
 import { FederatedError } from "@tributary/protocol";
 
-import type { Charge, ChargeGroup } from "./charge.ts";
-import { groupCharges } from "./charge.ts";
+import type { Charge, ChargeGroup, ReleaseGroup } from "./charge.ts";
+import { groupCharges, releasesOf } from "./charge.ts";
 import { epsilonOfLoss } from "./pld.ts";
 import { epsilonOfRdp, RDP_ORDERS, rdpOfSampledGaussian } from "./rdp.ts";
 
@@ -36,7 +36,9 @@ export function epsilonOf(charges: Iterable<Charge>, delta: number): Spent {
 export function epsilonOfGroups(groups: readonly ChargeGroup[], delta: number): Spent {
   const renyi = renyiEpsilonOfGroups(groups, delta);
   // A sample of nobody costs nothing.
-  const costly = groups.filter(({ charge, count }) => charge.samplingRate > 0 && count > 0);
+  const costly = releasesOf(groups).filter(
+    ({ samplingRate, count }) => samplingRate > 0 && count > 0,
+  );
   if (costly.length === 0 || renyi.epsilon === 0 || renyi.epsilon === Infinity) {
     return { epsilon: renyi.epsilon, accountant: "rdp" };
   }
@@ -52,7 +54,7 @@ export function renyiEpsilonOfGroups(
   delta: number,
 ): { readonly epsilon: number; readonly order: number } {
   assertDelta(delta);
-  return epsilonOfRdp(totalCurve(groups), delta);
+  return epsilonOfRdp(totalCurve(releasesOf(groups)), delta);
 }
 
 /** Does the budget cover `next` as well? @throws FederatedError CONFIG_INVALID as {@link epsilonOf} */
@@ -81,8 +83,8 @@ export function roundsLeft(
 ): number {
   assertDelta(delta);
   const spent = groupCharges(charges);
-  const spentCurve = totalCurve(spent);
-  const stepCurve = curveOf(next);
+  const spentCurve = totalCurve(releasesOf(spent));
+  const stepCurve = totalCurve(releasesOf([{ charge: next, count: 1 }]));
   const byRenyi = (rounds: number) => {
     const total = spentCurve.map((rdp, i) => rdp + rounds * (stepCurve[i] as number));
     return isWithin(epsilonOfRdp(total, delta).epsilon, maxEpsilon);
@@ -123,18 +125,18 @@ const isWithin = (epsilon: number, maxEpsilon: number): boolean =>
   Number.isFinite(epsilon) && epsilon <= maxEpsilon;
 
 /** Sum of the charges' curves. Zeros for none. */
-function totalCurve(groups: readonly ChargeGroup[]): readonly number[] {
+function totalCurve(releases: readonly ReleaseGroup[]): readonly number[] {
   const total = RDP_ORDERS.map(() => 0);
-  for (const { charge, count } of groups) {
-    curveOf(charge).forEach((rdp, i) => {
-      total[i] = (total[i] as number) + count * rdp;
+  for (const release of releases) {
+    curveOf(release).forEach((rdp, i) => {
+      total[i] = (total[i] as number) + release.count * rdp;
     });
   }
   return total;
 }
 
-/** RDP of one charge at each of the orders. */
-function curveOf({ noiseMultiplier: z, samplingRate: q }: Charge): readonly number[] {
+/** RDP of one release at each of the orders. */
+function curveOf({ noiseMultiplier: z, samplingRate: q }: ReleaseGroup): readonly number[] {
   if (!(z > 0 && z < Infinity) || !(q >= 0 && q <= 1)) {
     throw new FederatedError(
       "CONFIG_INVALID",

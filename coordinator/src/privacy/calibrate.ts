@@ -4,6 +4,7 @@ import { FederatedError } from "@tributary/protocol";
 
 import type { Spent } from "./accountant.ts";
 import { epsilonOfGroups, renyiEpsilonOfGroups } from "./accountant.ts";
+import { sampledGaussian } from "./charge.ts";
 
 export interface CalibrationTarget {
   /** Epsilon that must not be exceeded; > 0. */
@@ -32,7 +33,7 @@ export function calibrateNoise(target: CalibrationTarget): Calibration {
   assertTarget(target);
   const { targetEpsilon, delta, samplingRate, rounds } = target;
   const plan = (noiseMultiplier: number) => [
-    { charge: { noiseMultiplier, samplingRate }, count: rounds },
+    { charge: sampledGaussian(noiseMultiplier, samplingRate), count: rounds },
   ];
   const renyi = (z: number) => renyiEpsilonOfGroups(plan(z), delta).epsilon;
   const spent = (z: number) => epsilonOfGroups(plan(z), delta);

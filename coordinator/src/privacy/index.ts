@@ -22,7 +22,8 @@ export {
 export type { AccountantName, Spent } from "./accountant.ts";
 export { calibrateNoise } from "./calibrate.ts";
 export type { Calibration, CalibrationTarget } from "./calibrate.ts";
-export type { Charge, ChargeGroup } from "./charge.ts";
+export { amplificationOf, sampledGaussian } from "./charge.ts";
+export type { Charge, ChargeGroup, GaussianCharge, MatrixCharge } from "./charge.ts";
 export { deltaOfGaussian, epsilonOfGaussian, muOfGaussian } from "./gaussian-curve.ts";
 export { centralGaussian } from "./gaussian-mechanism.ts";
 export type {

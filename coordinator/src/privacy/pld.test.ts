@@ -7,6 +7,7 @@ import { calibrateNoise } from "./calibrate.ts";
 import { createFourierTransform } from "./fft.ts";
 import { deltaOfGaussian, epsilonOfGaussian } from "./gaussian-curve.ts";
 import type { LossDistribution } from "./loss-distribution.ts";
+import { releasesOf, sampledGaussian } from "./charge.ts";
 import { sampledGaussianLoss } from "./loss-distribution.ts";
 import { epsilonOfLoss } from "./pld.ts";
 
@@ -17,10 +18,10 @@ function vectors<Row>(name: string): Row[] {
 }
 
 const plan = (samplingRate: number, noiseMultiplier: number, count: number) => [
-  { charge: { samplingRate, noiseMultiplier }, count },
+  { charge: sampledGaussian(noiseMultiplier, samplingRate), count },
 ];
 const byLoss = (groups: ReturnType<typeof plan>, delta: number) =>
-  epsilonOfLoss(groups, delta, renyiEpsilonOfGroups(groups, delta));
+  epsilonOfLoss(releasesOf(groups), delta, renyiEpsilonOfGroups(groups, delta));
 
 describe("epsilon by privacy loss", () => {
   interface Row {
@@ -116,10 +117,7 @@ describe("epsilon by privacy loss", () => {
     }
     let checked = 0;
     for (const row of vectors<Odometer>("odometer")) {
-      const charges = row.events.map(({ q, sigma }) => ({
-        samplingRate: q,
-        noiseMultiplier: sigma,
-      }));
+      const charges = row.events.map(({ q, sigma }) => sampledGaussian(sigma, q));
       for (const { round, eps_pld } of row.eps_pld_checkpoints) {
         const { epsilon } = epsilonOf(charges.slice(0, round), row.delta);
         expect(Math.abs(epsilon / eps_pld - 1), `${row.name} ${round}`).toBeLessThan(1e-3);

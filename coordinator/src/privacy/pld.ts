@@ -4,7 +4,7 @@
  * (`loss-composition.ts`) in both directions; the worse one counts.
  */
 
-import type { ChargeGroup } from "./charge.ts";
+import type { ReleaseGroup } from "./charge.ts";
 import { epsilonOfGaussian } from "./gaussian-curve.ts";
 import type { Edge } from "./loss-composition.ts";
 import { composeTilted } from "./loss-composition.ts";
@@ -32,30 +32,30 @@ export interface RenyiHint {
 }
 
 /**
- * @param groups every charge once, with how often it was made; sampling rates in (0, 1]
- * @param hint Renyi bound of the same groups at the same delta: epsilon finite and > 0
+ * @param releases every release once, with how often it was made; sampling rates in (0, 1]
+ * @param hint Renyi bound of the same releases at the same delta: epsilon finite and > 0
  * @returns an upper bound; Infinity where no grid holds the distribution
  */
 export function epsilonOfLoss(
-  groups: readonly ChargeGroup[],
+  releases: readonly ReleaseGroup[],
   delta: number,
   hint: RenyiHint,
 ): number {
-  const sampled = groups.filter(({ charge }) => charge.samplingRate < 1);
-  const whole = groups.filter(({ charge }) => charge.samplingRate === 1);
+  const sampled = releases.filter(({ samplingRate }) => samplingRate < 1);
+  const whole = releases.filter(({ samplingRate }) => samplingRate === 1);
   // Gaussians compose to a Gaussian: mu^2 adds up (Dong, Roth, Su 2019, Corollary 3.3).
   const mu = Math.sqrt(
-    whole.reduce((sum, { charge, count }) => sum + count / charge.noiseMultiplier ** 2, 0),
+    whole.reduce((sum, { noiseMultiplier, count }) => sum + count / noiseMultiplier ** 2, 0),
   );
   if (sampled.length === 0) return epsilonOfGaussian(mu, delta);
 
-  const composed = sampled.map(({ charge, count }) => ({ ...charge, count }));
+  const composed = [...sampled];
   // All of a Gaussian is the limit of a sample that misses nobody.
   if (mu > 0) composed.push({ noiseMultiplier: 1 / mu, samplingRate: ALL, count: 1 });
-  const releases = composed.reduce((sum, { count }) => sum + count, 0);
-  const tailMass = (TAIL_SHARE * delta) / releases;
+  const total = composed.reduce((sum, { count }) => sum + count, 0);
+  const tailMass = (TAIL_SHARE * delta) / total;
 
-  let h = widthFor(hint.epsilon, hint.order, releases);
+  let h = widthFor(hint.epsilon, hint.order, total);
   let best = Infinity;
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
     const parts = composed.map(({ samplingRate, noiseMultiplier, count }) => ({
@@ -72,7 +72,7 @@ export function epsilonOfLoss(
     // Each grid gives an upper bound, so the least of them is one.
     best = Math.min(best, Math.max(0, edge.epsilon));
     // Where the Renyi bound is loose, the true curve is steeper than it and asks for a finer grid.
-    const needed = widthFor(edge.epsilon, edge.steepness, releases);
+    const needed = widthFor(edge.epsilon, edge.steepness, total);
     if (!(h > 1.05 * needed)) break;
     h = needed;
   }

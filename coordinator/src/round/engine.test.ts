@@ -116,10 +116,10 @@ async function startWorld({ spec: overrides, evaluator, ...quota }: Options = {}
   const options = { disconnectGraceMs: 100, abandonedRetryMs: 50, ...quota };
   const start = () => startRoundEngine(deps, task, options);
   const engine = await start();
-  const report = async (clientId: ClientId, value: number, roundNumber = 1) => {
+  const report = async (clientId: ClientId, value: number, roundNumber = 1, to = engine) => {
     const delta = new Float32Array(2).fill(value);
     const key = await sha256(new Uint8Array(delta.buffer));
-    return engine.report(
+    return to.report(
       { roundId: `t.${roundNumber}` as RoundId, taskId, clientId },
       { digest: key, delta, numExamples: 1, metrics: {}, bytes: 72 },
     );
@@ -194,6 +194,66 @@ describe("a store that fails", () => {
     await world.time.settle();
     expect(await world.memory.listLedger(world.taskId)).toMatchObject([{ status: "released" }]);
     await world.engine.stop(0);
+  });
+});
+
+describe("what a round is charged by", () => {
+  const spec = {
+    clippingNorm: 1,
+    weighting: { kind: "uniform" },
+    sampler: { kind: "poisson", samplingRate: 1, population: 2 },
+    privacy: { mechanism: "central", noiseMultiplier: 2, delta: 1e-5, maxEpsilon: 10 },
+  } as const;
+
+  test("[DP17] is what its selection claimed, also where it opens again", async () => {
+    const world = await startWorld({ spec });
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    const claim = { kind: "poisson", samplingRate: 1 };
+    expect((await world.memory.getOpenRound(world.taskId))?.round).toMatchObject({ claim });
+    // The API does not show how the store keeps it.
+    expect(world.engine.snapshot().currentRound).not.toHaveProperty("claim");
+    await world.engine.stop(0);
+    const restarted = await world.start();
+    await world.report(clients[0]!, 1, 1, restarted);
+    await world.report(clients[1]!, 1, 1, restarted);
+    await world.time.settle();
+    expect(await world.memory.listLedger(world.taskId)).toMatchObject([
+      { status: "released", charge: { mechanism: "gaussian", noiseMultiplier: 2, claim } },
+    ]);
+    await restarted.stop(0);
+  });
+
+  test("[DP17] is nothing claimed, where a round of an older store has no claim", async () => {
+    const world = await startWorld({ spec });
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    await world.engine.stop(0);
+    const { claim, ...round } = (await world.memory.getOpenRound(world.taskId))!.round;
+    expect(claim).toBeDefined();
+    await world.memory.saveOpenRound(round);
+    const restarted = await world.start();
+    await world.report(clients[0]!, 1, 1, restarted);
+    await world.report(clients[1]!, 1, 1, restarted);
+    await world.time.settle();
+    expect(await world.memory.listLedger(world.taskId)).toMatchObject([
+      { charge: { claim: { kind: "none" } } },
+    ]);
+    await restarted.stop(0);
+  });
+
+  test("[DP16] is known to the accountant, or nothing is released", async () => {
+    const world = await startWorld({ spec });
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    await world.engine.stop(0);
+    const { round } = (await world.memory.getOpenRound(world.taskId))!;
+    const claim = { kind: "shuffled", samplingRate: 1e-9 } as never;
+    await world.memory.saveOpenRound({ ...round, claim });
+    const restarted = await world.start();
+    await world.report(clients[0]!, 1, 1, restarted);
+    await world.report(clients[1]!, 1, 1, restarted);
+    await world.time.advance(2_000);
+    expect(await world.memory.latestModelVersion(world.taskId)).toMatchObject({ modelVersion: 0 });
+    expect(await world.memory.getRound("t.1" as RoundId)).not.toMatchObject({ phase: "committed" });
+    await restarted.stop(0);
   });
 });
 

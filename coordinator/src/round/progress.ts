@@ -8,6 +8,7 @@ import type {
   PhaseTiming,
   RoundId,
   RoundResource,
+  SamplingClaim,
   TaskId,
 } from "@tributary/protocol";
 import { addEvaluationSums } from "@tributary/protocol";
@@ -32,8 +33,17 @@ export interface RoundIdentity {
   readonly openedAt: Instant;
 }
 
+/** A round whose cohort is drawn: what its release is charged by. */
+export interface DrawnRound extends RoundIdentity {
+  readonly claim: SamplingClaim;
+}
+
 export interface RoundBook {
   readonly identity: RoundIdentity;
+  /** Notes how the cohort was drawn, to be saved with it. */
+  noteDraw(claim: SamplingClaim): void;
+  /** With the claim that was noted; without one, as if everybody had been drawn. */
+  drawnRound(): DrawnRound;
   /** Call whenever the phase has changed. */
   enterPhase(phase: RoundState["phase"], now: Instant, tick: number): void;
   countRejection(code: ErrorCode): void;
@@ -68,6 +78,7 @@ export function createRoundBook(identity: RoundIdentity, earlier?: OpenRoundReco
   let trainLossSum = 0;
   let trainLossWeight = 0;
   let evaluationSums: EvaluationSums | undefined;
+  let claim = earlier?.claim;
   let current: { phase: RoundState["phase"]; startedAt: Instant; tick: number } | undefined;
 
   const base = (state: RoundState) => ({
@@ -80,6 +91,10 @@ export function createRoundBook(identity: RoundIdentity, earlier?: OpenRoundReco
 
   return {
     identity,
+    noteDraw: (drawn) => {
+      claim = drawn;
+    },
+    drawnRound: () => ({ ...identity, claim: claim ?? { kind: "none" } }),
     enterPhase: (phase, now, tick) => {
       if (current !== undefined) {
         phases.push({
@@ -114,6 +129,7 @@ export function createRoundBook(identity: RoundIdentity, earlier?: OpenRoundReco
       ...base(state),
       phase:
         state.phase === "selecting" || state.phase === "reporting" ? state.phase : "aggregating",
+      ...(claim === undefined ? {} : { claim }),
     }),
     committedRecord: (state, facts) => ({ ...base(state), ...facts, phase: "committed" }),
     abandonedRecord: (state, endedAt) => ({
@@ -150,8 +166,12 @@ export function roundResource(record: RoundRecord, deadlineAt?: Instant): RoundR
   if (rest.phase === "committed" || rest.phase === "abandoned") {
     return { ...rest, openedAt: iso(openedAt), endedAt: iso(rest.endedAt) };
   }
+  // How the cohort was drawn is the ledger's business.
+  const { roundId, taskId, roundNumber, baseModelVersion, phase } = rest;
+  const { phases, participants, rejections, updateBytes } = rest;
   return {
-    ...rest,
+    ...{ roundId, taskId, roundNumber, baseModelVersion, phase },
+    ...{ phases, participants, rejections, updateBytes },
     openedAt: iso(openedAt),
     ...(deadlineAt === undefined ? {} : { deadlineAt: iso(deadlineAt) }),
   };

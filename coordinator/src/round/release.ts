@@ -26,7 +26,7 @@ import type {
   TaskRecord,
   UnsignedVersion,
 } from "../ports.ts";
-import type { RoundIdentity } from "./progress.ts";
+import type { DrawnRound } from "./progress.ts";
 import { chargeOf } from "./budget.ts";
 import type { RoundSum } from "./round-sum.ts";
 import { mechanismOf } from "./round-sum.ts";
@@ -62,7 +62,7 @@ export async function makeVersion(
   deps: ReleaseDeps,
   task: TaskRecord,
   current: CurrentModel,
-  round: RoundIdentity,
+  round: DrawnRound,
   aggregator: RoundSum,
   signal: AbortSignal,
 ): Promise<MadeModel> {
@@ -129,11 +129,11 @@ export function settleBlobs(
 async function releaseMean(
   deps: ReleaseDeps,
   task: TaskRecord,
-  round: RoundIdentity,
+  round: DrawnRound,
   aggregator: RoundSum,
 ): Promise<Float64Array> {
   const { spec } = task;
-  const charge = chargeOf(spec);
+  const charge = chargeOf(spec, round.claim);
   if (aggregator.kind === "mean") {
     if (charge !== undefined) throw new Error("a private task must not release a plain mean");
     return aggregator.mean();

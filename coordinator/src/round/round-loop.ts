@@ -358,7 +358,8 @@ export async function startRoundLoop(
 
   async function selectNow(round: OpenRound): Promise<void> {
     const uniform = deps.uniformFor(task, round.book.identity.roundNumber);
-    const { cohort } = selectCohort(spec.sampler, waiting.all(), uniform);
+    const { cohort, claim } = selectCohort(spec.sampler, waiting.all(), uniform);
+    round.book.noteDraw(claim);
     await apply({ type: "cohortSelected", at: clock.monotonicMs(), cohort });
   }
 
@@ -392,8 +393,8 @@ export async function startRoundLoop(
     const run = async () => {
       let made: MadeModel | undefined;
       try {
-        const { identity } = round.book;
-        made = await makeVersion(deps, task, current, identity, round.aggregator, abort.signal);
+        const drawn = round.book.drawnRound();
+        made = await makeVersion(deps, task, current, drawn, round.aggregator, abort.signal);
       } catch (error) {
         if (!abort.signal.aborted) logger.error({ taskId, error }, "the aggregation failed");
       }

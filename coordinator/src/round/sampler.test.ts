@@ -1,8 +1,10 @@
 import type { ClientId } from "@tributary/protocol";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { createSecureRandom, uniformFrom } from "../privacy/random.ts";
-import { amplificationOf, createSeededUniform, expectedReports, selectCohort } from "./sampler.ts";
+import { amplificationOf } from "../privacy/charge.ts";
+import { createSeededUniform, expectedReports, plannedClaim, selectCohort } from "./sampler.ts";
 
 const clients = (count: number) =>
   Array.from({ length: count }, (_, i) => `c${String(i).padStart(4, "0")}` as ClientId);
@@ -110,6 +112,42 @@ describe("cohorts", () => {
     expect(rateOf(poisson)).toBe(0.2);
     expect(rateOf(fixed)).toBe(1);
     expect(rateOf({ kind: "all" })).toBe(1);
+  });
+
+  test("[SM6] a draw that somebody can repeat claims nothing, whatever its coins", () => {
+    for (const spec of [
+      { kind: "poisson", samplingRate: 0.2, population: 9, seed: 1 },
+      { kind: "uniform", cohortSize: 2, overSelection: 0, seed: 1 },
+    ] as const) {
+      expect(selectCohort(spec, clients(9), createSeededUniform(1)).claim).toEqual({
+        kind: "none",
+      });
+      expect(plannedClaim(spec)).toEqual({ kind: "none" });
+    }
+  });
+
+  test("[DP17] what is planned with is what selection claims, where enough clients wait", () => {
+    const seed = fc.option(fc.nat(), { nil: undefined });
+    const seeded = <T extends object>(spec: T, given: number | undefined) =>
+      given === undefined ? spec : { ...spec, seed: given };
+    const samplers = fc.oneof(
+      fc.constant({ kind: "all" } as const),
+      fc
+        .tuple(fc.integer({ min: 1, max: 10 }), fc.double({ min: 0, max: 1, noNaN: true }), seed)
+        .map(([cohortSize, overSelection, given]) =>
+          seeded({ kind: "uniform", cohortSize, overSelection } as const, given),
+        ),
+      fc
+        .tuple(fc.double({ min: 1e-9, max: 1, noNaN: true }), seed)
+        .map(([samplingRate, given]) =>
+          seeded({ kind: "poisson", samplingRate, population: 20 } as const, given),
+        ),
+    );
+    fc.assert(
+      fc.property(samplers, (spec) => {
+        expect(selectCohort(spec, clients(20), uniform).claim).toEqual(plannedClaim(spec));
+      }),
+    );
   });
 
   test("[SM4] a seeded stream is uniform, and the waiting list given in is left as it was", () => {

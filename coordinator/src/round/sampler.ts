@@ -1,21 +1,10 @@
 /** Who of the waiting clients takes part: the cohort, and what may be claimed of how it was drawn. */
 
-import type { ClientId, SamplerSpec } from "@tributary/protocol";
-
-/** What really was done. Only Poisson sampling amplifies privacy. */
-export type SamplingClaim =
-  | { readonly kind: "poisson"; readonly samplingRate: number }
-  | { readonly kind: "fixedSize"; readonly cohortSize: number }
-  | { readonly kind: "none" };
+import type { ClientId, SamplerSpec, SamplingClaim } from "@tributary/protocol";
 
 interface Uniform {
   /** A number in [0, 1). */
   next(): number;
-}
-
-/** The sampling rate that an accountant may use for what was done: 1, no amplification, unless Poisson. */
-export function amplificationOf(claim: SamplingClaim): number {
-  return claim.kind === "poisson" ? claim.samplingRate : 1;
 }
 
 /**
@@ -38,13 +27,37 @@ export function selectCohort(
     case "uniform": {
       const wanted = Math.ceil(spec.cohortSize * (1 + spec.overSelection));
       const cohort = drawWithoutReplacement(clients, wanted, uniform);
-      return { cohort, claim: { kind: "fixedSize", cohortSize: cohort.length } };
+      return {
+        cohort,
+        claim: claimUnless(spec.seed, { kind: "fixedSize", cohortSize: cohort.length }),
+      };
     }
     case "poisson":
       return {
         cohort: clients.filter(() => uniform.next() < spec.samplingRate),
-        claim: { kind: "poisson", samplingRate: spec.samplingRate },
+        claim: claimUnless(spec.seed, { kind: "poisson", samplingRate: spec.samplingRate }),
       };
+  }
+}
+
+/** Coins that somebody can throw again are no secret, and amplify nothing. */
+const claimUnless = (seed: number | undefined, claim: SamplingClaim): SamplingClaim =>
+  seed === undefined ? claim : { kind: "none" };
+
+/**
+ * What {@link selectCohort} will claim when enough clients wait, for planning ahead. What a round costs is
+ * what was claimed when it was drawn.
+ */
+export function plannedClaim(spec: SamplerSpec): SamplingClaim {
+  switch (spec.kind) {
+    case "all":
+      return { kind: "none" };
+    case "uniform": {
+      const cohortSize = Math.ceil(spec.cohortSize * (1 + spec.overSelection));
+      return claimUnless(spec.seed, { kind: "fixedSize", cohortSize });
+    }
+    case "poisson":
+      return claimUnless(spec.seed, { kind: "poisson", samplingRate: spec.samplingRate });
   }
 }
 

@@ -10,6 +10,7 @@ import type {
   RoundCommit,
   TaskRecord,
 } from "../ports.ts";
+import { factsOfCharge } from "./charge-record.ts";
 
 type Kind = AuditFact["kind"];
 type Facts = AuditFact["facts"];
@@ -62,8 +63,7 @@ const CHARGE_KIND = {
 } as const satisfies Record<LedgerEvent["status"], Kind>;
 
 export function chargeFact({ roundId, status, charge }: LedgerEvent): AuditFact {
-  const { noiseMultiplier, samplingRate } = charge;
-  return fact(CHARGE_KIND[status], { roundId, noiseMultiplier, samplingRate });
+  return fact(CHARGE_KIND[status], { roundId, ...factsOfCharge(charge) });
 }
 
 export const keyFact = ({ publicKey, previous }: KeyRecord): AuditFact =>

@@ -11,6 +11,7 @@ import type {
   RoundRecord,
   TaskRecord,
 } from "../ports.ts";
+import { describeCharge } from "./charge-record.ts";
 
 const malformed = (message: string) => new FederatedError("MALFORMED_MESSAGE", message);
 
@@ -176,8 +177,6 @@ export function assertNextKey(key: KeyRecord, newest: KeyRecord | undefined): vo
   );
 }
 
-const isSameCharge = ({ charge: a }: LedgerEvent, { charge: b }: LedgerEvent) =>
-  a.noiseMultiplier === b.noiseMultiplier && a.samplingRate === b.samplingRate;
+const isSameCharge = (a: LedgerEvent, b: LedgerEvent) => describe(a) === describe(b);
 
-const describe = ({ charge }: LedgerEvent) =>
-  `${charge.mechanism} z=${charge.noiseMultiplier} q=${charge.samplingRate}`;
+const describe = ({ charge }: LedgerEvent) => describeCharge(charge);

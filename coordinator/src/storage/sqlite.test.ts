@@ -15,6 +15,7 @@ import type {
 import { createFileBlobs } from "./blobs.ts";
 import { onConnection, openSqliteDatabase } from "./sqlite-database.ts";
 import { loadSqliteDriver } from "./sqlite-driver.ts";
+import { factsOfCharge, tellsOf } from "./charge-record.ts";
 import { migrate, SCHEMA_VERSION } from "./sqlite-schema.ts";
 import { createSqliteRows, createSqliteStore } from "./sqlite.ts";
 import { createStore } from "./store.ts";
@@ -95,7 +96,11 @@ const committed: CommittedRoundRecord = {
   modelVersion: 1,
   endedAt: 2,
 };
-const charge = { mechanism: "gaussian", noiseMultiplier: 1, samplingRate: 1 } as const;
+const charge = {
+  mechanism: "gaussian",
+  noiseMultiplier: 1,
+  claim: { kind: "none" },
+} as const;
 const reserved = {
   roundId: round.roundId,
   taskId,
@@ -339,6 +344,54 @@ test("[ST30] the file itself refuses to change or forget a settled charge, whoev
   connection.close();
   await using store = await createSqliteStore(under);
   expect(await store.listLedger(taskId)).toStrictEqual([{ ...reserved, status: "released" }]);
+});
+
+test("[DP18] charges of the former version, in ledger and audit log, open and count as what they were", async () => {
+  await using under = await makeFile();
+  const former = [
+    {
+      charge: { mechanism: "gaussian", noiseMultiplier: 1.1, samplingRate: 0.01 },
+      status: "released",
+    },
+    { charge: { mechanism: "gaussian", noiseMultiplier: 2, samplingRate: 1 }, status: "reserved" },
+  ] as const;
+  const second = { ...round, roundId: roundIdOf(taskId, 2), roundNumber: 2 };
+  {
+    await using store = await createSqliteStore(under);
+    await store.createTask(task, versionRecord(0));
+    await store.saveOpenRound(round);
+  }
+  const connection = driver.connect(under.file);
+  for (const [i, { charge: former_, status }] of former.entries()) {
+    const roundId = roundIdOf(taskId, i + 1);
+    const event = { roundId, taskId, charge: former_, status, reservedAt: 1 };
+    connection
+      .prepare("INSERT INTO ledger (round_id, task_id, record) VALUES (?, ?, ?)")
+      .run(roundId, taskId, JSON.stringify(event));
+  }
+  connection.prepare("UPDATE rounds SET record = ?").run(JSON.stringify(committed));
+  connection.close();
+  await using store = await createSqliteStore(under);
+  const charges = [
+    { mechanism: "gaussian", noiseMultiplier: 1.1, claim: { kind: "poisson", samplingRate: 0.01 } },
+    { mechanism: "gaussian", noiseMultiplier: 2, claim: { kind: "none" } },
+  ] as const;
+  const ledger = await store.listLedger(taskId);
+  expect(ledger.map(({ charge: read }) => read)).toStrictEqual(charges);
+  // A reserved one settles as ever, in the words of now.
+  await store.saveOpenRound(second);
+  await store.abandonRound({
+    round: { ...second, phase: "abandoned", reason: "tooFewReports", endedAt: 2 },
+  });
+  expect((await store.listLedger(taskId))[1]).toMatchObject({ status: "void", charge: charges[1] });
+  expect(tellsOf({ noiseMultiplier: 1.1, samplingRate: 0.01 }, charges[0])).toBe(true);
+  expect(tellsOf({ noiseMultiplier: 1.1, samplingRate: 0.02 }, charges[0])).toBe(false);
+  expect(tellsOf({ noiseMultiplier: 2, samplingRate: 1 }, charges[1])).toBe(true);
+  expect(tellsOf({ noiseMultiplier: 2, samplingRate: 0.5 }, charges[1])).toBe(false);
+  for (const charge of charges) {
+    expect(tellsOf(factsOfCharge(charge), charge)).toBe(true);
+    expect(tellsOf({ ...factsOfCharge(charge), sampling: "fixedSize" }, charge)).toBe(false);
+  }
 });
 
 test("[ST42] Node's own SQLite is used where this Node has one, the package where it has none", () => {

@@ -6,7 +6,6 @@ import { FederatedError } from "@tributary/protocol";
 import { systemClock } from "../clock.ts";
 import type {
   Instant,
-  LedgerEvent,
   ModelVersionRecord,
   OpenRoundRecord,
   RoundRecord,
@@ -14,6 +13,7 @@ import type {
   TaskRecord,
   UnsignedVersion,
 } from "../ports.ts";
+import { ledgerEventOf } from "./charge-record.ts";
 import { auditRows } from "./sqlite-audit.ts";
 import { decodeRecord, encodeRecord } from "./record-json.ts";
 import type { SqliteDatabase } from "./sqlite-database.ts";
@@ -254,8 +254,11 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     putDailyPlaces: (taskId, clientId, { day, places }) =>
       void sql.putDailyPlaces.run(taskId, clientId, day, places),
 
-    ledgerEvent: (roundId) => record(sql.ledgerEvent.get(roundId)) as LedgerEvent | undefined,
-    ledgerEvents: (taskId) => sql.ledgerEvents.all(taskId).map(record) as LedgerEvent[],
+    ledgerEvent: (roundId) => {
+      const row = sql.ledgerEvent.get(roundId);
+      return row === undefined ? undefined : ledgerEventOf(record(row));
+    },
+    ledgerEvents: (taskId) => sql.ledgerEvents.all(taskId).map((row) => ledgerEventOf(record(row))),
     putLedgerEvent: (event) =>
       void sql.putLedgerEvent.run(event.roundId, event.taskId, encodeRecord(event)),
 

@@ -13,6 +13,7 @@ import type {
   RoundRecord,
   TaskRecord,
 } from "../ports.ts";
+import { describeCharge, tellsOf } from "./charge-record.ts";
 
 export interface Fault {
   /** `task digits`, `round digits.7`, `checkpoint 3fa…`. */
@@ -238,7 +239,7 @@ export function faultOfCharge(
 ): Fault | undefined {
   const { kind, facts = {} } = JSON.parse(record) as Partial<AuditFact>;
   if (kind === undefined || !Object.values(LOGGED).includes(kind)) return undefined;
-  const { roundId, noiseMultiplier, samplingRate } = facts;
+  const { roundId } = facts;
   const event = charges.get(roundId as RoundId);
   const fault = (message: string): Fault => ({
     where: `charge of round ${String(roundId)}`,
@@ -251,12 +252,8 @@ export function faultOfCharge(
   }
   if (event === undefined) return fault(`is in ${source}, and not there`);
   const { charge } = event;
-  if (noiseMultiplier === charge.noiseMultiplier && samplingRate === charge.samplingRate) {
-    return undefined;
-  }
-  return fault(
-    `has noise ${charge.noiseMultiplier} and sampling rate ${charge.samplingRate}, ${source} says ${String(noiseMultiplier)} and ${String(samplingRate)}`,
-  );
+  if (tellsOf(facts, charge)) return undefined;
+  return fault(`is ${describeCharge(charge)}, ${source} says ${JSON.stringify(facts)}`);
 }
 
 /** Numbers that are missing between the oldest and the newest. */
