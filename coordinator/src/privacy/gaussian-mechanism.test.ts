@@ -77,7 +77,7 @@ describe("the Gaussian mechanism", () => {
     for (const bad of [Number.NaN, Infinity, -Infinity, 0.5, 2 ** 53]) {
       await expect(release(Float64Array.of(1, bad))).rejects.toThrow("whole numbers");
       const broken: IntegerNoise = { add: async (sum) => void (sum[1] = bad) };
-      await expect(release(new Float64Array(2), broken)).rejects.toThrow("left the grid");
+      await expect(release(new Float64Array(2), broken)).rejects.toThrow("a noisy sum on a grid");
     }
     for (const length of [0, 1, 3]) {
       await expect(release(new Float64Array(length))).rejects.toThrow(`${length} elements`);

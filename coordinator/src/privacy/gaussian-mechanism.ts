@@ -9,6 +9,7 @@
 
 import type { Grid } from "./grid.ts";
 import type { IntegerNoise } from "./integer-noise.ts";
+import { assertWhole } from "./integer-noise.ts";
 
 /** From an exact sum to what may be published of it. */
 export interface ReleaseMechanism {
@@ -64,12 +65,12 @@ export function centralGaussian(
  * @throws RangeError when an element is not a whole number of steps, or its mean not finite
  */
 export function meanOfSteps(sum: Float64Array, step: number, denominator: number): Float64Array {
+  // Whatever added the noise: a value off the grid is one that nobody accounted for.
+  assertWhole(sum, "a noisy sum on a grid is of");
   for (let i = 0; i < sum.length; i++) {
-    const steps = sum[i] as number;
-    // Whatever added the noise: a value off the grid is one that nobody accounted for.
-    if (!Number.isSafeInteger(steps)) throw new RangeError("the noisy sum has left the grid");
-    sum[i] = (steps * step) / denominator;
+    const mean = ((sum[i] as number) * step) / denominator;
+    if (!Number.isFinite(mean)) throw new RangeError("the noisy mean is not finite");
+    sum[i] = mean;
   }
-  if (!sum.every(Number.isFinite)) throw new RangeError("the noisy mean is not finite");
   return sum;
 }
