@@ -95,6 +95,16 @@ describe("the exact sum on a grid", () => {
     expect(isWithinBound(sum.sum(), sum.grid)).toBe(true);
   });
 
+  test("[GR4] weights are uniform: a client that claims 99 % of the examples counts once", () => {
+    const sum = sumOf([]);
+    const delta = Float32Array.of(2, -1, 2);
+    sum.add({ delta, numExamples: 99_000 });
+    expect(isWithinBound(sum.sum(), sum.grid)).toBe(true);
+    const alone = sum.sum().slice();
+    for (let k = 0; k < 9; k++) sum.add({ delta, numExamples: 1 + k });
+    expect(sum.sum()).toEqual(alone.map((steps) => 10 * steps));
+  });
+
   test("[GR4] what is within the ball is taken as it is, up to half a step", () => {
     const delta = [0.1, -0.2, 0.3];
     const { grid, ...sum } = sumOf([delta]);

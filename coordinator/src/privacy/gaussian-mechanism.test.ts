@@ -70,6 +70,41 @@ describe("the Gaussian mechanism", () => {
     expect([...sum]).toEqual([0, 5, -(2 ** 40)]);
   });
 
+  test("[GR6] last bits tell nothing of the sum: a million released values are even or odd alike", async () => {
+    const parameterCount = 1_000_000;
+    const grid = createGrid({ noiseMultiplier: 1, clippingNorm: 1, parameterCount });
+    const mechanism = centralGaussian({ grid, expectedReports: 1 }, noise);
+    // An even sum, an odd one, and one with every bit set.
+    for (const steps of [0, 1, 2 ** 40 - 1]) {
+      const isFair = async () => {
+        const released = await mechanism.release(new Float64Array(parameterCount).fill(steps));
+        const counts = new Array<number>(64).fill(0);
+        for (const value of released) {
+          const whole = value / grid.step;
+          if (!Number.isSafeInteger(whole)) return false;
+          counts[((whole % 64) + 64) % 64]! += 1;
+        }
+        const odd = counts.reduce((sum, count, residue) => sum + (residue % 2) * count, 0);
+        const expected = parameterCount / 64;
+        const chiSquare = counts.reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0);
+        // 99.99 %: 3.9 standard deviations of a coin; chi-square with 63 degrees of freedom
+        return Math.abs(odd - parameterCount / 2) < 3.9 * 500 && chiSquare > 28 && chiSquare < 117;
+      };
+      expect((await isFair()) || (await isFair()), `a sum of ${steps}`).toBe(true);
+    }
+  });
+
+  test("[GR6] noise reaches every whole number: there are no gaps that move with the sum", async () => {
+    for (const start of [0, 1]) {
+      const sum = new Float64Array(1_000_000).fill(start);
+      await noise.add(sum, 1_000);
+      const seen = new Set(sum);
+      // Each is expected more than fifty times.
+      const missing = Array.from({ length: 4_001 }, (_, i) => start + i - 2_000);
+      expect(missing.filter((value) => !seen.has(value))).toEqual([]);
+    }
+  });
+
   test("[DP7] nothing is released of what is not a sum of this grid, or by noise that left it", async () => {
     const grid = createGrid({ noiseMultiplier: 1, clippingNorm: 1, parameterCount: 2 });
     const release = (sum: Float64Array, by = noise) =>
