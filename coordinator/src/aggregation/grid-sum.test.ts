@@ -43,10 +43,6 @@ describe("the exact sum on a grid", () => {
     ]);
     expect([...sum.sum()]).toEqual([0.25 / g, -0.5 / g + 2, 3 + 1 - 2]);
     expect(sum.count).toBe(3);
-    for (const nothing of [0, -0, 1e-45, -1e-45]) {
-      const { 0: first } = sumOf([[nothing, 0, 0]]).sum();
-      expect(Object.is(first, 0)).toBe(true);
-    }
   });
 
   test("[GR3] any order of clients gives the same bits", () => {
@@ -135,6 +131,16 @@ describe("the exact sum on a grid", () => {
         },
       ),
     );
+  });
+
+  test("[GR5] zero, -0 and denormals are deltas like any others, and leave no -0", () => {
+    for (const nothing of [0, -0, 1e-45, -1e-45]) {
+      const sum = sumOf([]);
+      const delta = new Float32Array(3).fill(nothing);
+      expect(() => sum.add({ delta, numExamples: 1 })).not.toThrow();
+      expect(sum.count).toBe(1);
+      for (const steps of sum.sum()) expect(Object.is(steps, 0)).toBe(true);
+    }
   });
 
   test("[GR5] the largest numbers there are clipped like any others", () => {

@@ -1,4 +1,4 @@
-import type { ClientId, RoundId, TaskId, TaskSpecInput } from "@tributary/protocol";
+import type { ClientId, RoundId, SamplingClaim, TaskId, TaskSpecInput } from "@tributary/protocol";
 import { createLayout, encodeCheckpoint, l2Norm } from "@tributary/protocol";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -44,6 +44,7 @@ async function startWorld(overrides: Partial<TaskSpecInput> = {}) {
     signed: { manifest: "", signature: "", publicKey: "" } as never,
   };
   await store.createTask(task, version);
+  const claim: SamplingClaim = { kind: "none" };
   const round = {
     roundId: "t.1" as RoundId,
     taskId,
@@ -69,7 +70,7 @@ async function startWorld(overrides: Partial<TaskSpecInput> = {}) {
       { store, blobs, shelf, clock: systemClock, logger, noise },
       task,
       { version, weights, optimizerState: undefined },
-      round,
+      { ...round, claim },
       sum,
       new AbortController().signal,
     );

@@ -3,8 +3,8 @@ import type { Mutant } from "../mutant.ts";
 export const mutant: Mutant = {
   failure: 10,
   title: "the variance is passed where the standard deviation is meant",
-  file: "coordinator/src/privacy/gaussian-mechanism.ts",
-  find: "const radius = sumNoiseStddev * Math.sqrt(",
-  replace: "const radius = sumNoiseStddev ** 2 * Math.sqrt(",
+  file: "coordinator/src/privacy/grid.ts",
+  find: "noiseStddevSteps: noiseMultiplier * (roundedNorm / step),",
+  replace: "noiseStddevSteps: noiseMultiplier ** 2 * (roundedNorm / step),",
   tests: ["coordinator/src/privacy/gaussian-mechanism.test.ts"],
 };
