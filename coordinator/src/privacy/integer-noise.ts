@@ -1,7 +1,8 @@
 /**
  * Whole-numbered Gaussian noise for sums on a grid: X + round(N) with N normal in double precision. For a whole
  * number X that is round(X + N), so the guarantee of the continuous Gaussian holds by post-processing, up to how well
- * a double of some 53 random bits can be normal: about 2^-30 of each probability at a standard deviation of 2^20.
+ * a double of some 53 random bits can be normal: about 2^-30 of each probability at a standard deviation of 2^20, and
+ * nothing beyond sqrt(2 ln 2^53) = 8.57 standard deviations, where a normal number is once in 2^56.
  */
 
 import type { SecureRandom } from "./random.ts";

@@ -43,7 +43,8 @@ describe("the privacy statement", () => {
       "probability 0.01",
       "anyone who sees only released models",
       "not hold against the coordinator",
-      "not hardened against floating-point attacks",
+      "whole steps of a public grid",
+      "drawn in double precision",
     ]) {
       expect(statement).toContain(part);
     }

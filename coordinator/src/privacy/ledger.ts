@@ -39,7 +39,9 @@ export function privacyStatement(facts: PrivacyFacts): string {
     `${facts.noiseMultiplier} times that norm is added to the sum, the denominator is fixed, and ${sampling}.`,
     `This holds against anyone who sees only released models. It does not hold against the coordinator,`,
     `which sees each update, nor does it hide who took part, nor protect a person who runs several clients`,
-    `as one. The noise is sampled in double precision and is not hardened against floating-point attacks.`,
+    `as one. Clipped deltas, their sum and the noise are whole steps of a public grid, and exact, so that no last`,
+    `bits tell more; the noise is drawn in double precision, very near to the distribution accounted for and`,
+    `not exactly it.`,
   ].join(" ");
 }
 
