@@ -10,6 +10,7 @@ import type {
   Layout,
   LocalNoise,
   ModelPublished,
+  ParticipationLimits,
   Receipt,
   RoundClosed,
   TaskBrief,
@@ -114,6 +115,11 @@ const isLocalNoise = shaped<LocalNoise>({
   maxEpsilon: isPositive,
 });
 
+const isParticipation = shaped<ParticipationLimits>({
+  minSeparation: isCountFromOne,
+  maxParticipations: isCountFromOne,
+});
+
 const isPlan = shaped<TrainingPlan>({
   epochs: isCountFromOne,
   batchSize: isCountFromOne,
@@ -122,6 +128,7 @@ const isPlan = shaped<TrainingPlan>({
   proximalMu: isNotNegative,
   clippingNorm: optional(isPositive),
   localNoise: optional(isLocalNoise),
+  participation: optional(isParticipation),
   maxExamples: optional(isCountFromOne),
   evaluate: isFlag,
   encoding: (value) => value === "float32",

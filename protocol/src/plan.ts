@@ -26,6 +26,14 @@ export interface LocalNoise {
   readonly maxEpsilon: number;
 }
 
+/** How often one client may be in the sums of a task. */
+export interface ParticipationLimits {
+  /** b >= 1: any two of its rounds are at least so many apart; 1 allows each. */
+  readonly minSeparation: number;
+  /** k >= 1: rounds in all. */
+  readonly maxParticipations: number;
+}
+
 export interface TrainingPlan {
   /** Passes over the local examples (E), an integer >= 1. */
   readonly epochs: number;
@@ -40,6 +48,8 @@ export interface TrainingPlan {
   readonly clippingNorm?: number;
   /** The client adds noise to its clipped delta and accounts for it; only with `clippingNorm`. */
   readonly localNoise?: LocalNoise;
+  /** What the privacy of the task rests on: a client that is asked sooner or more often does not train. */
+  readonly participation?: ParticipationLimits;
   /** Uses at most so many of the local examples. */
   readonly maxExamples?: number;
   /** Evaluate the received model on the local test split first, and report the sums. */

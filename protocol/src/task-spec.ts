@@ -105,7 +105,7 @@ interface TaskSpecBase {
   readonly description: string;
   readonly model: { readonly tensors: readonly TensorSpec[] };
   /** The plan without what the coordinator fills in itself. */
-  readonly plan: Omit<TrainingPlan, "clippingNorm" | "localNoise" | "evaluate">;
+  readonly plan: Omit<TrainingPlan, "clippingNorm" | "localNoise" | "participation" | "evaluate">;
   readonly sampler: SamplerSpec;
   readonly serverOptimizer: ServerOptimizerSpec;
   readonly schedule: ScheduleSpec;
@@ -142,7 +142,10 @@ export interface TaskSpecInput {
   readonly description?: string;
   readonly model: { readonly tensors: readonly TensorSpec[] };
   readonly plan?: Partial<
-    Omit<TrainingPlan, "clippingNorm" | "localNoise" | "evaluate" | "optimizer"> & {
+    Omit<
+      TrainingPlan,
+      "clippingNorm" | "localNoise" | "participation" | "evaluate" | "optimizer"
+    > & {
       readonly optimizer: Optional<
         TrainingPlan["optimizer"],
         "momentum" | "beta1" | "beta2" | "epsilon"

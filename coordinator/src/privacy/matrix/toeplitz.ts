@@ -5,13 +5,9 @@
  * 2022, "Improved Differential Privacy for SGD via Optimal Private Linear Operators on Adaptive Streams").
  */
 
-/** How often one client may be in the sums of a run. */
-export interface ParticipationLimits {
-  /** b >= 1: any two of its rounds i and j have |i - j| >= b. */
-  readonly minSeparation: number;
-  /** k >= 1: rounds that it is in at most. */
-  readonly maxParticipations: number;
-}
+import type { ParticipationLimits } from "@tributary/protocol";
+
+export type { ParticipationLimits } from "@tributary/protocol";
 
 /** Most rounds with that separation that fit into a run: ceil(n / b). */
 export const mostParticipations = (rounds: number, minSeparation: number): number =>
