@@ -3,6 +3,16 @@
 export type SamplingClaim =
   /** One independent secret coin of probability `samplingRate` for each waiting client, and no top-up. */
   | { readonly kind: "poisson"; readonly samplingRate: number }
+  /**
+   * One such coin for each of `population` places, waited for or not; of more than `cap` heads, `cap` places are
+   * chosen, every subset equally likely.
+   */
+  | {
+      readonly kind: "truncatedPoisson";
+      readonly samplingRate: number;
+      readonly population: number;
+      readonly cap: number;
+    }
   /** So many of those who waited, every subset equally likely. It does not amplify privacy here. */
   | { readonly kind: "fixedSize"; readonly cohortSize: number }
   /** Everybody who waited, or a choice that somebody can repeat: nothing is claimed for it. */

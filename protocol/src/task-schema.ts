@@ -91,6 +91,7 @@ const poisson = Type.Object(
     kind: Type.Literal("poisson"),
     samplingRate: Type.Number({ exclusiveMinimum: 0, maximum: 1 }),
     population: PositiveIntegerSchema,
+    maxCohort: partial(PositiveIntegerSchema),
     seed: partial(CountSchema),
   },
   closed,

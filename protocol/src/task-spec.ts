@@ -24,6 +24,11 @@ export type SamplerSpec =
       readonly samplingRate: number;
       /** Public size N of the population; q * N is the expected cohort. */
       readonly population: number;
+      /**
+       * Places of a round: of more heads, so many are chosen. Where it is below about q N + 5 sqrt(q N), privacy
+       * costs clearly more.
+       */
+      readonly maxCohort?: number;
       readonly seed?: number;
     };
 

@@ -5,10 +5,11 @@
 
 import { FederatedError } from "@tributary/protocol";
 
-import type { Charge, ChargeGroup, ReleaseGroup } from "./charge.ts";
-import { groupCharges, releasesOf } from "./charge.ts";
+import type { Charge, ChargeGroup, Release, ReleaseGroup } from "./charge.ts";
+import { groupCharges, releaseKey, releasesOf } from "./charge.ts";
 import { epsilonOfLoss } from "./pld.ts";
 import { epsilonOfRdp, RDP_ORDERS, rdpOfSampledGaussian } from "./rdp.ts";
+import { rdpOfTruncatedGaussian } from "./rdp-truncated.ts";
 
 export type { Charge } from "./charge.ts";
 
@@ -135,8 +136,26 @@ function totalCurve(releases: readonly ReleaseGroup[]): readonly number[] {
   return total;
 }
 
+/** Curves that were asked for last: the same releases are asked about again and again. */
+const curves = new Map<string, readonly number[]>();
+const MOST_CURVES = 64;
+
 /** RDP of one release at each of the orders. */
-function curveOf({ noiseMultiplier: z, samplingRate: q }: ReleaseGroup): readonly number[] {
+function curveOf(release: Release): readonly number[] {
+  const key = releaseKey(release);
+  const known = curves.get(key);
+  if (known !== undefined) return known;
+  const curve = computeCurve(release);
+  if (curves.size >= MOST_CURVES) curves.clear();
+  curves.set(key, curve);
+  return curve;
+}
+
+function computeCurve({
+  noiseMultiplier: z,
+  samplingRate: q,
+  truncation,
+}: Release): readonly number[] {
   if (!(z > 0 && z < Infinity) || !(q >= 0 && q <= 1)) {
     throw new FederatedError(
       "CONFIG_INVALID",
@@ -144,7 +163,18 @@ function curveOf({ noiseMultiplier: z, samplingRate: q }: ReleaseGroup): readonl
         "correct the task's privacy and sampler",
     );
   }
-  return RDP_ORDERS.map((order) => rdpOfSampledGaussian(q, z, order));
+  if (truncation === undefined) {
+    return RDP_ORDERS.map((order) => rdpOfSampledGaussian(q, z, order));
+  }
+  const { population, cap } = truncation;
+  if (!Number.isInteger(population) || !Number.isInteger(cap) || !(population >= 1 && cap >= 1)) {
+    throw new FederatedError(
+      "CONFIG_INVALID",
+      `a truncated sample needs a whole population and cap >= 1, got ${population} and ${cap}; ` +
+        "correct the task's sampler",
+    );
+  }
+  return RDP_ORDERS.map((order) => rdpOfTruncatedGaussian(q, z, truncation, order));
 }
 
 function assertDelta(delta: number): void {

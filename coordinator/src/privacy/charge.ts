@@ -3,6 +3,8 @@
 import type { SamplingClaim } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
+import type { Truncation } from "./loss-truncated.ts";
+
 /** Gaussian noise of z times the clipping norm on the sum of a cohort that was drawn as the claim says. */
 export interface GaussianCharge {
   readonly mechanism: "gaussian";
@@ -31,20 +33,27 @@ export interface ChargeGroup {
   readonly count: number;
 }
 
-/** What accountants compose: Gaussian noise z on a Poisson sample of rate q (1: on everybody), so often. */
-export interface ReleaseGroup {
+/** What accountants compose: Gaussian noise z on a Poisson sample of rate q (1: on everybody). */
+export interface Release {
   readonly noiseMultiplier: number;
   readonly samplingRate: number;
+  /** Where no more than so many heads count. */
+  readonly truncation?: Truncation;
+}
+
+/** Equal releases. */
+export interface ReleaseGroup extends Release {
   readonly count: number;
 }
 
 /**
- * The sampling rate that counts for a claim: only independent coins amplify.
+ * The sampling rate that counts for a claim, before a cap takes its toll: only independent coins amplify.
  * @throws FederatedError CONFIG_INVALID for a claim that is not known here: nothing may be released on it
  */
 export function amplificationOf(claim: SamplingClaim): number {
   switch (claim.kind) {
     case "poisson":
+    case "truncatedPoisson":
       return claim.samplingRate;
     case "fixedSize":
     case "none":
@@ -72,18 +81,27 @@ export function releasesOf(groups: readonly ChargeGroup[]): ReleaseGroup[] {
   const releases = new Map<string, ReleaseGroup>();
   for (const { charge, count } of groups) {
     const release = { ...releaseOf(charge), count };
-    const key = `${release.samplingRate}/${release.noiseMultiplier}`;
+    const key = releaseKey(release);
     const known = releases.get(key)?.count ?? 0;
     releases.set(key, { ...release, count: known + count });
   }
   return [...releases.values()];
 }
 
-function releaseOf(charge: Charge): Omit<ReleaseGroup, "count"> {
+/** Equal for equal releases. */
+export const releaseKey = ({ noiseMultiplier, samplingRate, truncation }: Release): string =>
+  [samplingRate, noiseMultiplier, truncation?.population, truncation?.cap].join("/");
+
+function releaseOf(charge: Charge): Release {
   const { noiseMultiplier } = charge;
   switch (charge.mechanism) {
-    case "gaussian":
-      return { noiseMultiplier, samplingRate: amplificationOf(charge.claim) };
+    case "gaussian": {
+      const { claim } = charge;
+      const release = { noiseMultiplier, samplingRate: amplificationOf(claim) };
+      if (claim.kind !== "truncatedPoisson") return release;
+      const { population, cap } = claim;
+      return { ...release, truncation: { population, cap } };
+    }
     case "matrix":
       return { noiseMultiplier, samplingRate: 1 };
     default:

@@ -40,12 +40,17 @@ const EIGHT = {
     0.362683783378362, 0.3137066458778873, 0.2223810344533745, 0.1012285362903763,
   ],
 };
+/** Pairs of node and weight. */
+export const EIGHT_POINTS: readonly (readonly [number, number])[] = EIGHT.nodes.map((node, i) => [
+  node,
+  EIGHT.weights[i] as number,
+]);
 /** Widths in standard deviations up to which 2, 3 and 8 points are exact to about 1e-13. */
 const TWO_POINT_WIDTH = 0.005;
 const THREE_POINT_WIDTH = 0.03;
 const EIGHT_POINT_WIDTH = 0.5;
 /** Below so many standard deviations nothing is looked at closely: its mass is about 1e-21. */
-const LOW_TAIL = 9.6;
+export const LOW_TAIL = 9.6;
 
 /**
  * @param q sampling rate in (0, 1)
@@ -126,7 +131,8 @@ export function sampledGaussianLoss(q: number, z: number, h: number, tailMass: n
 }
 
 /** Upper bound of the probability that a standard normal exceeds `deviations` >= 0. */
-const upperTail = (deviations: number): number => 0.5 * Math.exp(-(deviations * deviations) / 2);
+export const upperTail = (deviations: number): number =>
+  0.5 * Math.exp(-(deviations * deviations) / 2);
 
 /** Where M's upper tail, in deviations above its upper component, is at most `mass`. */
 function highTail(q: number, z: number, mass: number): { deviations: number; mass: number } {

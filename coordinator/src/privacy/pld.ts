@@ -12,6 +12,7 @@ import type { Part } from "./loss-cumulants.ts";
 import { chernoffEpsilon, coarsen, tiltFor } from "./loss-cumulants.ts";
 import type { LossPair } from "./loss-distribution.ts";
 import { sampledGaussianLoss } from "./loss-distribution.ts";
+import { truncatedGaussianLoss } from "./loss-truncated.ts";
 
 /** Share of epsilon that the grid may add. */
 const GRID_SHARE = 5e-5;
@@ -41,8 +42,10 @@ export function epsilonOfLoss(
   delta: number,
   hint: RenyiHint,
 ): number {
-  const sampled = releases.filter(({ samplingRate }) => samplingRate < 1);
-  const whole = releases.filter(({ samplingRate }) => samplingRate === 1);
+  const isWhole = ({ samplingRate, truncation }: ReleaseGroup) =>
+    samplingRate === 1 && truncation === undefined;
+  const sampled = releases.filter((release) => !isWhole(release));
+  const whole = releases.filter(isWhole);
   // Gaussians compose to a Gaussian: mu^2 adds up (Dong, Roth, Su 2019, Corollary 3.3).
   const mu = Math.sqrt(
     whole.reduce((sum, { noiseMultiplier, count }) => sum + count / noiseMultiplier ** 2, 0),
@@ -58,9 +61,12 @@ export function epsilonOfLoss(
   let h = widthFor(hint.epsilon, hint.order, total);
   let best = Infinity;
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-    const parts = composed.map(({ samplingRate, noiseMultiplier, count }) => ({
+    const parts = composed.map(({ samplingRate, noiseMultiplier, truncation, count }) => ({
       count,
-      loss: sampledGaussianLoss(samplingRate, noiseMultiplier, h, tailMass),
+      loss:
+        truncation === undefined
+          ? sampledGaussianLoss(samplingRate, noiseMultiplier, h, tailMass)
+          : truncatedGaussianLoss(samplingRate, noiseMultiplier, truncation, h, tailMass),
     }));
     const edge = worseDirection(parts, delta);
     if (edge === "gridTooFine") {

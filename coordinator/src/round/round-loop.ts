@@ -43,7 +43,7 @@ import type { CurrentModel, MadeModel, ReleaseDeps } from "./release.ts";
 import { loadModel, makeVersion, settleBlobs } from "./release.ts";
 import { dayOf } from "./quota.ts";
 import { Refusal } from "./refusal.ts";
-import { selectCohort } from "./sampler.ts";
+import { selectCohort, waitBeyondPopulation } from "./sampler.ts";
 import { nextMove, rulesOf } from "./schedule.ts";
 import type { RoundEffect, RoundEvent, RoundState, Tick } from "./state.ts";
 import { deadlineOf, openRound, participantsOf, reopenRound } from "./state.ts";
@@ -358,6 +358,13 @@ export async function startRoundLoop(
 
   async function selectNow(round: OpenRound): Promise<void> {
     const uniform = deps.uniformFor(task, round.book.identity.roundNumber);
+    if (waitBeyondPopulation(spec.sampler, waiting.size)) {
+      const clientsWaiting = waiting.size;
+      logger.warn(
+        { taskId, clientsWaiting },
+        "more clients wait than sampler.population, so nobody is drawn under sampler.maxCohort",
+      );
+    }
     const { cohort, claim } = selectCohort(spec.sampler, waiting.all(), uniform);
     round.book.noteDraw(claim);
     await apply({ type: "cohortSelected", at: clock.monotonicMs(), cohort });

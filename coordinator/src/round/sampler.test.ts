@@ -126,6 +126,116 @@ describe("cohorts", () => {
     }
   });
 
+  test("[DP20] a million coins: counts are binomial, users and rounds independent of each other", () => {
+    const rate = 0.3;
+    const [users, rounds] = [100, 10_000];
+    const spec = { kind: "poisson", samplingRate: rate, population: users } as const;
+    const all = clients(users);
+    const perUser = new Map(all.map((client) => [client, 0]));
+    let [total, sizeSquares, neighbours, again] = [0, 0, 0, 0];
+    let before = new Set<ClientId>();
+    for (let round = 0; round < rounds; round++) {
+      const drawn = new Set(selectCohort(spec, all, uniform).cohort);
+      total += drawn.size;
+      sizeSquares += (drawn.size - rate * users) ** 2;
+      for (const [i, client] of all.entries()) {
+        if (!drawn.has(client)) continue;
+        perUser.set(client, perUser.get(client)! + 1);
+        if (i > 0 && drawn.has(all[i - 1]!)) neighbours += 1;
+        if (before.has(client)) again += 1;
+      }
+      before = drawn;
+    }
+    // Five standard deviations: once in two million.
+    const near = (count: number, trials: number, p: number) =>
+      expect(Math.abs(count - trials * p)).toBeLessThan(5.5 * Math.sqrt(trials * p * (1 - p)));
+    near(total, users * rounds, rate);
+    for (const count of perUser.values()) near(count, rounds, rate);
+    // Pairs overlap, so their variance is larger than a binomial's by a factor below 1 + 2 p.
+    const nearPairs = (count: number, trials: number) =>
+      expect(Math.abs(count - trials * rate ** 2)).toBeLessThan(
+        5.5 * Math.sqrt(trials * rate ** 2 * (1 - rate ** 2) * (1 + 2 * rate)),
+      );
+    nearPairs(neighbours, (users - 1) * rounds);
+    nearPairs(again, users * (rounds - 1));
+    // The size of a round varies as a binomial does: nobody's coin looks at another's.
+    const variance = sizeSquares / rounds / (users * rate * (1 - rate));
+    expect(Math.abs(variance - 1)).toBeLessThan(5.5 * Math.sqrt(2 / rounds));
+  }, 60_000);
+
+  test("[DP20] whoever is missing changes nobody else's place, with or without a cap", () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.nat({ max: 29 }), { maxLength: 30 }),
+        fc.boolean(),
+        fc.double({ min: 0.05, max: 1, noNaN: true }),
+        (missing, capped, samplingRate) => {
+          const all = clients(30);
+          const spec = {
+            ...({ kind: "poisson", samplingRate, population: 30 } as const),
+            ...(capped ? { maxCohort: 30 } : {}),
+          };
+          const coins = new Map(all.map((client) => [client, uniform.next()]));
+          const draw = (waiting: ClientId[]) => {
+            const inOrder = [...waiting].sort();
+            const coin = () => {
+              const client = inOrder.shift();
+              return client === undefined ? 0.999 : coins.get(client)!;
+            };
+            return selectCohort(spec, waiting, { next: coin }).cohort.sort();
+          };
+          const gone = new Set(missing.map((i) => all[i]));
+          const everybody = draw(all);
+          const rest = draw(all.filter((client) => !gone.has(client)));
+          expect(rest).toEqual(everybody.filter((client) => !gone.has(client)));
+        },
+      ),
+    );
+  });
+
+  const capped = { kind: "poisson", samplingRate: 0.5, population: 40, maxCohort: 5 } as const;
+
+  test("[DP20] a cap chooses among the heads, every one equally likely, and says so", () => {
+    const counts = new Map(clients(40).map((client) => [client, 0]));
+    const rounds = 20_000;
+    for (let i = 0; i < rounds; i++) {
+      const { cohort, claim } = selectCohort(capped, clients(40), uniform);
+      expect(new Set(cohort).size).toBe(cohort.length);
+      expect(cohort.length).toBeLessThanOrEqual(5);
+      expect(claim).toEqual({
+        ...{ kind: "truncatedPoisson", samplingRate: 0.5 },
+        ...{ population: 40, cap: 5 },
+      });
+      for (const client of cohort) counts.set(client, counts.get(client)! + 1);
+    }
+    for (const count of counts.values()) {
+      expect(Math.abs(count - rounds / 8)).toBeLessThan(5.5 * Math.sqrt((rounds * 7) / 64));
+    }
+  });
+
+  test("[DP20] a place whose client does not wait throws its coin: nobody's chance grows by it", () => {
+    let total = 0;
+    const rounds = 20_000;
+    for (let i = 0; i < rounds; i++) {
+      total += selectCohort(capped, clients(10), uniform).cohort.length;
+    }
+    // 40 places share 5: ten clients have an eighth each.
+    expect(Math.abs(total - (rounds * 10) / 8)).toBeLessThan(5.5 * Math.sqrt(rounds * 1.1));
+  });
+
+  test("[DP20] where more wait than the population that is accounted, nobody is drawn", () => {
+    expect(selectCohort(capped, clients(40), uniform).cohort.length).toBeGreaterThan(0);
+    expect(selectCohort(capped, clients(41), uniform)).toEqual({
+      cohort: [],
+      claim: { kind: "none" },
+    });
+    expect(plannedClaim(capped)).toEqual(selectCohort(capped, clients(7), uniform).claim);
+    expect(expectedReports(capped, 1)).toBe(5);
+    expect(selectCohort({ ...capped, seed: 1 }, clients(7), uniform).claim).toEqual({
+      kind: "none",
+    });
+  });
+
   test("[DP17] what is planned with is what selection claims, where enough clients wait", () => {
     const seed = fc.option(fc.nat(), { nil: undefined });
     const seeded = <T extends object>(spec: T, given: number | undefined) =>

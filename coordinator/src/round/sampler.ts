@@ -32,12 +32,49 @@ export function selectCohort(
         claim: claimUnless(spec.seed, { kind: "fixedSize", cohortSize: cohort.length }),
       };
     }
-    case "poisson":
-      return {
-        cohort: clients.filter(() => uniform.next() < spec.samplingRate),
-        claim: claimUnless(spec.seed, { kind: "poisson", samplingRate: spec.samplingRate }),
-      };
+    case "poisson": {
+      const heads = clients.filter(() => uniform.next() < spec.samplingRate);
+      const claim = claimUnless(spec.seed, claimOfCoins(spec));
+      if (spec.maxCohort === undefined) return { cohort: heads, claim };
+      if (waitBeyondPopulation(spec, clients.length))
+        return { cohort: [], claim: { kind: "none" } };
+      const places = withPlacesOfAbsent(heads, spec, clients.length, uniform);
+      const chosen = drawWithoutReplacement(places, spec.maxCohort, uniform);
+      return { cohort: chosen.filter((client) => client !== undefined), claim };
+    }
   }
+}
+
+type Poisson = Extract<SamplerSpec, { kind: "poisson" }>;
+
+/**
+ * A capped draw is accounted for a public number of places, so where more clients wait, nobody is drawn: a place
+ * for the others would be at the cost of somebody's chance that nobody has accounted.
+ */
+export const waitBeyondPopulation = (spec: SamplerSpec, waiting: number): boolean =>
+  spec.kind === "poisson" && spec.maxCohort !== undefined && waiting > spec.population;
+
+/**
+ * The heads of everybody in the population: a place whose client does not wait throws its coin all the same, so
+ * that who waits changes nobody else's chance. It is empty when it is chosen.
+ */
+function withPlacesOfAbsent(
+  heads: readonly ClientId[],
+  { samplingRate, population }: Poisson,
+  waiting: number,
+  uniform: Uniform,
+): (ClientId | undefined)[] {
+  const places: (ClientId | undefined)[] = [...heads];
+  for (let i = waiting; i < population; i++) {
+    if (uniform.next() < samplingRate) places.push(undefined);
+  }
+  return places;
+}
+
+function claimOfCoins({ samplingRate, population, maxCohort }: Poisson): SamplingClaim {
+  return maxCohort === undefined
+    ? { kind: "poisson", samplingRate }
+    : { kind: "truncatedPoisson", samplingRate, population, cap: maxCohort };
 }
 
 /** Coins that somebody can throw again are no secret, and amplify nothing. */
@@ -57,22 +94,22 @@ export function plannedClaim(spec: SamplerSpec): SamplingClaim {
       return claimUnless(spec.seed, { kind: "fixedSize", cohortSize });
     }
     case "poisson":
-      return claimUnless(spec.seed, { kind: "poisson", samplingRate: spec.samplingRate });
+      return claimUnless(spec.seed, claimOfCoins(spec));
   }
 }
 
 /** The first steps of a Fisher-Yates shuffle: every subset is equally likely. */
-function drawWithoutReplacement(clients: ClientId[], wanted: number, uniform: Uniform): ClientId[] {
+function drawWithoutReplacement<T>(clients: T[], wanted: number, uniform: Uniform): T[] {
   const count = Math.min(wanted, clients.length);
   for (let i = 0; i < count; i++) {
     const j = i + Math.floor(uniform.next() * (clients.length - i));
-    [clients[i], clients[j]] = [clients[j] as ClientId, clients[i] as ClientId];
+    [clients[i], clients[j]] = [clients[j] as T, clients[i] as T];
   }
   return clients.slice(0, count);
 }
 
 /**
- * The public, fixed number that a private mean is divided by: q * N for Poisson sampling, the size of
+ * The public, fixed number that a private mean is divided by: q * N or the cap for Poisson sampling, the size of
  * the cohort for a fixed one, `minClients` where everybody is taken.
  */
 export function expectedReports(spec: SamplerSpec, minClients: number): number {
@@ -82,7 +119,7 @@ export function expectedReports(spec: SamplerSpec, minClients: number): number {
     case "uniform":
       return spec.cohortSize;
     case "poisson":
-      return spec.samplingRate * spec.population;
+      return Math.min(spec.samplingRate * spec.population, spec.maxCohort ?? Infinity);
   }
 }
 

@@ -45,6 +45,9 @@ function mostReports(sampler: SamplerSpec): number {
   }
 }
 
+/** A coin for each place takes about a microsecond, while nothing else runs. */
+const MOST_CAPPED_POPULATION = 1_000_000;
+
 const RULES: readonly Rule[] = [
   {
     reads: ["model"],
@@ -94,6 +97,21 @@ const RULES: readonly Rule[] = [
       if (sampler.kind !== "poisson" || sampler.population >= minClients) return;
       const message = `is ${sampler.population}, below schedule.minClients of ${minClients}: so many clients do not exist`;
       report("sampler.population", message);
+    },
+  },
+  {
+    reads: ["schedule", "sampler"],
+    check: ({ schedule: { minReports }, sampler }, report) => {
+      if (sampler.kind !== "poisson" || sampler.maxCohort === undefined) return;
+      const { maxCohort, population } = sampler;
+      if (maxCohort < minReports) {
+        const message = `is ${maxCohort}, below schedule.minReports of ${minReports}: no round could succeed`;
+        report("sampler.maxCohort", message);
+      }
+      if (population > MOST_CAPPED_POPULATION) {
+        const message = `is ${population}, while sampler.maxCohort is set, which needs a coin for each place of at most ${MOST_CAPPED_POPULATION}; leave sampler.maxCohort out`;
+        report("sampler.population", message);
+      }
     },
   },
   {

@@ -74,6 +74,8 @@ const SamplerSchema = Type.Union(
       kind: kind("poisson"),
       samplingRate: positive({ maximum: 1 }),
       population: count(),
+      // None: a cap is paid for in privacy, and a cohort costs little memory.
+      maxCohort: Type.Optional(count()),
       seed: seed(),
     }),
   ],

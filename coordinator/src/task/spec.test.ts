@@ -233,6 +233,13 @@ describe("rules across fields", () => {
       /^schedule\.minClients is 4, below sampler\.cohortSize of 5/,
     );
     const poisson = { kind: "poisson", samplingRate: 0.5, population: 10 };
+    const capped = { ...poisson, population: 2_000_000, maxCohort: 1 };
+    expect(
+      faultsOf({ ...least, sampler: capped, schedule: { minClients: 5, minReports: 2 } }),
+    ).toEqual([
+      expect.objectContaining({ path: "sampler.maxCohort" }),
+      expect.objectContaining({ path: "sampler.population" }),
+    ]);
     expect(onlyFault({ ...least, sampler: poisson, schedule: { minClients: 11 } })).toMatch(
       /^sampler\.population is 10, below schedule\.minClients of 11/,
     );
