@@ -1,7 +1,9 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { centralGaussian } from "./gaussian-mechanism.ts";
-import { createGrid } from "./grid.ts";
+import { createGridSum } from "../aggregation/grid-sum.ts";
+import { createGrid, gridFault } from "./grid.ts";
 import type { IntegerNoise } from "./integer-noise.ts";
 import { createIntegerNoise } from "./integer-noise.ts";
 import { createSecureRandom } from "./random.ts";
@@ -58,6 +60,40 @@ describe("the Gaussian mechanism", () => {
       );
       expect(sum[0]).toBe(Math.round(perClient) * responders);
     }
+  });
+
+  test("[GR2] whatever is not refused works, to the edges: sums, noise and the mean stay within float32", async () => {
+    const exponent = (min: number, max: number) => fc.double({ min, max, noNaN: true });
+    let accepted = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        exponent(-12, 8),
+        exponent(-60, 45),
+        fc.integer({ min: 1, max: 40 }),
+        fc.boolean(),
+        async (noisePower, normPower, clients, isSmall) => {
+          const noiseMultiplier = 10 ** noisePower;
+          const clippingNorm = 10 ** normPower;
+          const settings = { noiseMultiplier, clippingNorm, parameterCount: 5 };
+          if (gridFault(settings, clients) !== undefined) return;
+          accepted += 1;
+          const sum = createGridSum(createGrid(settings));
+          const size = isSmall ? Math.fround(clippingNorm / 4) : 3.4e38;
+          for (let k = 0; k < clients; k++) {
+            sum.add({
+              delta: new Float32Array(5).fill(k % 3 === 0 ? -size : size),
+              numExamples: 1,
+            });
+          }
+          const mechanism = centralGaussian({ grid: sum.grid, expectedReports: 0.5 }, noise);
+          const mean = await mechanism.release(sum.sum());
+          expect(mean.map(Math.fround).every(Number.isFinite)).toBe(true);
+          expect(mean.some((value) => value !== 0)).toBe(true);
+        },
+      ),
+      { numRuns: 400 },
+    );
+    expect(accepted).toBeGreaterThan(100);
   });
 
   test("[GR6] a released value is a whole number of steps, divided once", async () => {

@@ -24,7 +24,7 @@ describe("the grid of private sums", () => {
       ),
     );
     // Powers of two themselves, and their neighbours, where a logarithm rounds.
-    for (let e = -140; e <= 90; e++) {
+    for (let e = -140; e < 80; e++) {
       const settings = { noiseMultiplier: 2 ** 20, parameterCount: 1 };
       const stepAt = (bound: number) => createGrid({ ...settings, clippingNorm: bound }).step;
       expect(stepAt(2 ** e)).toBe(2 ** e);
@@ -62,9 +62,10 @@ describe("the grid of private sums", () => {
     expect(gridFault({ ...good, parameterCount: 2 ** 26 }, 2 ** 20)).toBeUndefined();
     const faults: [Partial<typeof good>, number, string[]][] = [
       [{ clippingNorm: 1e-60 }, 1, ["1e-60", "noiseMultiplier is 1 ", "float32"]],
-      [{ clippingNorm: 1e-323 }, 1, ["1e-323", "step would be 0"]],
+      [{ clippingNorm: 1e-323 }, 1, ["1e-323", "step would be 0,"]],
       [{ clippingNorm: 1e60 }, 1, ["1e+60", "noiseMultiplier is 1 ", "float32"]],
-      [{ clippingNorm: 1e300, noiseMultiplier: 1e300 }, 1, ["1e+300", "Infinity"]],
+      [{ clippingNorm: 1e300, noiseMultiplier: 1e300 }, 1, ["1e+300", "float32"]],
+      [{ clippingNorm: 1e31, noiseMultiplier: 0.01 }, 1, ["1e+31", "0.01 ", "float32"]],
       [{ noiseMultiplier: 1e-30, clippingNorm: 1e-10 }, 1, ["1e-30", "1e-10", "float32"]],
       [
         { noiseMultiplier: 1_000, parameterCount: 2 ** 26 },

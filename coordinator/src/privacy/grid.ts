@@ -37,8 +37,8 @@ export interface Grid extends GridSettings {
 const NOISE_STEPS = 2 ** 20;
 /** Float32 knows nothing finer, */
 const FINEST_STEP = 2 ** -149;
-/** and holds noise on this one with 64 standard deviations to spare. */
-const COARSEST_STEP = 2 ** 100;
+/** and holds sums of millions of such parts, and noise of so much with hundreds of standard deviations. */
+const LARGEST_PART = 2 ** 100;
 /** A quarter of 2^53: the other three are for noise, and for rounding by adding a large constant. */
 const LARGEST_SUM = 2 ** 51;
 
@@ -63,8 +63,11 @@ export function gridFault(settings: GridSettings, summands = 1): string | undefi
     return `there is no sum of deltas of ${parameterCount} elements`;
   }
   const { step, roundedNorm, mostSummands } = gridOf(settings);
-  if (!(step >= FINEST_STEP && step <= COARSEST_STEP)) {
-    return `${z} and ${norm}: noise of their product does not fit float32 weights; the grid's step would be ${step}, and must be from 2^-149 to 2^100`;
+  if (!(step >= FINEST_STEP)) {
+    return `${z} and ${norm}: the grid's step would be ${step}, finer than 2^-149, the smallest number that float32 weights know`;
+  }
+  if (!(Math.max(1, noiseMultiplier) * clippingNorm <= LARGEST_PART)) {
+    return `${z} and ${norm}: what a client sends and their product, the noise, must be at most 2^100 to fit float32 weights`;
   }
   if (!(roundedNorm <= 2 * clippingNorm)) {
     return `${z} and the model has ${parameterCount} parameters: rounding to the grid would raise what a client can change from ${clippingNorm} to ${roundedNorm}; use less noise or a smaller model`;

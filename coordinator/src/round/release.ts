@@ -5,7 +5,7 @@
  */
 
 import type { Digest, Evaluation } from "@tributary/protocol";
-import { encodeCheckpoint, FederatedError } from "@tributary/protocol";
+import { encodeCheckpoint, FederatedError, l2Norm } from "@tributary/protocol";
 
 import {
   createServerOptimizer,
@@ -74,7 +74,8 @@ export async function makeVersion(
     current.optimizerState?.map((vector) => vector.slice()),
   );
   const weights = optimizer.step(current.weights, mean);
-  if (!weights.every(Number.isFinite)) {
+  // Of a float32 vector the norm is finite exactly when every element is.
+  if (!Number.isFinite(l2Norm(weights))) {
     throw new Error(
       "the server optimizer's step left the range of float32; lower its learningRate",
     );
