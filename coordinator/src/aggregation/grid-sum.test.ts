@@ -80,6 +80,18 @@ describe("the exact sum on a grid", () => {
     );
   });
 
+  test("[GR4] what the norm's own sum loses to rounding is not gained by the client", () => {
+    // Each square is half of the last bit of the sum so far, so float64 adds none of them.
+    const delta = new Float32Array(2 ** 16).fill(2 ** -27);
+    delta[0] = 1;
+    expect(l2Norm(delta)).toBe(1);
+    const sum = createGridSum(
+      createGrid({ noiseMultiplier: 2 ** -29, clippingNorm: 1, parameterCount: delta.length }),
+    );
+    sum.add({ delta, numExamples: 1 });
+    expect(isWithinBound(sum.sum(), sum.grid)).toBe(true);
+  });
+
   test("[GR4] the whole vector is clipped: two tensors of norm C each together have norm C", () => {
     const [first, second] = [
       [0.6, 0.8],
