@@ -41,7 +41,7 @@ module.exports = {
     rule("pure-imports-pure-and-protocol", notFrom(PURE), { path: "^coordinator/", pathNot: PURE }),
     rule(
       "pure-knows-no-node",
-      { path: PURE, pathNot: `privacy/random\\.ts$|${TESTS}` },
+      { path: PURE, pathNot: `privacy/(random|thread)\\.ts$|${TESTS}` },
       NODE_BUILTIN,
     ),
     rule("application-imports-no-adapter", notFrom(APPLICATION), {

@@ -31,6 +31,9 @@ export type {
   CentralGaussianOptions,
   ReleaseMechanism,
 } from "./gaussian-mechanism.ts";
+export { discreteGaussian } from "./discrete-gaussian.ts";
+export type { DiscreteGaussian } from "./discrete-gaussian.ts";
+export { createExactNoise } from "./exact-noise.ts";
 export { createGrid, gridFault } from "./grid.ts";
 export type { Grid, GridSettings } from "./grid.ts";
 export { createIntegerNoise } from "./integer-noise.ts";

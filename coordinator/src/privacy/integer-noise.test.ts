@@ -103,7 +103,7 @@ describe("noise in whole numbers", () => {
 
   test("[DP7] noise goes on whole numbers below 2^53 only, and none is drawn otherwise", async () => {
     const never = createIntegerNoise({
-      bytes: () => {
+      fill: () => {
         throw new Error("noise was drawn for a sum that cannot be released");
       },
     });
@@ -122,15 +122,33 @@ describe("noise in whole numbers", () => {
 
   test("[GR8] long sums are noised in slices, and others have their turns between them", async () => {
     let turns = 0;
-    let done = false;
-    const count = () => {
+    let drawnInTurn = 0;
+    let mostInTurn = 0;
+    const counted = {
+      fill: (target: Uint8Array) => {
+        random.fill(target);
+        drawnInTurn += target.length / 8;
+        mostInTurn = Math.max(mostInTurn, drawnInTurn);
+      },
+    };
+    const turn = async () => {
       turns += 1;
-      if (!done) setImmediate(count);
+      drawnInTurn = 0;
+    };
+    const length = 3 * 2 ** 20 + 1;
+    await createIntegerNoise(counted, turn).add(new Float64Array(length), 2 ** 20);
+    // Seven before there was a slice that ends with the sum, three more for looking at it first.
+    expect(turns).toBe(9);
+    expect(mostInTurn).toBe(2 ** 19);
+    // And when nothing is said of turns, they are the event loop's.
+    let others = 0;
+    const count = () => {
+      others += 1;
+      if (others < 3) setImmediate(count);
     };
     setImmediate(count);
-    await noise.add(new Float64Array(100 * 16_384), 2 ** 20);
-    done = true;
-    expect(turns).toBeGreaterThanOrEqual(99);
+    await noise.add(new Float64Array(length), 2 ** 20);
+    expect(others).toBe(3);
   });
 });
 
@@ -144,16 +162,14 @@ describe("where the noise comes from", () => {
     expect(new Set([...(await fresh()), ...(await fresh()), ...(await fresh())]).size).toBe(3_000);
   });
 
-  test("[DP8] a source that hands out views of a pool gives its own bytes, a short one gives no noise", async () => {
-    const pool = new Uint8Array(4_096);
-    pool.set(random.bytes(64), 100);
-    const pooled = { bytes: (count: number) => pool.subarray(100, 100 + count) };
-    const copied = { bytes: (count: number) => pool.slice(100, 100 + count) };
-    const [a, b] = [new Float64Array(8), new Float64Array(8)];
-    await createIntegerNoise(pooled).add(a, 2 ** 40);
-    await createIntegerNoise(copied).add(b, 2 ** 40);
-    expect(a).toEqual(b);
-    const short = { bytes: () => new Uint8Array(4) };
-    await expect(createIntegerNoise(short).add(a, 1)).rejects.toThrow("random bytes");
+  test("[DP8] a source that fails gives no noise", async () => {
+    const broken = {
+      fill: () => {
+        throw new Error("no randomness left");
+      },
+    };
+    await expect(createIntegerNoise(broken).add(new Float64Array(8), 1)).rejects.toThrow(
+      "no randomness left",
+    );
   });
 });

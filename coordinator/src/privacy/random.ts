@@ -1,37 +1,33 @@
-/** Randomness that nobody can predict or repeat: AES-256-CTR under a key from the system's generator. */
+/** Randomness that nobody can predict or repeat: the generator of the system's crypto library, and nothing of ours. */
 
-import { createCipheriv, randomBytes } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 
 export interface SecureRandom {
   /** `count` fresh random bytes. */
   bytes(count: number): Uint8Array;
+  /** Fresh random bytes straight into memory of the caller's, who wipes them: the fast way to many. */
+  fill(target: Uint8Array): void;
 }
 
-/** A new key for so many bytes, far below where a CTR stream could be told from random. */
-const REKEY_BYTES = 2 ** 32;
+/** Bytes that are drawn at once, since a call costs more than so few bytes do. */
 const CHUNK_BYTES = 65_536;
 
-/** There is no seed: two instances, also in two processes, never give the same bytes. */
+/**
+ * OpenSSL's generator: AES-256 in counter mode (NIST SP 800-90A, CTR_DRBG), which takes a new key after each call, so
+ * that nothing it gave can be computed from what is in memory later, and a new seed from the system after 2^16 calls,
+ * an hour or a fork. There is no seed of ours: two instances, also in two processes, never give the same bytes.
+ */
 export function createSecureRandom(): SecureRandom {
-  const zeros = new Uint8Array(CHUNK_BYTES);
-  let cipher = newCipher();
-  let sinceKey = 0;
-  let chunk: Uint8Array = new Uint8Array(0);
-  let used = 0;
-  const refill = () => {
-    if (sinceKey >= REKEY_BYTES) {
-      cipher = newCipher();
-      sinceKey = 0;
-    }
-    chunk = cipher.update(zeros);
-    sinceKey += CHUNK_BYTES;
-    used = 0;
-  };
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  let used = chunk.length;
   return {
     bytes: (count) => {
       const out = new Uint8Array(count);
       for (let filled = 0; filled < count;) {
-        if (used === chunk.length) refill();
+        if (used === chunk.length) {
+          randomFillSync(chunk);
+          used = 0;
+        }
         const part = chunk.subarray(used, used + count - filled);
         out.set(part, filled);
         // What was given out is not kept.
@@ -41,13 +37,12 @@ export function createSecureRandom(): SecureRandom {
       }
       return out;
     },
+    fill: (target) => void randomFillSync(target),
   };
 }
 
-const newCipher = () => createCipheriv("aes-256-ctr", randomBytes(32), randomBytes(16));
-
 /** Uniform numbers in [0, 1) with 53 random bits each. */
-export function uniformFrom(random: SecureRandom): { next(): number } {
+export function uniformFrom(random: Pick<SecureRandom, "bytes">): { next(): number } {
   return {
     next: () => {
       const bytes = random.bytes(8);

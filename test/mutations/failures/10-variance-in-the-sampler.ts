@@ -4,7 +4,7 @@ export const mutant: Mutant = {
   failure: 10,
   title: "the sampler multiplies by the variance",
   file: "coordinator/src/privacy/integer-noise.ts",
-  find: "const radius = stddev * Math.sqrt(",
-  replace: "const radius = stddev ** 2 * Math.sqrt(",
+  find: "kernel.add(samples, stddev)",
+  replace: "kernel.add(samples, stddev ** 2)",
   tests: ["coordinator/src/privacy/integer-noise.test.ts"],
 };

@@ -1,0 +1,50 @@
+/**
+ * Compiles the SIMD kernels (AssemblyScript, `*.as`) into modules that carry the bytes, so that neither a build nor
+ * a user of the package needs the compiler. `npm run kernels` writes them; a test compares them with a fresh compile.
+ */
+import { readFile, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+
+import asc from "assemblyscript/asc";
+
+const KERNELS = [{ source: "src/privacy/kernel/gaussian.as", pages: 2 }];
+
+/** @returns {Promise<{ file: string, text: string }[]>} what each kernel's module should say */
+export async function compileKernels() {
+  const compiled = [];
+  for (const { source, pages } of KERNELS) {
+    const path = (name) => fileURLToPath(new URL(name, import.meta.url));
+    const text = await readFile(path(source), "utf8");
+    const flags = ["--runtime", "stub", "--enable", "simd", "--noAssert", "-O3", "--converge"];
+    const memory = ["--initialMemory", `${pages}`, "--maximumMemory", `${pages}`];
+    let bytes;
+    const { error, stderr } = await asc.main(
+      ["kernel.ts", ...flags, ...memory, "--outFile", "kernel.wasm"],
+      {
+        readFile: (name) => (name === "kernel.ts" ? text : null),
+        writeFile: (_name, contents) => (bytes = contents),
+        listFiles: () => [],
+      },
+    );
+    if (error) throw new Error(`${source} does not compile: ${stderr.toString()}`);
+    compiled.push({
+      file: path(source.replace(/\.as$/, "-wasm.ts")),
+      text: moduleOf(source.split("/").at(-1), Buffer.from(bytes).toString("base64")),
+    });
+  }
+  return compiled;
+}
+
+function moduleOf(source, base64) {
+  const lines = base64.match(/.{1,90}/g).map((line) => `  "${line}",`);
+  return `/** ${source}, compiled: written by \`npm run kernels\`, never by hand. */
+
+export const KERNEL_BASE64 = [
+${lines.join("\n")}
+].join("");
+`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const { file, text } of await compileKernels()) await writeFile(file, text);
+}

@@ -1,0 +1,87 @@
+/**
+ * Long computations beside the event loop: a thread that answers one question after another. Besides random.ts the
+ * only place here that knows node.
+ */
+
+import { createRequire } from "node:module";
+import { setImmediate } from "node:timers/promises";
+import { isMainThread, parentPort, Worker } from "node:worker_threads";
+
+export interface Thread<Question, Answer> {
+  /** @throws Error when the thread cannot start, fails or ends before it has answered: there is no answer then */
+  ask(question: Question): Promise<Answer>;
+  /** Ends it, whatever it does. */
+  close(): Promise<void>;
+}
+
+/** Lets everything run that waits. */
+export const otherTurns = (): Promise<void> => setImmediate();
+
+/**
+ * Starts the module `./<name>-thread`, which calls {@link answerQuestions}.
+ * @throws Error when no thread can be made
+ */
+export function openThread<Question, Answer>(name: string): Thread<Question, Answer> {
+  const worker = startWorker(name);
+  const waiting: { resolve: (answer: Answer) => void; reject: (error: Error) => void }[] = [];
+  let failure: Error | undefined;
+  const fail = (error: unknown) => {
+    failure ??= new Error(`the thread "${name}" gave no answer`, { cause: error });
+    for (const { reject } of waiting.splice(0)) reject(failure);
+  };
+  worker.on("message", ({ answer, error }: Reply<Answer>) => {
+    if (error === undefined) waiting.shift()?.resolve(answer as Answer);
+    else waiting.shift()?.reject(error);
+  });
+  worker.on("error", fail);
+  worker.on("messageerror", fail);
+  worker.on("exit", () => fail(undefined));
+  return {
+    ask: (question) =>
+      new Promise((resolve, reject) => {
+        if (failure !== undefined) {
+          reject(failure);
+          return;
+        }
+        waiting.push({ resolve, reject });
+        worker.postMessage(question);
+      }),
+    close: async () => {
+      await worker.terminate();
+    },
+  };
+}
+
+interface Reply<Answer> {
+  readonly answer?: Answer;
+  readonly error?: Error;
+}
+
+/** In the thread: answers each question, or says why not. What is in `transfer` moves and is not copied. */
+export function answerQuestions(
+  answer: (question: unknown) => { readonly answer: unknown; readonly transfer?: ArrayBuffer[] },
+): void {
+  if (isMainThread || parentPort === null) throw new Error("questions are answered in a thread");
+  const port = parentPort;
+  port.on("message", (question: unknown) => {
+    try {
+      const { transfer = [], ...reply } = answer(question);
+      port.postMessage(reply satisfies Reply<unknown>, transfer);
+    } catch (error) {
+      port.postMessage({ error: error instanceof Error ? error : new Error(String(error)) });
+    }
+  });
+}
+
+/** From `dist` the compiled module; from source, where tests run without a build, through jiti. */
+function startWorker(name: string): Worker {
+  if (!import.meta.url.endsWith(".ts")) {
+    return new Worker(new URL(`./${name}-thread.js`, import.meta.url));
+  }
+  const jiti = createRequire(import.meta.url).resolve("jiti");
+  const module = new URL(`./${name}-thread.ts`, import.meta.url).href;
+  const start = `require(${JSON.stringify(jiti)}).createJiti(${JSON.stringify(module)}).import(${JSON.stringify(module)})`;
+  return new Worker(`${start}.catch((error) => { setImmediate(() => { throw error; }); });`, {
+    eval: true,
+  });
+}
