@@ -170,9 +170,9 @@ const isAnyRoundClosed = shaped<AnyRoundClosed>({
 
 export function isRoundClosed(value: unknown): value is RoundClosed {
   if (!isAnyRoundClosed(value)) return false;
-  const { outcome, modelVersion, reason } = value;
+  const { outcome, modelVersion } = value;
   if (outcome === "committed") return modelVersion !== undefined;
-  return outcome === "abandoned" ? reason !== undefined : outcome === "reportsClosed";
+  return outcome === "abandoned" || outcome === "reportsClosed";
 }
 
 export const isModelPublished = shaped<ModelPublished>({

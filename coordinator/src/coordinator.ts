@@ -234,6 +234,13 @@ async function assemble(
     }),
   }));
 
+  metrics.watchTasks(() =>
+    engines().map((engine) => {
+      const { taskId } = engine.snapshot().task;
+      return { taskId, isPrivate: tasks.isPrivate(taskId) };
+    }),
+  );
+
   const keys: SigningKeys = {
     get publicKey() {
       return signer.publicKey;

@@ -507,6 +507,8 @@ export interface TaskRegistry {
   /** @throws FederatedError ROUND_NOT_FOUND */
   round(roundId: RoundId): Promise<RoundResource>;
   privacy(taskId: TaskId): Promise<PrivacyResource>;
+  /** Is it under differential privacy? Also true of a task that there is not: it never shows too much. */
+  isPrivate(taskId: TaskId): boolean;
 }
 
 /** Versions of models and their bytes. `model/registry.ts`. */
@@ -651,6 +653,11 @@ export interface Authenticator {
   viewer(token: string | undefined): Promise<Role>;
   /** Whoever may steer. @throws FederatedError as `viewer`, FORBIDDEN for a viewer, too */
   admin(token: string | undefined): Promise<void>;
+  /**
+   * Whoever runs the coordinator, and so sees every update anyway: by the admin token, or anyone where no
+   * token is asked of anybody, which is this machine alone.
+   */
+  isOperator(token: string | undefined): Promise<boolean>;
 }
 
 /** Whom a JSON Web Token (RFC 7519) speaks of. */

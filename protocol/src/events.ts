@@ -111,7 +111,8 @@ export type RoundClosed =
       readonly taskId: TaskId;
       readonly roundId: RoundId;
       readonly outcome: "abandoned";
-      readonly reason: AbandonReason;
+      /** Absent under privacy where the reason lies with the clients. */
+      readonly reason?: AbandonReason;
     }
   /** Reports are no longer taken; sent to participants that have not reported. */
   | { readonly taskId: TaskId; readonly roundId: RoundId; readonly outcome: "reportsClosed" };

@@ -1,4 +1,8 @@
-/** What the monitoring API answers. No client ids and no per-client data anywhere in it. */
+/**
+ * What the monitoring API answers. No client ids and no per-client data anywhere in it. Of a task under
+ * differential privacy, what depends on its clients and is not paid for is there for the operator only:
+ * fields that say so are absent for everybody else.
+ */
 
 import type { ErrorCode } from "./errors.ts";
 import type { Evaluation } from "./evaluation.ts";
@@ -20,8 +24,8 @@ export interface TaskResource {
   /** Rounds that were committed. */
   readonly roundsCommitted: number;
   readonly roundsAbandoned: number;
-  /** Clients waiting for a round now. */
-  readonly clientsWaiting: number;
+  /** Clients waiting for a round now. Under privacy only for the operator. */
+  readonly clientsWaiting?: number;
   readonly currentRound?: RoundResource;
   /** Evaluation of the newest version that has one. */
   readonly evaluation?: Evaluation & { readonly modelVersion: number };
@@ -60,7 +64,7 @@ export interface RoundResource {
   readonly taskId: TaskId;
   readonly roundNumber: number;
   readonly phase: RoundPhase;
-  /** Only for an abandoned round. */
+  /** Only for an abandoned round. Under privacy, reasons that lie with the clients only for the operator. */
   readonly reason?: AbandonReason;
   /** The version that participants start from. */
   readonly baseModelVersion: number;
@@ -68,14 +72,14 @@ export interface RoundResource {
   readonly modelVersion?: number;
   readonly openedAt: string;
   readonly endedAt?: string;
-  /** Deadline of the phase that is open now. */
+  /** Deadline of the phase that is open now. Under privacy only for the operator, as the next four. */
   readonly deadlineAt?: string;
-  readonly phases: readonly PhaseTiming[];
-  readonly participants: ParticipantCounts;
+  readonly phases?: readonly PhaseTiming[];
+  readonly participants?: ParticipantCounts;
   /** Updates refused in this round, by error code. */
-  readonly rejections: Readonly<Partial<Record<ErrorCode, number>>>;
+  readonly rejections?: Readonly<Partial<Record<ErrorCode, number>>>;
   /** Bytes of accepted updates. */
-  readonly updateBytes: number;
+  readonly updateBytes?: number;
   /** Mean of the clients' training loss, weighted by examples; never under differential privacy. */
   readonly trainLoss?: number;
   /** Of the version this round made (central), or of its base version (federated). */

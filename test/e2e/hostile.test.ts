@@ -26,7 +26,7 @@ test("[BI11] a flood of messages is refused and moves no deadline", async () => 
   }
   const round = await running.roundEnded(1);
   expect(round).toMatchObject({ phase: "abandoned", reason: "tooFewReports" });
-  const reporting = round.phases.find(({ phase }) => phase === "reporting");
+  const reporting = round.phases?.find(({ phase }) => phase === "reporting");
   expect(reporting!.durationMs).toBeLessThan(1_500 + 500);
   expect(codes.get("RATE_LIMITED")).toBeGreaterThan(4_000);
 });

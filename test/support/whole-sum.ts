@@ -17,7 +17,7 @@ export function membersOf(
   before: Float32Array,
   after: Float32Array,
 ): ReadonlySet<number> {
-  const { reported } = round.participants;
+  const { reported = Number.NaN } = round.participants ?? {};
   const sums = after.map((weight, i) => Math.round((weight - before[i]!) * reported));
   const [sum = 0] = sums;
   const members = new Set<number>();

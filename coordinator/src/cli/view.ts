@@ -44,8 +44,17 @@ export const taskStateText = ({ state, endReason }: TaskResource): string =>
 /** How a round stands: `reporting`, `committed`, `tooFewReports`. */
 export const roundStateText = ({ phase, reason }: RoundResource): string => reason ?? phase;
 
-const durationOf = ({ phases }: RoundResource): number =>
-  phases.reduce((sum, { durationMs }) => sum + durationMs, 0);
+/** Under privacy only the operator is told how long the phases took; whoever waits for the model sees the whole. */
+function durationText({ phases, openedAt, endedAt }: RoundResource): string {
+  if (phases !== undefined) {
+    return spanText(phases.reduce((sum, { durationMs }) => sum + durationMs, 0));
+  }
+  return endedAt === undefined ? NOTHING : spanText(Date.parse(endedAt) - Date.parse(openedAt));
+}
+
+/** Reports and places; under privacy the operator's alone. */
+const reportsText = ({ participants }: RoundResource): string =>
+  participants === undefined ? NOTHING : `${participants.reported}/${participants.selected}`;
 
 export const TASK_COLUMNS: readonly Column<TaskResource>[] = [
   { title: "task", text: ({ taskId }) => taskId, shrinks: true },
@@ -53,7 +62,11 @@ export const TASK_COLUMNS: readonly Column<TaskResource>[] = [
   { title: "version", text: ({ checkpoint }) => `${checkpoint.modelVersion}`, align: "right" },
   { title: "rounds", text: ({ roundsCommitted }) => `${roundsCommitted}`, align: "right" },
   { title: "lost", text: ({ roundsAbandoned }) => `${roundsAbandoned}`, align: "right" },
-  { title: "waiting", text: ({ clientsWaiting }) => `${clientsWaiting}`, align: "right" },
+  {
+    title: "waiting",
+    text: ({ clientsWaiting }) => `${clientsWaiting ?? NOTHING}`,
+    align: "right",
+  },
   {
     title: "accuracy",
     text: ({ evaluation }) => percentText(evaluation?.accuracy),
@@ -69,11 +82,7 @@ export const ROUND_COLUMNS: readonly Column<RoundResource>[] = [
     text: ({ modelVersion }) => (modelVersion === undefined ? NOTHING : `${modelVersion}`),
     align: "right",
   },
-  {
-    title: "reports",
-    text: ({ participants: { reported, selected } }) => `${reported}/${selected}`,
-    align: "right",
-  },
+  { title: "reports", text: reportsText, align: "right" },
   {
     title: "accuracy",
     text: ({ evaluation }) => percentText(evaluation?.accuracy),
@@ -84,8 +93,12 @@ export const ROUND_COLUMNS: readonly Column<RoundResource>[] = [
     text: ({ evaluation, trainLoss }) => numberText(evaluation?.loss ?? trainLoss, 4),
     align: "right",
   },
-  { title: "bytes", text: ({ updateBytes }) => bytesText(updateBytes), align: "right" },
-  { title: "time", text: (round) => spanText(durationOf(round)), align: "right" },
+  {
+    title: "bytes",
+    text: ({ updateBytes }) => (updateBytes === undefined ? NOTHING : bytesText(updateBytes)),
+    align: "right",
+  },
+  { title: "time", text: durationText, align: "right" },
   { title: "epsilon", text: ({ epsilon }) => numberText(epsilon, 3), align: "right" },
 ];
 
@@ -137,11 +150,11 @@ export function roundLine(round: RoundResource): string {
   return [
     roundId,
     roundStateText(round),
-    `reports ${participants.reported}/${participants.selected}`,
+    ...(participants === undefined ? [] : [`reports ${reportsText(round)}`]),
     ...(modelVersion === undefined ? [] : [`version ${modelVersion}`]),
     ...(evaluation === undefined ? [] : [evaluationText(evaluation)]),
     ...(epsilon === undefined ? [] : [`epsilon ${epsilon.toFixed(3)}`]),
-    spanText(durationOf(round)),
+    durationText(round),
   ].join("  ");
 }
 
@@ -165,7 +178,12 @@ export function taskLines(task: TaskResource): string[] {
     ["model", `${layout.tensors.length} tensors, ${layout.parameterCount} parameters`],
     ["version", `${checkpoint.modelVersion}, ${bytesText(checkpoint.bytes)}`],
     ["rounds", `${task.roundsCommitted} committed, ${task.roundsAbandoned} abandoned`],
-    ["clients", `${task.clientsWaiting} waiting`],
+    [
+      "clients",
+      task.clientsWaiting === undefined
+        ? "for the operator only"
+        : `${task.clientsWaiting} waiting`,
+    ],
     ["evaluation", evaluation === undefined ? "none yet" : evaluationText(evaluation)],
     ["now", currentRound === undefined ? "no round open" : roundLine(currentRound)],
     ["plan", JSON.stringify(spec.plan)],

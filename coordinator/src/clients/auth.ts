@@ -103,6 +103,10 @@ export function createAuthenticator(
     admin: async (token) => {
       await requireRole(token, "operator");
     },
+    isOperator: async (token) =>
+      isOpen && adminToken === undefined && viewerToken === undefined
+        ? true
+        : equal(token, adminToken),
   };
 }
 

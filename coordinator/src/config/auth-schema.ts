@@ -53,7 +53,7 @@ export const AuthSchema = Type.Object(
   {
     /** Asked of clients and readers: one secret for all of them. */
     clientToken: secret(),
-    /** The role viewer: reads everything, steers nothing. */
+    /** The role viewer: reads, under privacy not what is the operator's, and steers nothing. */
     viewerToken: secret(),
     /** The role operator: asked of whoever steers tasks. */
     adminToken: secret(),

@@ -154,6 +154,8 @@ export interface FakeHeart {
   onReport: (update: ReceivedUpdate) => Promise<void>;
   onAdmit: () => Promise<void>;
   ready: () => Promise<void>;
+  /** Is the task under differential privacy? */
+  isPrivate: boolean;
 }
 
 export interface FakeOptions {
@@ -257,6 +259,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
   };
 
   const heart: FakeHeart = {
+    isPrivate: false,
     bus,
     layout,
     frame,
@@ -298,6 +301,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
           await known(taskId);
           return privacyResource;
         },
+        isPrivate: (taskId) => taskId !== TASK || heart.isPrivate,
       },
       backups: {
         create: async (name) => {
@@ -397,6 +401,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
           if (token === ADMIN) return "operator";
           throw new FederatedError("FORBIDDEN", "not the viewer or admin token");
         },
+        isOperator: async (token) => token === ADMIN,
         admin: async (token) => {
           if (token === undefined) throw new FederatedError("UNAUTHENTICATED", "no token");
           if (token !== ADMIN) throw new FederatedError("FORBIDDEN", "not the admin token");
@@ -430,7 +435,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
         bytesReceived: (bytes) => void (counted.received += bytes),
         bytesSent: (bytes) => void (counted.sent += bytes),
         contentType: "text/plain; version=0.0.4",
-        render: async () => "tributary_up 1\n",
+        render: async (audience) => `tributary_up 1\n# for ${audience}\n`,
       },
       logger: {
         debug: (fields, message) => void heart.logged.push({ level: "debug", fields, message }),

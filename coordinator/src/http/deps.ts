@@ -30,7 +30,8 @@ export interface HttpMetrics {
   bytesReceived(bytes: number): void;
   bytesSent(bytes: number): void;
   readonly contentType: string;
-  render(): Promise<string>;
+  /** Not for `anyone`: what depends on the clients of a task under privacy. */
+  render(audience: "operator" | "anyone"): Promise<string>;
 }
 
 export interface HttpLimits {

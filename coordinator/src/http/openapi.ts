@@ -39,7 +39,9 @@ export async function describeApi(app: FastifyInstance, { version }: HttpDeps): 
           readerToken: bearer(
             "A client's credential (shared token, JWT, key of an enrolled client), viewer or admin token; not asked for where clients need none",
           ),
-          viewerToken: bearer("Viewer token: the role that reads everything and steers nothing"),
+          viewerToken: bearer(
+            "Viewer token: the role that reads and steers nothing; under privacy it is not shown what is the operator's",
+          ),
           adminToken: bearer("Admin token: the role operator, which steers"),
           assignmentToken: bearer("Token of the assignment that the update answers"),
         },

@@ -73,8 +73,10 @@ export function createModelRegistry(
       return modelResource(version, layout.digest);
     },
     checkpoint: async (digest) => {
-      const frame = recent.get(digest) ?? (await blobs.get(digest));
-      // The blob store holds optimizer states too; those are not for the network.
+      // What was made and never published is nobody's, though its bytes may be here; and the blob store
+      // holds optimizer states, which are not for the network.
+      const isKnown = await store.isReferenced(digest);
+      const frame = isKnown ? (recent.get(digest) ?? (await blobs.get(digest))) : undefined;
       if (frame === undefined || !isCheckpointFrame(frame)) {
         throw new FederatedError("MODEL_NOT_FOUND", `no checkpoint with digest ${digest}`);
       }

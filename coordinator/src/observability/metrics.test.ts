@@ -38,7 +38,9 @@ afterEach(() => metrics.stop());
 
 /** The value of one series. */
 async function read(series: string): Promise<number | undefined> {
-  const line = (await metrics.render()).split("\n").find((text) => text.startsWith(`${series} `));
+  const line = (await metrics.render("operator"))
+    .split("\n")
+    .find((text) => text.startsWith(`${series} `));
   return line === undefined ? undefined : Number(line.slice(series.length + 1));
 }
 
@@ -125,7 +127,7 @@ describe("metrics", () => {
   });
 
   it("[MO8] show the event loop's delay since the last scrape, in seconds", async () => {
-    await metrics.render();
+    await metrics.render("operator");
     await new Promise((resolve) => setTimeout(resolve, 30));
     const until = performance.now() + 500;
     while (performance.now() < until);
@@ -139,7 +141,7 @@ describe("metrics", () => {
   });
 
   it("[MO9] the number of series is bounded by tasks, whatever is sent", async () => {
-    const count = async () => (await metrics.render()).split("\n").length;
+    const count = async () => (await metrics.render("operator")).split("\n").length;
     const feed = () => {
       for (const code of ERROR_CODES) {
         metrics.updateRejected(taskId, code);
@@ -153,7 +155,7 @@ describe("metrics", () => {
     const before = await count();
     for (let i = 0; i < 50; i++) feed();
     expect(await count()).toBe(before);
-    const text = await metrics.render();
+    const text = await metrics.render("operator");
     const labels = new Set([...text.matchAll(/[{,]([a-z_]+)="/g)].map((match) => match[1]));
     expect([...labels].sort()).toEqual([
       "code",
@@ -172,6 +174,6 @@ describe("metrics", () => {
     expect(await read('tributary_updates_accepted_total{task="digits"}')).toBeUndefined();
     expect(globalRegister.getMetricsAsArray()).toEqual([]);
     other.stop();
-    expect((await other.render()).trim()).toBe("");
+    expect((await other.render("operator")).trim()).toBe("");
   });
 });

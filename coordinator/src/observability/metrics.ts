@@ -1,6 +1,7 @@
 /**
  * Prometheus metrics. Labels are task names and enumerations only, never anything of one client, so
- * that the number of series is bounded by the number of tasks.
+ * that the number of series is bounded by the number of tasks. Each metric says for whom it is: of a task
+ * under privacy, counts and times that depend on its clients are the operator's alone.
  */
 
 import type {
@@ -16,6 +17,9 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Limit } from "../limits/limit.ts";
 import { watchProcess } from "./process-metrics.ts";
 
+/** Those of a task under privacy are the operator's; or all of them are while there is such a task. */
+type Audience = "anyone" | "plainTasks" | "noPrivateTask";
+
 /** Clients as they are at the moment of a scrape. */
 export interface ClientCounts {
   readonly connected: number;
@@ -29,6 +33,10 @@ export interface Metrics {
   restore(task: Pick<TaskResource, "taskId" | "checkpoint" | "evaluation">, epsilon?: number): void;
   /** Asks `source` at each scrape. */
   watchClients(source: () => ClientCounts): void;
+  /** Asks `source` at each scrape. Until it is called nothing of any task is for anyone but the operator. */
+  watchTasks(
+    source: () => readonly { readonly taskId: TaskId; readonly isPrivate: boolean }[],
+  ): void;
   /** Asks `source` for the seconds that the TLS certificate has left at each scrape. */
   watchCertificate(source: () => number): void;
   updateAccepted(taskId: TaskId): void;
@@ -44,7 +52,7 @@ export interface Metrics {
   bytesSent(bytes: number): void;
   readonly contentType: string;
   /** The text that a scrape is answered with. */
-  render(): Promise<string>;
+  render(audience: "operator" | "anyone"): Promise<string>;
   /** Releases timers and everything that was counted. */
   stop(): void;
 }
@@ -55,16 +63,30 @@ const PHASE_SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600];
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
-    new Counter({ name: `tributary_${name}`, help, labelNames, registers });
-  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
-    new Gauge({ name: `tributary_${name}`, help, labelNames, registers });
+  /** A metric that nobody has named an audience for is the operator's. */
+  const audiences = new Map<string, Audience>();
+  const counter = <Label extends string>(
+    [name, audience]: readonly [string, Audience],
+    help: string,
+    labelNames: Label[] = [],
+  ) => {
+    audiences.set(`tributary_${name}`, audience);
+    return new Counter({ name: `tributary_${name}`, help, labelNames, registers });
+  };
+  const gauge = <Label extends string>(
+    [name, audience]: readonly [string, Audience],
+    help: string,
+    labelNames: Label[] = [],
+  ) => {
+    audiences.set(`tributary_${name}`, audience);
+    return new Gauge({ name: `tributary_${name}`, help, labelNames, registers });
+  };
 
-  const rounds = counter("rounds_total", "Rounds that ended, by outcome and reason", [
-    "task",
-    "outcome",
-    "reason",
-  ]);
+  const rounds = counter(
+    ["rounds_total", "plainTasks"],
+    "Rounds that ended, by outcome and reason",
+    ["task", "outcome", "reason"],
+  );
   const phases = new Histogram({
     name: "tributary_round_phase_duration_seconds",
     help: "Time that ended rounds spent in each phase",
@@ -72,32 +94,66 @@ export function createMetrics(): Metrics {
     buckets: PHASE_SECONDS,
     registers,
   });
-  const accepted = counter("updates_accepted_total", "Updates counted, once each", ["task"]);
-  const rejected = counter("updates_rejected_total", "Updates refused, by error code", [
+  audiences.set("tributary_round_phase_duration_seconds", "plainTasks");
+  const accepted = counter(["updates_accepted_total", "plainTasks"], "Updates counted, once each", [
     "task",
-    "code",
   ]);
-  const refusals = counter("limit_refusals_total", "Refusals because of a limit, by its setting", [
-    "limit",
-  ]);
+  const rejected = counter(
+    ["updates_rejected_total", "plainTasks"],
+    "Updates refused, by error code",
+    ["task", "code"],
+  );
+  const refusals = counter(
+    ["limit_refusals_total", "noPrivateTask"],
+    "Refusals because of a limit, by its setting",
+    ["limit"],
+  );
   const actionsRefused = counter(
-    "admin_refusals_total",
+    ["admin_refusals_total", "anyone"],
     "Changes asked for without the right to, by error code",
     ["code"],
   );
-  const received = counter("received_bytes_total", "Bytes of update frames received");
-  const sent = counter("sent_bytes_total", "Bytes of checkpoint frames sent");
-  const version = gauge("model_version", "Newest published model version", ["task"]);
-  const evaluation = gauge("evaluation", "Newest evaluation of the model, by measure", [
+  // Divided by the size of a frame they are numbers of clients.
+  const received = counter(
+    ["received_bytes_total", "noPrivateTask"],
+    "Bytes of update frames received",
+  );
+  const sent = counter(["sent_bytes_total", "noPrivateTask"], "Bytes of checkpoint frames sent");
+  const version = gauge(["model_version", "anyone"], "Newest published model version", ["task"]);
+  const evaluation = gauge(["evaluation", "anyone"], "Newest evaluation of the model, by measure", [
     "task",
     "metric",
   ]);
-  const epsilon = gauge("privacy_epsilon", "Epsilon spent so far", ["task"]);
-  const connected = gauge("clients_connected", "Clients connected now");
-  const waiting = gauge("clients_waiting", "Clients waiting for a round now", ["task"]);
-  const stopProcess = watchProcess(registry);
+  const epsilon = gauge(["privacy_epsilon", "anyone"], "Epsilon spent so far", ["task"]);
+  const connected = gauge(["clients_connected", "noPrivateTask"], "Clients connected now");
+  const waiting = gauge(["clients_waiting", "plainTasks"], "Clients waiting for a round now", [
+    "task",
+  ]);
+  const stopProcess = watchProcess(registry, (name) => audiences.set(name, "anyone"));
 
   let clients: (() => ClientCounts) | undefined;
+  let tasks:
+    (() => readonly { readonly taskId: TaskId; readonly isPrivate: boolean }[]) | undefined;
+
+  /** The metrics without what is the operator's alone. */
+  async function renderForAnyone(): Promise<string> {
+    const known = tasks?.() ?? [];
+    const plain = new Set<string>();
+    for (const { taskId, isPrivate } of known) if (!isPrivate) plain.add(taskId);
+    const hasPrivate = tasks === undefined || plain.size < known.length;
+    // Updates that nobody could be admitted for may have been meant for any task.
+    if (!hasPrivate) plain.add("none");
+    const texts = registry.getMetricsAsArray().map(async ({ name }) => {
+      const audience = audiences.get(name);
+      if (audience === undefined || (audience === "noPrivateTask" && hasPrivate)) return "";
+      const text = await registry.getSingleMetricAsString(name);
+      if (audience !== "plainTasks") return text;
+      const isShown = (line: string) =>
+        line.startsWith("#") || plain.has(/[{,]task="([^"]*)"/.exec(line)?.[1] ?? "");
+      return text.split("\n").filter(isShown).join("\n");
+    });
+    return `${(await Promise.all(texts)).filter((text) => text !== "").join("\n\n")}\n`;
+  }
 
   function evaluated(task: TaskId, result: Evaluation | undefined): void {
     if (result === undefined) return;
@@ -117,7 +173,7 @@ export function createMetrics(): Metrics {
   function ended(round: RoundResource, outcome: "committed" | "abandoned"): void {
     const task = round.taskId;
     rounds.inc({ task, outcome, reason: round.reason ?? "none" });
-    for (const { phase, durationMs } of round.phases) {
+    for (const { phase, durationMs } of round.phases ?? []) {
       if (phase === "committed" || phase === "abandoned") continue;
       phases.observe({ task, phase }, durationMs / 1000);
     }
@@ -145,7 +201,11 @@ export function createMetrics(): Metrics {
     watchClients: (source) => {
       clients = source;
     },
+    watchTasks: (source) => {
+      tasks = source;
+    },
     watchCertificate: (source) => {
+      audiences.set("tributary_tls_certificate_expiry_seconds", "anyone");
       new Gauge({
         name: "tributary_tls_certificate_expiry_seconds",
         help: "Time until the TLS certificate expires; negative once it has",
@@ -162,17 +222,18 @@ export function createMetrics(): Metrics {
     bytesReceived: (bytes) => received.inc(bytes),
     bytesSent: (bytes) => sent.inc(bytes),
     contentType: registry.contentType,
-    render: () => {
+    render: (audience) => {
       const counts = clients?.();
       connected.set(counts?.connected ?? 0);
       waiting.reset();
       for (const { taskId, clients: count } of counts?.waiting ?? []) {
         waiting.set({ task: taskId }, count);
       }
-      return registry.metrics();
+      return audience === "operator" ? registry.metrics() : renderForAnyone();
     },
     stop: () => {
       clients = undefined;
+      tasks = undefined;
       stopProcess();
       registry.clear();
     },

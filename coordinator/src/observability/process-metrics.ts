@@ -12,10 +12,12 @@ const QUANTILES = { "0.5": 50, "0.9": 90, "0.99": 99, "1": 100 } as const;
 /**
  * Adds the metrics to `registry`. Each scrape tells the event-loop delay since the scrape before it:
  * with several scrapers each sees only the time since anyone's last one.
+ * @param onName told of each metric's name
  * @returns a function that stops watching
  */
-export function watchProcess(registry: Registry): () => void {
+export function watchProcess(registry: Registry, onName: (name: string) => void): () => void {
   const registers = [registry];
+  const before = new Set(registry.getMetricsAsArray().map(({ name }) => name));
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delay.enable();
 
@@ -65,5 +67,6 @@ export function watchProcess(registry: Registry): () => void {
     });
   }
 
+  for (const { name } of registry.getMetricsAsArray()) if (!before.has(name)) onName(name);
   return () => delay.disable();
 }

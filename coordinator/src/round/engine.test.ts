@@ -444,3 +444,29 @@ describe("a quota of rounds per client and day", () => {
     await world.engine.stop(0);
   });
 });
+
+describe("a private round", () => {
+  test("[EG9] tells its progress by the clock: as many events whether one client reports or none", async () => {
+    const spec: Partial<TaskSpecInput> = {
+      privacy: { mechanism: "central", noiseMultiplier: 1, delta: 1e-6, maxEpsilon: 100 },
+      sampler: { kind: "poisson", samplingRate: 1, population: 3 },
+      clippingNorm: 1,
+      schedule: { minClients: 3, minReports: 3, reportWindowMs: 10_000 },
+    };
+    const eventsWith = async (reports: readonly number[]) => {
+      const world = await startWorld({ spec });
+      for (const client of clients) await world.engine.checkIn(client);
+      for (let second = 0; second < 6; second++) {
+        if (reports.includes(second)) await world.report(clients[reports.indexOf(second)]!, 0.5);
+        await world.time.advance(1_000);
+      }
+      await world.engine.stop(0);
+      expect(world.time.pending()).toBe(0);
+      return world.events.map(({ type }) => type);
+    };
+    const quiet = await eventsWith([]);
+    expect(quiet.filter((type) => type === "round:progress")).toHaveLength(6);
+    expect(await eventsWith([1])).toEqual(quiet);
+    expect(await eventsWith([0, 4])).toEqual(quiet);
+  });
+});

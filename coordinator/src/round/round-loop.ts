@@ -16,6 +16,7 @@ import type {
 import { decodeCheckpoint, FederatedError, roundIdOf } from "@tributary/protocol";
 
 import { weightOf } from "../aggregation/weighting.ts";
+import { reasonToTell } from "../events/monitoring-view.ts";
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
 import type { WaitingRoom } from "../clients/waiting-room.ts";
 import { createWaitingRoom } from "../clients/waiting-room.ts";
@@ -34,6 +35,7 @@ import type {
 } from "../ports.ts";
 import { affordsNextRound } from "./budget.ts";
 import { assignmentFor } from "./assignment.ts";
+import { errorToLog, isPrivate } from "./discretion.ts";
 import { createMailbox } from "./mailbox.ts";
 import type { OpenRound } from "./open-round.ts";
 import { beginRound, commitOf } from "./open-round.ts";
@@ -108,6 +110,7 @@ export interface RoundLoop {
 export type Answer = "counted" | "duplicate" | Extract<RoundEffect, { type: "refuse" }>["code"];
 
 const PROGRESS_INTERVAL_MS = 200;
+const STEADY_PROGRESS_INTERVAL_MS = 1000;
 
 /** Loads the task from the store, re-opens its open round, and starts. */
 export async function startRoundLoop(
@@ -168,7 +171,10 @@ export async function startRoundLoop(
     const { roundId, roundNumber, baseModelVersion, openedAt } = record;
     const identity = { roundId, taskId, roundNumber, baseModelVersion, openedAt };
     open = begin(state, createRoundBook(identity, record));
-    logger.info({ roundId, cohort: cohort.length }, "the open round is open again");
+    logger.info(
+      { roundId, ...(isPrivate(task) ? {} : { cohort: cohort.length }) },
+      "the open round is open again",
+    );
     emitRound("round:phaseChanged");
     await sendAssignments(cohort);
     if (task.state === "paused") await stopRound("paused");
@@ -207,7 +213,10 @@ export async function startRoundLoop(
     });
 
   function fail(error: unknown): void {
-    logger.error({ taskId, error }, "the task's engine failed; it loads again from the store");
+    logger.error(
+      { taskId, error: errorToLog(task, error) },
+      "the task's engine failed; it loads again from the store",
+    );
     open?.aggregation?.abort.abort();
     open = undefined;
     broken = true;
@@ -403,7 +412,9 @@ export async function startRoundLoop(
         const drawn = round.book.drawnRound();
         made = await makeVersion(deps, task, current, drawn, round.aggregator, abort.signal);
       } catch (error) {
-        if (!abort.signal.aborted) logger.error({ taskId, error }, "the aggregation failed");
+        if (!abort.signal.aborted) {
+          logger.error({ taskId, error: errorToLog(task, error) }, "the aggregation failed");
+        }
       }
       await post(async () => {
         // The round may have been abandoned meanwhile, or another one may be open.
@@ -468,12 +479,15 @@ export async function startRoundLoop(
         clock.monotonicMs() + options.abandonedRetryMs * 2 ** Math.min(5, abandonedInARow);
       abandonedInARow += 1;
     }
-    logger.warn({ roundId: record.roundId, reason }, "the round was abandoned");
+    const told = reasonToTell(isPrivate(task), reason);
+    const { roundId } = record;
+    const why = told === undefined ? {} : { reason: told };
+    logger.warn({ roundId, ...why }, "the round was abandoned");
     gateway.closeRound(participantsOf(round.state).keys(), {
       taskId,
-      roundId: record.roundId,
+      roundId,
       outcome: "abandoned",
-      reason,
+      ...why,
     });
     emitRound("round:phaseChanged", roundResource(record));
   }
@@ -524,14 +538,27 @@ export async function startRoundLoop(
   function emitRound(type: "round:phaseChanged" | "round:progress", ended?: RoundResource): void {
     const data = ended ?? snapshotRound();
     if (data !== undefined) events.emit({ type, taskId, data });
+    if (type === "round:phaseChanged") emitSteadyProgress();
   }
 
   /** A burst of reports becomes one event. */
   function emitProgress(): void {
-    progressDue ??= clock.after(PROGRESS_INTERVAL_MS, () => {
-      progressDue = undefined;
-      emitRound("round:progress");
-    });
+    if (!isPrivate(task)) progressDue ??= clock.after(PROGRESS_INTERVAL_MS, tellProgress);
+  }
+
+  function tellProgress(): void {
+    progressDue = undefined;
+    emitRound("round:progress");
+    emitSteadyProgress();
+  }
+
+  /**
+   * Events are numbered for all readers alike, so that of a private task those which only the operator sees
+   * must not come with the reports: gaps in the numbers would count them. They come with the time.
+   */
+  function emitSteadyProgress(): void {
+    if (!isPrivate(task) || open?.state.phase !== "reporting") return;
+    progressDue ??= clock.after(STEADY_PROGRESS_INTERVAL_MS, tellProgress);
   }
 
   await load();

@@ -1,7 +1,11 @@
-/** What the store's own mutations put into the audit log: ids, counts and charges, nothing of any client. */
+/**
+ * What the store's own mutations put into the audit log: ids, counts and charges, nothing of any client.
+ * Viewers read it and it cannot be told in parts, so of a task under privacy no count gets into it.
+ */
 
 import type { KeyRecord } from "@tributary/protocol";
 
+import { reasonToTell } from "../events/monitoring-view.ts";
 import type {
   AbandonedRoundRecord,
   AuditFact,
@@ -34,12 +38,22 @@ export const stateFact = ({ taskId, state, endReason }: TaskRecord): AuditFact =
     ...(endReason === undefined ? {} : { reason: endReason }),
   });
 
+const isPrivate = ({ spec }: TaskRecord): boolean => spec.privacy.mechanism !== "none";
+
 /** @param charge the round's reserved charge */
-export function commitFacts(commit: RoundCommit, charge: LedgerEvent | undefined): AuditFact[] {
+export function commitFacts(
+  task: TaskRecord,
+  commit: RoundCommit,
+  charge: LedgerEvent | undefined,
+): AuditFact[] {
   const { round, version, reported, releaseLedger } = commit;
   const { roundId, modelVersion } = round;
   return [
-    fact("round:committed", { roundId, modelVersion, reported: reported.length }),
+    fact("round:committed", {
+      roundId,
+      modelVersion,
+      ...(isPrivate(task) ? {} : { reported: reported.length }),
+    }),
     publicationFact(version),
     ...(releaseLedger && charge !== undefined
       ? [chargeFact({ ...charge, status: "released" })]
@@ -48,13 +62,17 @@ export function commitFacts(commit: RoundCommit, charge: LedgerEvent | undefined
 }
 
 /** @param charge as it is settled by the abandonment */
-export const abandonmentFacts = (
-  { roundId, reason }: AbandonedRoundRecord,
+export function abandonmentFacts(
+  task: TaskRecord,
+  { roundId, reason: full }: AbandonedRoundRecord,
   charge: LedgerEvent | undefined,
-): AuditFact[] => [
-  fact("round:abandoned", { roundId, reason }),
-  ...(charge === undefined ? [] : [chargeFact(charge)]),
-];
+): AuditFact[] {
+  const reason = reasonToTell(isPrivate(task), full);
+  return [
+    fact("round:abandoned", { roundId, ...(reason === undefined ? {} : { reason }) }),
+    ...(charge === undefined ? [] : [chargeFact(charge)]),
+  ];
+}
 
 const CHARGE_KIND = {
   reserved: "privacy:reserved",

@@ -219,7 +219,7 @@ export function createStore(rows: Rows, now: () => Instant): Store {
           rows.putLedgerEvent({ ...event, status: "released" });
         }
         addEvaluation(taskId, round.baseModelVersion, baseEvaluation);
-        audit(...commitFacts(commit, event));
+        audit(...commitFacts(task, commit, event));
         if (end !== undefined) setState(task, "ended", end);
       }),
     abandonRound: ({ round, keepCharge = false }) =>
@@ -231,7 +231,8 @@ export function createStore(rows: Rows, now: () => Instant): Store {
         const status = keepCharge ? "released" : "void";
         const settled: LedgerEvent | undefined = event && { ...event, status };
         if (settled !== undefined) rows.putLedgerEvent(settled);
-        audit(...abandonmentFacts(round, settled));
+        const task = requireTask(saved.taskId, rows.task(saved.taskId));
+        audit(...abandonmentFacts(task, round, settled));
       }),
     getRound: (roundId) => read(() => rows.round(roundId)),
     listRounds: (taskId, page) => read(() => rows.rounds(taskId, page)),

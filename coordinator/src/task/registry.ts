@@ -192,6 +192,7 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
       }
       return roundResource(record);
     },
+    isPrivate: (taskId) => engines.get(taskId)?.snapshot().task.spec.privacy.mechanism !== "none",
     privacy: async (taskId) => {
       const { task } = requireEngine(taskId).snapshot();
       return privacyResource(task.spec, await store.listLedger(taskId));

@@ -45,8 +45,7 @@ export function createRoundTable({ privacy, live, write }: TableOptions): RoundT
     else if (round.phase === "abandoned") {
       row(`${String(round.roundNumber).padStart(WIDTHS.round)}  abandoned: ${round.reason ?? "?"}`);
     } else if (live) {
-      const { selected, reported } = round.participants;
-      const progress = round.phase === "selecting" ? "" : ` ${reported}/${selected}`;
+      const progress = round.phase === "selecting" ? "" : ` ${reportsOf(round)}`;
       write(
         `${ERASE_LINE}${String(round.roundNumber).padStart(WIDTHS.round)}  ${round.phase}${progress}`,
       );
@@ -69,18 +68,21 @@ export function createRoundTable({ privacy, live, write }: TableOptions): RoundT
 }
 
 function cellsOf(round: RoundResource): Cells {
-  const { evaluation, participants, epsilon, endedAt, openedAt } = round;
+  const { evaluation, epsilon, endedAt, openedAt } = round;
   const ms = endedAt === undefined ? undefined : Date.parse(endedAt) - Date.parse(openedAt);
   return {
     round: String(round.roundNumber),
     accuracy: percent(evaluation?.accuracy),
     loss: evaluation?.loss.toFixed(4) ?? "-",
-    reports: `${participants.reported}/${participants.selected}`,
-    bytes: showBytes(round.updateBytes),
+    reports: reportsOf(round),
+    bytes: round.updateBytes === undefined ? "-" : showBytes(round.updateBytes),
     seconds: ms === undefined ? "-" : (ms / 1000).toFixed(1),
     epsilon: epsilon?.toFixed(3) ?? "-",
   };
 }
+
+const reportsOf = ({ participants }: RoundResource) =>
+  participants === undefined ? "-" : `${participants.reported}/${participants.selected}`;
 
 const percent = (share: number | undefined) =>
   share === undefined ? "-" : `${(100 * share).toFixed(2)} %`;

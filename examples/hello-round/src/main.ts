@@ -45,7 +45,7 @@ coordinator.events.subscribe(({ type, data }) => {
   if (type !== "round:phaseChanged" || data.phase !== "committed") return;
   const { roundNumber, participants, trainLoss } = data;
   console.log(
-    `round ${roundNumber}: ${participants.reported} clients, loss ${trainLoss?.toExponential(2)}`,
+    `round ${roundNumber}: ${participants?.reported ?? "?"} clients, loss ${trainLoss?.toExponential(2)}`,
   );
 });
 

@@ -59,7 +59,7 @@ export async function runDigitsCase(
       round: roundNumber,
       accuracy: evaluation?.accuracy ?? Number.NaN,
       loss: evaluation?.loss ?? Number.NaN,
-      reports: participants.reported,
+      reports: participants?.reported ?? 0,
     };
     curve.push(point);
     onRound?.(point);

@@ -296,7 +296,7 @@ export async function simulate(scenario: Scenario, rounds: number, seed: number)
   const gone = missing.filter(({ vanished }) => vanished);
   const share = (part: number, whole: number) => Math.round((part / whole) * 10_000) / 10_000;
   const reportingMs = ended
-    .map(({ phases }) => phases.find(({ phase }) => phase === "reporting")?.durationMs ?? 0)
+    .map(({ phases }) => phases?.find(({ phase }) => phase === "reporting")?.durationMs ?? 0)
     .sort((a, b) => a - b);
   const quantile = (q: number) =>
     Math.round(

@@ -72,7 +72,7 @@ export function noteRound(diary: Diary, round: RoundResource): void {
   } else if (ended !== undefined) {
     diary.violations.push(`round ${roundId} was ${ended.phase} and is ${phase} again`);
   }
-  if (participants.selected === 0) return;
+  if (participants === undefined || participants.selected === 0) return;
   const selected = diary.selected.get(roundId);
   if (selected !== undefined && selected !== participants.selected) {
     diary.violations.push(`round ${roundId} had ${selected} places, has ${participants.selected}`);

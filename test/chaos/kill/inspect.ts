@@ -14,6 +14,7 @@ import type {
 } from "@tributary/protocol";
 import { decodeCheckpoint, routes } from "@tributary/protocol";
 
+import { ADMIN_TOKEN } from "../support/server-process.ts";
 import type { Diary } from "./diary.ts";
 import { noteRound, noteVersion } from "./diary.ts";
 import { CLIENTS, stepOf } from "./fleet.ts";
@@ -142,7 +143,7 @@ export function createInspector(diary: Diary, counted: string): Inspector {
         (one) => one.modelVersion === modelVersion,
       );
       if (round === undefined) continue;
-      const { reported, selected } = round.participants;
+      const { reported, selected } = round.participants ?? { reported: NaN, selected: NaN };
       const step = (firstWeights.get(digest) ?? NaN) - (firstWeights.get(base.digest) ?? NaN);
       const sum = Math.round(step * reported);
       const members = Array.from({ length: CLIENTS }, (_, index) => index).filter(
@@ -193,7 +194,8 @@ export function createInspector(diary: Diary, counted: string): Inspector {
 }
 
 async function get<T>(url: string, path: string): Promise<T> {
-  const response = await fetch(`${url}${path}`);
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+  const response = await fetch(`${url}${path}`, { headers });
   if (!response.ok) throw new Error(`${path} is answered by ${response.status}`);
   return (await response.json()) as T;
 }

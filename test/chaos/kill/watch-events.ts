@@ -2,6 +2,7 @@
 
 import type { MonitoringEvent } from "@tributary/protocol";
 
+import { ADMIN_TOKEN } from "../support/server-process.ts";
 import type { Diary } from "./diary.ts";
 import { noteRound, noteVersion } from "./diary.ts";
 
@@ -13,7 +14,9 @@ export async function watchEvents(
 ): Promise<void> {
   let text = "";
   try {
-    const response = await fetch(`${url}/v1/events`);
+    const response = await fetch(`${url}/v1/events`, {
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    });
     if (response.body === null) return;
     const decoder = new TextDecoder();
     for await (const chunk of response.body) {

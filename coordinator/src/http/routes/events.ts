@@ -12,6 +12,7 @@ import {
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 
+import type { MonitoringView } from "../../events/monitoring-view.ts";
 import { overLimit } from "../../limits/limit.ts";
 import { createPlaces } from "../../limits/places.ts";
 import { bearerToken, requireReader } from "../authenticate.ts";
@@ -19,6 +20,7 @@ import type { HttpDeps } from "../deps.ts";
 import { watchPace } from "../pace.ts";
 import { asFederatedError } from "../problem.ts";
 import { createProjection } from "../project.ts";
+import { createViews } from "../views.ts";
 import { problems, readerSecurity } from "./schemas.ts";
 
 const EventId = Type.String({ pattern: "^[0-9]{1,16}$" });
@@ -52,6 +54,7 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
   const streams = new Set<() => void>();
   /** Clients must not take the places of whoever watches over them. */
   const places = createPlaces(limits.sseStreams);
+  const viewOf = createViews(deps);
   const encode = createEncoder();
 
   app.addHook("preClose", async () => {
@@ -64,7 +67,8 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
       onRequest: requireReader(authenticator),
       exposeHeadRoute: false,
       schema: {
-        summary: "Live events; `event: reset` first where some since `Last-Event-ID` are forgotten",
+        summary:
+          "Live events; `event: reset` first where some since `Last-Event-ID` are forgotten; of tasks under privacy, progress and counts for the operator only",
         tags: ["events"],
         security: readerSecurity,
         querystring: EventsQuery,
@@ -92,8 +96,11 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
         const message = `${limits.sseStreams} event streams are open, as many as there may be`;
         throw overLimit("sseStreams", message, 10_000);
       }
-      const accepts = (event: MonitoringEvent) =>
-        (taskId === undefined || event.taskId === taskId) && wanted.has(event.type);
+      const view = await viewOf(request);
+      const textOf = (event: MonitoringEvent) =>
+        (taskId === undefined || event.taskId === taskId) && wanted.has(event.type)
+          ? encode(view, event)
+          : undefined;
       const afterId = lastIdOf(request) ?? lastEventId;
       // A reader that left while its token was checked is not told of its end again.
       if (reply.raw.destroyed || request.raw.socket.destroyed) {
@@ -102,13 +109,13 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
       }
       reply.raw.once("close", leave);
       const mayStillRead = () => authenticator.reader(token);
-      stream(openStream(reply), accepts, afterId, mayStillRead);
+      stream(openStream(reply), textOf, afterId, mayStillRead);
     },
   );
 
   function stream(
     response: ServerResponse,
-    accepts: (event: MonitoringEvent) => boolean,
+    textOf: (event: MonitoringEvent) => string | undefined,
     afterId: string | undefined,
     mayStillRead: () => Promise<void>,
   ): void {
@@ -167,9 +174,10 @@ export function eventRoutes(app: FastifyInstance, deps: HttpDeps): void {
     const subscription = events.subscribe(
       (event) => {
         seenId = event.id;
-        if (!accepts(event)) return;
-        if (isOpening) waiting.push(encode(event));
-        else write(encode(event));
+        const text = textOf(event);
+        if (text === undefined) return;
+        if (isOpening) waiting.push(text);
+        else write(text);
       },
       afterId === undefined ? {} : { afterId },
     );
@@ -240,17 +248,20 @@ function parseTypes(types: string | undefined): ReadonlySet<MonitoringEventType>
   );
 }
 
-/** An event as text, made once however many streams it goes to. */
-function createEncoder(): (event: MonitoringEvent) => string {
+/** An event as a view shows it, made once however many streams it goes to; undefined where it is not shown. */
+function createEncoder() {
   const project = createProjection(MonitoringEventSchema);
-  const texts = new WeakMap<MonitoringEvent, string>();
-  return (event) => {
-    let text = texts.get(event);
-    if (text === undefined) {
-      const data = JSON.stringify(project(event));
-      text = `id: ${event.id}\nevent: ${event.type}\ndata: ${data}\n\n`;
-      texts.set(event, text);
-    }
+  const made = new WeakMap<MonitoringView, WeakMap<MonitoringEvent, string>>();
+  return (view: MonitoringView, event: MonitoringEvent): string | undefined => {
+    const texts = made.get(view) ?? new WeakMap<MonitoringEvent, string>();
+    made.set(view, texts);
+    const known = texts.get(event);
+    if (known !== undefined) return known;
+    const shown = view.event(event);
+    if (shown === undefined) return undefined;
+    const data = JSON.stringify(project(shown));
+    const text = `id: ${event.id}\nevent: ${event.type}\ndata: ${data}\n\n`;
+    texts.set(event, text);
     return text;
   };
 }

@@ -4,7 +4,7 @@ import { routes } from "@tributary/protocol";
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 
-import { requireReader } from "../authenticate.ts";
+import { bearerToken, requireReader } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
 import { problems, readerSecurity } from "./schemas.ts";
 
@@ -14,7 +14,8 @@ export function metricsRoutes(app: FastifyInstance, { metrics, authenticator }: 
     {
       onRequest: requireReader(authenticator),
       schema: {
-        summary: "Prometheus metrics",
+        summary:
+          "Prometheus metrics; what depends on the clients of a task under privacy for the operator only",
         tags: ["health"],
         security: readerSecurity,
         response: {
@@ -26,6 +27,10 @@ export function metricsRoutes(app: FastifyInstance, { metrics, authenticator }: 
         },
       },
     },
-    async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()),
+    async (request, reply) => {
+      const isOperator = await authenticator.isOperator(bearerToken(request));
+      const text = await metrics.render(isOperator ? "operator" : "anyone");
+      return reply.type(metrics.contentType).send(text);
+    },
   );
 }

@@ -7,6 +7,7 @@ import type { FastifyInstance } from "fastify";
 
 import { requireReader } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
+import { createViews } from "../views.ts";
 import {
   jsonAnswer,
   PageQuery,
@@ -18,8 +19,10 @@ import {
   VersionParams,
 } from "./schemas.ts";
 
-export function modelRoutes(app: FastifyInstance, { models, authenticator }: HttpDeps): void {
+export function modelRoutes(app: FastifyInstance, deps: HttpDeps): void {
+  const { models, authenticator } = deps;
   const onRequest = requireReader(authenticator);
+  const viewOf = createViews(deps);
   const tags = ["models"];
 
   app.get<{ Params: { taskId: TaskId }; Querystring: PageQuery }>(
@@ -38,7 +41,11 @@ export function modelRoutes(app: FastifyInstance, { models, authenticator }: Htt
         },
       },
     },
-    ({ params, query }) => models.list(params.taskId, pageOf(query)),
+    async (request) => {
+      const view = await viewOf(request);
+      const page = await models.list(request.params.taskId, pageOf(request.query));
+      return { ...page, items: page.items.map((model) => view.model(model)) };
+    },
   );
 
   app.get<{ Params: { taskId: TaskId; modelVersion: string } }>(
@@ -56,6 +63,10 @@ export function modelRoutes(app: FastifyInstance, { models, authenticator }: Htt
         },
       },
     },
-    ({ params }) => models.get(params.taskId, versionOf(params.modelVersion)),
+    async (request) => {
+      const view = await viewOf(request);
+      const { taskId, modelVersion } = request.params;
+      return view.model(await models.get(taskId, versionOf(modelVersion)));
+    },
   );
 }

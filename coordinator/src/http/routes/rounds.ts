@@ -7,6 +7,7 @@ import type { FastifyInstance } from "fastify";
 
 import { requireReader } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
+import { createViews } from "../views.ts";
 import {
   jsonAnswer,
   PageQuery,
@@ -17,8 +18,10 @@ import {
   TaskParams,
 } from "./schemas.ts";
 
-export function roundRoutes(app: FastifyInstance, { tasks, authenticator }: HttpDeps): void {
+export function roundRoutes(app: FastifyInstance, deps: HttpDeps): void {
+  const { tasks, authenticator } = deps;
   const onRequest = requireReader(authenticator);
+  const viewOf = createViews(deps);
   const tags = ["rounds"];
 
   app.get<{ Params: { taskId: TaskId }; Querystring: PageQuery }>(
@@ -37,7 +40,11 @@ export function roundRoutes(app: FastifyInstance, { tasks, authenticator }: Http
         },
       },
     },
-    ({ params, query }) => tasks.rounds(params.taskId, pageOf(query)),
+    async (request) => {
+      const view = await viewOf(request);
+      const page = await tasks.rounds(request.params.taskId, pageOf(request.query));
+      return { ...page, items: page.items.map((round) => view.round(round)) };
+    },
   );
 
   app.get<{ Params: { roundId: RoundId } }>(
@@ -45,7 +52,8 @@ export function roundRoutes(app: FastifyInstance, { tasks, authenticator }: Http
     {
       onRequest,
       schema: {
-        summary: "One round: timings of its phases, participants by how their part ended",
+        summary:
+          "One round: timings of its phases, participants by how their part ended; under privacy, both for the operator only",
         tags,
         security: readerSecurity,
         params: RoundParams,
@@ -55,6 +63,9 @@ export function roundRoutes(app: FastifyInstance, { tasks, authenticator }: Http
         },
       },
     },
-    ({ params }) => tasks.round(params.roundId),
+    async (request) => {
+      const view = await viewOf(request);
+      return view.round(await tasks.round(request.params.roundId));
+    },
   );
 }

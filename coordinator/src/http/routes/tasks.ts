@@ -8,6 +8,7 @@ import Type from "typebox";
 
 import { requireAdmin, requireReader } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
+import { createViews } from "../views.ts";
 import { adminSecurity, jsonAnswer, problems, readerSecurity, TaskParams } from "./schemas.ts";
 
 /** Base64 of 50 M float32. It can be this much because an admin's token is asked for before. */
@@ -44,6 +45,7 @@ export function taskRoutes(app: FastifyInstance, deps: HttpDeps): void {
   const { tasks, authenticator } = deps;
   const read = { onRequest: requireReader(authenticator) };
   const steer = { onRequest: requireAdmin(authenticator) };
+  const viewOf = createViews(deps);
   const tags = ["tasks"];
 
   app.get(
@@ -51,7 +53,8 @@ export function taskRoutes(app: FastifyInstance, deps: HttpDeps): void {
     {
       ...read,
       schema: {
-        summary: "All tasks, in order of creation",
+        summary:
+          "All tasks, in order of creation; under privacy, what depends on clients for the operator only",
         tags,
         security: readerSecurity,
         response: {
@@ -60,7 +63,10 @@ export function taskRoutes(app: FastifyInstance, deps: HttpDeps): void {
         },
       },
     },
-    async () => ({ items: await tasks.list() }),
+    async (request) => {
+      const view = await viewOf(request);
+      return { items: (await tasks.list()).map((task) => view.task(task)) };
+    },
   );
 
   app.get<{ Params: { taskId: TaskId } }>(
@@ -78,7 +84,10 @@ export function taskRoutes(app: FastifyInstance, deps: HttpDeps): void {
         },
       },
     },
-    ({ params }) => tasks.get(params.taskId),
+    async (request) => {
+      const view = await viewOf(request);
+      return view.task(await tasks.get(request.params.taskId));
+    },
   );
 
   app.post<{ Body: CreateTaskBody }>(
