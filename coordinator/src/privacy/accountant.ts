@@ -85,7 +85,7 @@ export function roundsLeft(
   assertDelta(delta);
   const spent = groupCharges(charges);
   const spentCurve = totalCurve(releasesOf(spent));
-  const stepCurve = totalCurve(releasesOf([{ charge: next, count: 1 }]));
+  const stepCurve = curveOfCharge(next);
   const byRenyi = (rounds: number) => {
     const total = spentCurve.map((rdp, i) => rdp + rounds * (stepCurve[i] as number));
     return isWithin(epsilonOfRdp(total, delta).epsilon, maxEpsilon);
@@ -124,6 +124,10 @@ function greatest(low: number, high: number, holds: (value: number) => boolean):
 
 const isWithin = (epsilon: number, maxEpsilon: number): boolean =>
   Number.isFinite(epsilon) && epsilon <= maxEpsilon;
+
+/** RDP of one charge at each of {@link RDP_ORDERS}. @throws FederatedError CONFIG_INVALID as {@link epsilonOf} */
+export const curveOfCharge = (charge: Charge): readonly number[] =>
+  totalCurve(releasesOf([{ charge, count: 1 }]));
 
 /** Sum of the charges' curves. Zeros for none. */
 function totalCurve(releases: readonly ReleaseGroup[]): readonly number[] {
@@ -177,7 +181,8 @@ function computeCurve({
   return RDP_ORDERS.map((order) => rdpOfTruncatedGaussian(q, z, truncation, order));
 }
 
-function assertDelta(delta: number): void {
+/** @throws FederatedError CONFIG_INVALID */
+export function assertDelta(delta: number): void {
   if (delta > 0 && delta < 1) return;
   throw new FederatedError(
     "CONFIG_INVALID",

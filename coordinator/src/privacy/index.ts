@@ -46,6 +46,8 @@ export { matrixMechanism } from "./matrix/matrix-mechanism.ts";
 export type { BltTarget } from "./matrix/optimize-blt.ts";
 export { optimizeBlt } from "./matrix/optimize-blt.ts";
 export type { ParticipationLimits, PrefixError } from "./matrix/toeplitz.ts";
+export { createRdpFilter, createRdpOdometer } from "./odometer.ts";
+export type { RdpFilter, RdpFilterOptions, RdpOdometer } from "./odometer.ts";
 export { createSecureRandom } from "./random.ts";
 export type { SecureRandom } from "./random.ts";
 export { epsilonOfRdp, RDP_ORDERS, rdpOfSampledGaussian } from "./rdp.ts";

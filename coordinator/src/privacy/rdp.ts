@@ -128,7 +128,8 @@ export function epsilonOfRdp(
   return best;
 }
 
-function epsilonAtOrder(rdp: number, order: number, delta: number): number {
+/** The same of one order: an upper bound at `delta` of whatever is (order, rdp)-RDP. */
+export function epsilonAtOrder(rdp: number, order: number, delta: number): number {
   // KL is at most the divergence of any order, and total variation at most sqrt(1 - exp(-KL))
   // (Bretagnolle-Huber): below delta already at epsilon 0.
   if (delta * delta + Math.expm1(-rdp) > 0) return 0;
