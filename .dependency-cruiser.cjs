@@ -39,6 +39,10 @@ module.exports = {
       { path: TFJS, dependencyTypesNot: ["type-only"], dynamic: false },
     ),
     rule("pure-imports-pure-and-protocol", notFrom(PURE), { path: "^coordinator/", pathNot: PURE }),
+    rule("privacy-stands-alone", notFrom(`${COORDINATOR}privacy/`), {
+      path: "^coordinator/",
+      pathNot: `${COORDINATOR}privacy/`,
+    }),
     rule(
       "pure-knows-no-node",
       { path: PURE, pathNot: `privacy/(random|thread)\\.ts$|${TESTS}` },

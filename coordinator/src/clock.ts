@@ -14,6 +14,3 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(timer) };
   },
 };
-
-/** Lets everything else run that waits: for long computations, between two slices. */
-export const otherTurns = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

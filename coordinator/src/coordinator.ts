@@ -10,7 +10,7 @@ import { createAuthenticator } from "./clients/auth.ts";
 import { createClientDesk } from "./clients/desk.ts";
 import { createEnrolment } from "./clients/enrolment.ts";
 import { createAccountPseudonym } from "./clients/pseudonym.ts";
-import { otherTurns, systemClock } from "./clock.ts";
+import { systemClock } from "./clock.ts";
 import { asksClients } from "./config/auth-schema.ts";
 import type { Config, ConfigInput } from "./config/schema.ts";
 import { resolveConfig } from "./config/schema.ts";
@@ -44,7 +44,7 @@ import type {
   Store,
   TaskRegistry,
 } from "./ports.ts";
-import { createIntegerNoise } from "./privacy/integer-noise.ts";
+import { createNoise } from "./privacy/noise.ts";
 import { createSecureRandom, uniformFrom } from "./privacy/random.ts";
 import { startRoundEngine } from "./round/engine.ts";
 import { createUpdateIntake } from "./round/intake.ts";
@@ -209,7 +209,7 @@ async function assemble(
       return startRoundEngine(
         {
           ...{ store, blobs, shelf, clock, logger, events, tokens, signer },
-          noise: createIntegerNoise(random, otherTurns),
+          noise: createNoise(task.spec, random),
           gateway: sockets.gateway,
           isConnected: (clientId) => desk.isConnected(clientId),
           uniformFor: ({ spec: { sampler } }, roundNumber) =>

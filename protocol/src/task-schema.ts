@@ -202,6 +202,7 @@ const CentralPrivacySchema = Type.Object(
     noiseMultiplier: PositiveSchema,
     delta: Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }),
     maxEpsilon: PositiveSchema,
+    noise: partial(Type.Union([Type.Literal("fast"), Type.Literal("exact")])),
   },
   closed,
 );

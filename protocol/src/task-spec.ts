@@ -56,6 +56,12 @@ export type ServerOptimizerSpec =
       readonly tau: number;
     };
 
+/**
+ * How noise is drawn: `fast`, a rounded normal of double precision, or `exact`, a discrete Gaussian by integer
+ * arithmetic, which approximates nothing, takes fifty times as long, and is accounted by Renyi divergences alone.
+ */
+export type NoiseKind = "fast" | "exact";
+
 export interface CentralPrivacy {
   readonly mechanism: "central";
   /** z: standard deviation of the noise on the sum, divided by the clipping norm. */
@@ -63,6 +69,8 @@ export interface CentralPrivacy {
   readonly delta: number;
   /** The task ends before the round that would exceed it. */
   readonly maxEpsilon: number;
+  /** Absent: `fast`. */
+  readonly noise?: NoiseKind;
 }
 
 /** Each client adds the noise itself and accounts for it; the coordinator charges nothing. */

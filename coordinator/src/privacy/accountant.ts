@@ -8,7 +8,7 @@ import { FederatedError } from "@tributary/protocol";
 import type { Charge, ChargeGroup, Release, ReleaseGroup } from "./charge.ts";
 import { groupCharges, releaseKey, releasesOf } from "./charge.ts";
 import { epsilonOfLoss } from "./pld.ts";
-import { epsilonOfRdp, RDP_ORDERS, rdpOfSampledGaussian } from "./rdp.ts";
+import { epsilonOfRdp, onWholeOrders, RDP_ORDERS, rdpOfSampledGaussian } from "./rdp.ts";
 import { rdpOfTruncatedGaussian } from "./rdp-truncated.ts";
 
 export type { Charge } from "./charge.ts";
@@ -41,6 +41,10 @@ export function epsilonOfGroups(groups: readonly ChargeGroup[], delta: number): 
     ({ samplingRate, count }) => samplingRate > 0 && count > 0,
   );
   if (costly.length === 0 || renyi.epsilon === 0 || renyi.epsilon === Infinity) {
+    return { epsilon: renyi.epsilon, accountant: "rdp" };
+  }
+  // The loss of many discrete elements together is not that of one.
+  if (costly.some(({ isDiscrete }) => isDiscrete)) {
     return { epsilon: renyi.epsilon, accountant: "rdp" };
   }
   const loss = epsilonOfLoss(costly, delta, renyi);
@@ -155,11 +159,8 @@ function curveOf(release: Release): readonly number[] {
   return curve;
 }
 
-function computeCurve({
-  noiseMultiplier: z,
-  samplingRate: q,
-  truncation,
-}: Release): readonly number[] {
+function computeCurve(release: Release): readonly number[] {
+  const { noiseMultiplier: z, samplingRate: q, truncation, isDiscrete } = release;
   if (!(z > 0 && z < Infinity) || !(q >= 0 && q <= 1)) {
     throw new FederatedError(
       "CONFIG_INVALID",
@@ -167,9 +168,11 @@ function computeCurve({
         "correct the task's privacy and sampler",
     );
   }
-  if (truncation === undefined) {
-    return RDP_ORDERS.map((order) => rdpOfSampledGaussian(q, z, order));
-  }
+  // Without sampling discrete noise has the continuous curve at every order: zCDP.
+  const isWholeOnly = isDiscrete === true && (q < 1 || truncation !== undefined);
+  const follow = (rdpAt: (order: number) => number) =>
+    RDP_ORDERS.map(isWholeOnly ? onWholeOrders(rdpAt) : rdpAt);
+  if (truncation === undefined) return follow((order) => rdpOfSampledGaussian(q, z, order));
   const { population, cap } = truncation;
   if (!Number.isInteger(population) || !Number.isInteger(cap) || !(population >= 1 && cap >= 1)) {
     throw new FederatedError(
@@ -178,7 +181,7 @@ function computeCurve({
         "correct the task's sampler",
     );
   }
-  return RDP_ORDERS.map((order) => rdpOfTruncatedGaussian(q, z, truncation, order));
+  return follow((order) => rdpOfTruncatedGaussian(q, z, truncation, order));
 }
 
 /** @throws FederatedError CONFIG_INVALID */

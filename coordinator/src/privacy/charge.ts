@@ -11,6 +11,8 @@ export interface GaussianCharge {
   /** z: standard deviation of the noise on the sum / clipping norm. */
   readonly noiseMultiplier: number;
   readonly claim: SamplingClaim;
+  /** A discrete Gaussian, exactly; absent: a continuous one, rounded. */
+  readonly noise?: "exact";
 }
 
 /** All releases of a matrix mechanism at once: together they are one Gaussian release of this z. */
@@ -39,6 +41,8 @@ export interface Release {
   readonly samplingRate: number;
   /** Where no more than so many heads count. */
   readonly truncation?: Truncation;
+  /** Discrete Gaussian noise: bounded by the moments of whole orders, and by no loss distribution. */
+  readonly isDiscrete?: true;
 }
 
 /** Equal releases. */
@@ -89,15 +93,24 @@ export function releasesOf(groups: readonly ChargeGroup[]): ReleaseGroup[] {
 }
 
 /** Equal for equal releases. */
-export const releaseKey = ({ noiseMultiplier, samplingRate, truncation }: Release): string =>
-  [samplingRate, noiseMultiplier, truncation?.population, truncation?.cap].join("/");
+export const releaseKey = (release: Release): string => {
+  const { noiseMultiplier, samplingRate, truncation, isDiscrete } = release;
+  return [samplingRate, noiseMultiplier, truncation?.population, truncation?.cap, isDiscrete].join(
+    "/",
+  );
+};
 
 function releaseOf(charge: Charge): Release {
   const { noiseMultiplier } = charge;
   switch (charge.mechanism) {
     case "gaussian": {
-      const { claim } = charge;
-      const release = { noiseMultiplier, samplingRate: amplificationOf(claim) };
+      const { claim, noise } = charge;
+      if (noise !== undefined && (noise as string) !== "exact") return unknown("noise", noise);
+      const release = {
+        noiseMultiplier,
+        samplingRate: amplificationOf(claim),
+        ...(noise === undefined ? {} : { isDiscrete: true as const }),
+      };
       if (claim.kind !== "truncatedPoisson") return release;
       const { population, cap } = claim;
       return { ...release, truncation: { population, cap } };
@@ -111,7 +124,7 @@ function releaseOf(charge: Charge): Release {
 
 const keyOf = (charge: Charge): string =>
   charge.mechanism === "gaussian"
-    ? `gaussian ${charge.noiseMultiplier} ${Object.entries(charge.claim).flat().join(" ")}`
+    ? `gaussian ${charge.noise ?? ""} ${charge.noiseMultiplier} ${Object.entries(charge.claim).flat().join(" ")}`
     : `${charge.mechanism} ${charge.noiseMultiplier}`;
 
 function unknown(what: string, value: unknown): never {

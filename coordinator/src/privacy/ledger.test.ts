@@ -13,6 +13,7 @@ const facts = {
   noiseMultiplier: 1.1,
   clippingNorm: 0.5,
   samplingRate: 0.01,
+  noise: "fast" as const,
 };
 
 describe("the ledger", () => {
@@ -54,6 +55,12 @@ describe("the privacy statement", () => {
     const statement = privacyStatement({ ...facts, samplingRate: 1 });
     expect(statement).toContain("not counted on for privacy");
     expect(statement).not.toContain("coin");
+  });
+
+  test("[NS8] it says which noise it was", () => {
+    const exact = privacyStatement({ ...facts, noise: "exact" });
+    expect(exact).toContain("drawn in integer arithmetic, exactly as accounted for");
+    expect(exact).not.toContain("double precision");
   });
 
   test("[DP10] its epsilon is rounded up, never down", () => {

@@ -20,7 +20,13 @@ export interface PrivacyFacts {
   readonly noiseMultiplier: number;
   readonly clippingNorm: number;
   readonly samplingRate: number;
+  readonly noise: "fast" | "exact";
 }
+
+const NOISE = {
+  fast: "the noise is drawn in double precision, very near to the distribution accounted for and not exactly it",
+  exact: "the noise is drawn in integer arithmetic, exactly as accounted for",
+} as const;
 
 const ACCOUNTANTS = { rdp: "Renyi divergences", pld: "privacy loss distribution" } as const;
 
@@ -40,8 +46,7 @@ export function privacyStatement(facts: PrivacyFacts): string {
     `This holds against anyone who sees only released models. It does not hold against the coordinator,`,
     `which sees each update, nor does it hide who took part, nor protect a person who runs several clients`,
     `as one. Clipped deltas, their sum and the noise are whole steps of a public grid, and exact, so that no last`,
-    `bits tell more; the noise is drawn in double precision, very near to the distribution accounted for and`,
-    `not exactly it.`,
+    `bits tell more; ${NOISE[facts.noise]}.`,
   ].join(" ");
 }
 

@@ -43,6 +43,22 @@ export function rdpOfSampledGaussian(
   return logMoment(samplingRate, noiseMultiplier, order) / (order - 1);
 }
 
+/**
+ * The curve of a mechanism of which only the moments at whole orders are known to be bounded by `rdpAt`, as those of
+ * the sampled discrete Gaussian are by the continuous one's: each term of the binomial sum is E_Q[(P / Q)^k] <=
+ * exp(k (k - 1) / (2 z^2)) (Canonne, Kamath, Steinke 2020, theorem 4). log A = (a - 1) RDP(a) is convex in a and 0 at
+ * 1, so that the chord between whole orders bounds what lies between them.
+ */
+export function onWholeOrders(rdpAt: (order: number) => number): (order: number) => number {
+  const logMomentAt = (order: number) => (order === 1 ? 0 : (order - 1) * rdpAt(order));
+  return (order) => {
+    if (Number.isInteger(order)) return rdpAt(order);
+    const below = Math.floor(order);
+    const low = logMomentAt(below);
+    return (low + (order - below) * (logMomentAt(below + 1) - low)) / (order - 1);
+  };
+}
+
 /** log A. */
 function logMoment(q: number, z: number, order: number): number {
   if (Number.isInteger(order)) return logOnePlusExp(binomialExcess(q, z, order));

@@ -15,12 +15,13 @@ import { plannedClaim } from "./sampler.ts";
 
 export function centralBudget(
   spec: Pick<PrivateTaskSpec, "sampler" | "clippingNorm">,
-  { noiseMultiplier, delta, maxEpsilon }: CentralPrivacy,
+  { noiseMultiplier, delta, maxEpsilon, noise = "fast" }: CentralPrivacy,
 ): Budget {
   const chargeOf: Budget["chargeOf"] = (claim) => ({
     mechanism: "gaussian",
     noiseMultiplier,
     claim,
+    ...(noise === "exact" ? { noise } : {}),
   });
   const planned = plannedClaim(spec.sampler);
   const spent = rememberLast((charges): Spent => epsilonOf(charges, delta));
@@ -47,7 +48,7 @@ export function centralBudget(
         unit: "client",
         adjacency: "add-or-remove-one",
         ...facts,
-        statement: privacyStatement(facts),
+        statement: privacyStatement({ ...facts, noise }),
       };
     },
   };

@@ -27,7 +27,8 @@ export function factsOfCharge(charge: PrivacyCharge): AuditFact["facts"] {
   const { mechanism, noiseMultiplier } = charge;
   if (mechanism !== "gaussian") return { mechanism, noiseMultiplier };
   const { kind, ...numbers } = charge.claim;
-  return { mechanism, noiseMultiplier, sampling: kind, ...numbers };
+  const noise = charge.noise === undefined ? {} : { noise: charge.noise };
+  return { mechanism, noiseMultiplier, ...noise, sampling: kind, ...numbers };
 }
 
 /** Do these facts, of this or of the former version, tell of this charge? */

@@ -126,6 +126,8 @@ const PrivacySchema = Type.Union(
       noiseMultiplier: positive(),
       delta: positive({ exclusiveMaximum: 1 }),
       maxEpsilon: positive(),
+      // Absent is fast: what its approximation may cost is far below what epsilon is rounded to.
+      noise: Type.Optional(Type.Union([Type.Literal("fast"), Type.Literal("exact")])),
     }),
   ],
   { default: { mechanism: "none" } },
