@@ -9,6 +9,7 @@ import { onWholeOrders, rdpOfSampledGaussian } from "./rdp.ts";
 
 interface Vector {
   readonly sigma: number;
+  readonly sensitivity: number;
   readonly T: number;
   readonly delta: number;
   readonly eps_pld_discrete: number;
@@ -23,9 +24,9 @@ const exact = (z: number, q = 1): GaussianCharge => ({ ...sampledGaussian(z, q),
 
 describe("charges of exact noise", () => {
   test("[NS8] they cost Renyi's bound of the discrete Gaussian, never less than its loss distribution says", () => {
-    for (const { sigma, T, delta, eps_pld_discrete, eps_rdp } of vectors) {
+    for (const { sigma, sensitivity, T, delta, eps_pld_discrete, eps_rdp } of vectors) {
       const { epsilon, accountant } = epsilonOf(
-        new Array<GaussianCharge>(T).fill(exact(sigma)),
+        new Array<GaussianCharge>(T).fill(exact(sigma / sensitivity)),
         delta,
       );
       expect(accountant).toBe("rdp");

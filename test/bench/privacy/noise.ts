@@ -1,0 +1,158 @@
+/**
+ * Samples of noise per second: fast with SIMD, fast without, exact; and numpy's generator, which is not
+ * cryptographic, in the same run where Python has it. Cases take turns, so that a busy machine is busy for all.
+ */
+
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+import {
+  createExactNoise,
+  createIntegerNoise,
+  createSecureRandom,
+} from "@tributary/coordinator/privacy";
+
+import { measure } from "./measure.ts";
+
+export interface NoiseFigures {
+  readonly name: string;
+  readonly samples: number;
+  /** Medians, in millions. */
+  readonly perWallSecond: number;
+  readonly perCpuSecond: number;
+  /** (largest - smallest) / median of the wall time. */
+  readonly spread: number;
+  /** Longest time that the event loop was held, of all runs. */
+  readonly longestTurnMs?: number;
+}
+
+export interface NoiseReport {
+  readonly cases: readonly NoiseFigures[];
+  /** perCpuSecond of fast noise over numpy's; absent where there is no numpy. */
+  readonly fastOverNumpy?: number;
+}
+
+/** A deviation as grids have it. */
+const STDDEV = 1.3 * 2 ** 20;
+
+export interface NoiseSize {
+  readonly fast: number;
+  readonly exact: number;
+  readonly runs: number;
+}
+
+export async function benchNoise({ fast, exact, runs }: NoiseSize): Promise<NoiseReport> {
+  const random = createSecureRandom();
+  const measured = async (
+    name: string,
+    samples: number,
+    noise: ReturnType<typeof createExactNoise>,
+  ) => {
+    const sum = new Float64Array(samples);
+    const turns = watchTurns();
+    const figures = await measure(runs, () => noise.add(sum.fill(0), STDDEV));
+    return { ...figuresOf(name, samples, figures), longestTurnMs: rounded(turns.stop()) };
+  };
+  const fastCase = await measured("fast (SIMD)", fast, createIntegerNoise(random));
+  const plain = await measured(
+    "fast (plain)",
+    Math.ceil(fast / 8),
+    withoutWasm(() => createIntegerNoise(random)),
+  );
+  const exactCase = await measured("exact (thread)", exact, createExactNoise());
+  const numpy = await benchNumpy(fast, runs);
+  const cases = [fastCase, plain, exactCase];
+  if (numpy === undefined) return { cases };
+  return {
+    cases: [...cases, numpy],
+    fastOverNumpy: rounded(fastCase.perCpuSecond / numpy.perCpuSecond),
+  };
+}
+
+function figuresOf(
+  name: string,
+  samples: number,
+  {
+    wallMs,
+    cpuMs,
+    spread,
+  }: { readonly wallMs: number; readonly cpuMs: number; readonly spread: number },
+): NoiseFigures {
+  return {
+    name,
+    samples,
+    perWallSecond: rounded(samples / wallMs / 1e3),
+    perCpuSecond: rounded(samples / cpuMs / 1e3),
+    spread: rounded(spread),
+  };
+}
+
+const rounded = (value: number): number => Number(value.toPrecision(4));
+
+/** As on an engine that has none: what is opened now runs plain code. */
+function withoutWasm<T>(open: () => T): T {
+  const { WebAssembly: wasm } = globalThis;
+  Object.defineProperty(globalThis, "WebAssembly", { value: undefined, configurable: true });
+  try {
+    return open();
+  } finally {
+    Object.defineProperty(globalThis, "WebAssembly", { value: wasm, configurable: true });
+  }
+}
+
+/** The longest time between two turns of the event loop. */
+function watchTurns(): { stop(): number } {
+  let last = performance.now();
+  let longest = 0;
+  let isOver = false;
+  const turn = () => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+    if (!isOver) setImmediate(turn);
+  };
+  setImmediate(turn);
+  return {
+    stop: () => {
+      isOver = true;
+      return longest;
+    },
+  };
+}
+
+const NUMPY = `
+import json, sys, time
+import numpy
+samples, runs = int(sys.argv[1]), int(sys.argv[2])
+generator = numpy.random.default_rng()
+wall, cpu = [], []
+for i in range(runs + 1):
+    w, c = time.perf_counter(), time.process_time()
+    generator.standard_normal(samples)
+    wall.append(time.perf_counter() - w)
+    cpu.append(time.process_time() - c)
+print(json.dumps({"wall": wall[1:], "cpu": cpu[1:], "version": numpy.__version__}))
+`;
+
+/** numpy's PCG64 and ziggurat, float64; undefined where Python or numpy is missing. */
+async function benchNumpy(samples: number, runs: number): Promise<NoiseFigures | undefined> {
+  let stdout: string;
+  try {
+    ({ stdout } = await promisify(execFile)("python3", ["-c", NUMPY, `${samples}`, `${runs}`], {
+      timeout: 120_000,
+      killSignal: "SIGKILL",
+    }));
+  } catch {
+    return undefined;
+  }
+  const { wall, cpu, version } = JSON.parse(stdout) as {
+    readonly wall: number[];
+    readonly cpu: number[];
+    readonly version: string;
+  };
+  const middle = (values: readonly number[]) =>
+    1e3 * (values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number);
+  const wallMs = middle(wall);
+  const spread = (1e3 * (Math.max(...wall) - Math.min(...wall))) / wallMs;
+  return figuresOf(`numpy ${version}`, samples, { wallMs, cpuMs: middle(cpu), spread });
+}
