@@ -141,6 +141,23 @@ describe("the Gaussian mechanism", () => {
     }
   });
 
+  test("[GR8] a large release leaves turns to others, outside of the noise, too", async () => {
+    const parameterCount = 3 * 2 ** 20 + 5;
+    const grid = createGrid({ noiseMultiplier: 1, clippingNorm: 1, parameterCount });
+    let turns = 0;
+    let done = false;
+    const count = () => {
+      turns += 1;
+      if (!done) setImmediate(count);
+    };
+    setImmediate(count);
+    const sum = Float64Array.from({ length: parameterCount }, (_, i) => i);
+    const mean = await centralGaussian({ grid, expectedReports: 2 }, sevens).release(sum);
+    done = true;
+    expect(turns).toBeGreaterThanOrEqual(6);
+    expect(mean.findIndex((value, i) => value !== ((i + 7) * grid.step) / 2)).toBe(-1);
+  });
+
   test("[DP7] nothing is released of what is not a sum of this grid, or by noise that left it", async () => {
     const grid = createGrid({ noiseMultiplier: 1, clippingNorm: 1, parameterCount: 2 });
     const release = (sum: Float64Array, by = noise) =>

@@ -10,6 +10,7 @@
 import type { Grid } from "./grid.ts";
 import type { IntegerNoise } from "./integer-noise.ts";
 import { assertWhole } from "./integer-noise.ts";
+import { otherTurns } from "./thread.ts";
 
 /** From an exact sum to what may be published of it. */
 export interface ReleaseMechanism {
@@ -53,11 +54,25 @@ export function centralGaussian(
           `the sum has ${sum.length} elements, its grid is for ${grid.parameterCount}`,
         );
       }
-      const noisy = sum.slice();
+      const noisy = new Float64Array(sum.length);
+      await inSlices(sum.length, (start, end) => noisy.set(sum.subarray(start, end), start));
       await noise.add(noisy, grid.noiseStddevSteps);
-      return meanOfSteps(noisy, grid.step, expectedReports);
+      await inSlices(sum.length, (start, end) => {
+        meanOfSteps(noisy.subarray(start, end), grid.step, expectedReports);
+      });
+      return noisy;
     },
   };
+}
+
+/** Elements between two looks at the event loop: a few milliseconds. */
+const SLICE = 2 ** 20;
+
+async function inSlices(length: number, run: (start: number, end: number) => void): Promise<void> {
+  for (let start = 0; start < length; start += SLICE) {
+    if (start > 0) await otherTurns();
+    run(start, Math.min(length, start + SLICE));
+  }
 }
 
 /**

@@ -41,7 +41,7 @@ function mostReports(sampler: SamplerSpec): number {
     case "uniform":
       return Math.ceil(sampler.cohortSize * (1 + sampler.overSelection));
     case "poisson":
-      return sampler.population;
+      return sampler.maxCohort ?? sampler.population;
   }
 }
 
