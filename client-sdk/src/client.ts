@@ -13,6 +13,9 @@ import type { Fetch } from "./http.ts";
 import { createHttp } from "./http.ts";
 import type { ClosableParticipant, JoinOptions, Participant } from "./participant.ts";
 import { startParticipant } from "./participant.ts";
+import type { PrivacyOptions } from "./privacy/guard.ts";
+import { createPrivacyGuard } from "./privacy/guard.ts";
+import type { ClientPrivacy } from "./privacy/statement.ts";
 import type { ServedModel } from "./serving.ts";
 import { serveModel } from "./serving.ts";
 import { createSession } from "./session.ts";
@@ -39,6 +42,8 @@ export interface ClientOptions {
   readonly cache?: ModelCache;
   /** Whose models are used. Default: those of the first key that is seen, and of its successors. */
   readonly trust?: TrustOptions;
+  /** What this client may give away of its data, over all its tasks, and where it keeps account of it. */
+  readonly privacy?: PrivacyOptions;
   readonly fetch?: Fetch;
   readonly backoff?: Partial<BackoffOptions>;
   /** Longest wait for the answer to a control message. Default 10 s. */
@@ -59,11 +64,17 @@ export interface Client extends AsyncDisposable {
     taskId: string,
     options: { readonly predictor: Predictor<Input, Output> },
   ): ServedModel<Input, Output>;
+  /**
+   * What this client's updates for a task have cost by its own account, what is left, and the promise in words.
+   * @throws FederatedError MALFORMED_MESSAGE for an impossible task id, CONFIG_INVALID for a ledger that is lost or
+   * damaged, UNAVAILABLE for one that cannot be read
+   */
+  privacy(taskId: string): Promise<ClientPrivacy>;
   /** Takes leave everywhere, waits until work has stopped, and disconnects. Idempotent. */
   close(): Promise<void>;
 }
 
-/** @throws FederatedError CONFIG_INVALID for a url, client key or pinned key that cannot be */
+/** @throws FederatedError CONFIG_INVALID for a url, client key, pinned key or privacy limit that cannot be */
 export function createClient(options: ClientOptions): Client {
   const origin = originOf(options.url);
   const clientKey = checkClientKey(options.clientKey ?? createClientKey());
@@ -84,7 +95,8 @@ export function createClient(options: ClientOptions): Client {
   });
   const cache = options.cache ?? createMemoryCache();
   const trust = createTrust({ origin, cache, getKeys: http.getKeys }, options.trust);
-  const deps = { session, http, cache, trust, slot: createSlot(), backoff };
+  const privacy = createPrivacyGuard(origin, options.privacy);
+  const deps = { session, http, cache, trust, privacy, slot: createSlot(), backoff };
   const participants = new Map<string, ClosableParticipant>();
   const models = new Set<ServedModel<never, unknown>>();
   let closing: Promise<void> | undefined;
@@ -118,6 +130,7 @@ export function createClient(options: ClientOptions): Client {
       models.add(model);
       return model;
     },
+    privacy: async (taskId) => privacy.about(parseTaskId(taskId)),
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => (closing ??= close()),
   };

@@ -9,6 +9,11 @@ export type { TokenSource } from "./credentials.ts";
 export type { BackoffOptions } from "./delay.ts";
 export type { JoinOptions, Offer, Participant, ParticipantEvents } from "./participant.ts";
 export type { ParticipationEnd, ParticipationState } from "./participation.ts";
+export type { EpsilonLimit } from "./privacy/account.ts";
+export type { PrivacyOptions } from "./privacy/guard.ts";
+export { createMemoryLedger } from "./privacy/ledger-store.ts";
+export type { PrivacyLedgerStore, StoredLedger } from "./privacy/ledger-store.ts";
+export type { ClientPrivacy, SpentBudget } from "./privacy/statement.ts";
 export type { ServedModel, ServedModelEvents, ServedVersion } from "./serving.ts";
 export type {
   EvaluationRequest,

@@ -28,6 +28,7 @@ import type {
 } from "./participation.ts";
 import { startParticipation } from "./participation.ts";
 import { runAssignment } from "./run-assignment.ts";
+import type { PrivacyGuard } from "./privacy/guard.ts";
 import type { Session } from "./session.ts";
 import type { Slot } from "./slot.ts";
 import type { Trainer, TrainingProgress } from "./trainer.ts";
@@ -75,6 +76,7 @@ export interface ParticipantDeps extends Omit<ModelFetchDeps, "onCacheError"> {
   readonly session: Session;
   readonly http: Http;
   readonly slot: Slot;
+  readonly privacy: PrivacyGuard;
   readonly backoff: BackoffOptions;
 }
 
@@ -94,7 +96,7 @@ export function startParticipant(
     if (name !== "error") events.emit("error", toFederatedError(error));
   });
   const tellError = (error: unknown) => events.emit("error", toFederatedError(error));
-  const fetchDeps: ModelFetchDeps = { ...deps, onCacheError: tellError };
+  const workDeps = { ...deps, onCacheError: tellError };
   const layout = createDeferred<Layout>();
   const done = createDeferred<ParticipationEnd>();
 
@@ -209,11 +211,14 @@ export function startParticipant(
 
   async function make(assignment: Assignment, within: AbortSignal): Promise<ParticipationEvent> {
     const offer = offerOf(assignment);
+    // Before the app is asked and the work is done, as far as it can be told now.
+    const admitted = await orAborted(deps.privacy.admits(assignment), within);
+    if (!admitted) return { type: "declined" };
     const accepted = accept === undefined || (await orAborted(ask(accept, offer), within));
     if (!accepted) return { type: "declined" };
     const frame = await slot.run(within, async () => {
       events.emit("assigned", offer);
-      return runAssignment(fetchDeps, {
+      return runAssignment(workDeps, {
         assignment,
         layout: await orAborted(layout.promise, within),
         trainer,

@@ -287,6 +287,7 @@ const HOPELESS: ReadonlySet<ErrorCode> = new Set([
   "TASK_NOT_FOUND",
   "TASK_ENDED",
   "CONFIG_INVALID",
+  "PRIVACY_BUDGET_EXHAUSTED",
   "UPDATE_LAYOUT_MISMATCH",
 ]);
 
@@ -357,7 +358,8 @@ function endOr(
     const endReason = END_REASONS.find((reason) => reason === error.details?.endReason);
     return end({ reason: "taskEnded", ...(endReason === undefined ? {} : { endReason }) }, effects);
   }
-  return end({ reason: "failed", error }, [...effects, tell(error)]);
+  const reason = error.code === "PRIVACY_BUDGET_EXHAUSTED" ? "privacyBudgetSpent" : "failed";
+  return end({ reason, error }, [...effects, tell(error)]);
 }
 
 function fail(failuresBefore: number, error: FederatedError, connected: boolean): Step {

@@ -21,6 +21,8 @@ export type ParticipationEnd =
   | { readonly reason: "closed" }
   /** The task takes no more rounds; `endReason` is absent where the client came too late to hear it. */
   | { readonly reason: "taskEnded"; readonly endReason?: TaskEndReason }
+  /** This client's own ledger allows no more updates; `error` says by which limit. */
+  | { readonly reason: "privacyBudgetSpent"; readonly error: FederatedError }
   /** Trying again cannot help. */
   | { readonly reason: "failed"; readonly error: FederatedError };
 

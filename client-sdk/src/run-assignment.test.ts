@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { signFor, testKey } from "../../test/support/signing.ts";
 import { createMemoryCache } from "./cache.ts";
 import type { Http } from "./http.ts";
+import { createPrivacyGuard } from "./privacy/guard.ts";
 import { runAssignment } from "./run-assignment.ts";
 import type { Trainer, TrainingResult } from "./trainer.ts";
 import { createTrust } from "./trust.ts";
@@ -41,6 +42,7 @@ async function setUp(plan: Partial<TrainingPlan> = {}, frameVersion = 4) {
     http,
     cache,
     trust: createTrust({ origin: "http://c", cache, getKeys: http.getKeys }, pinned),
+    privacy: createPrivacyGuard("http://c"),
     onCacheError: (error: unknown): void => {
       throw error;
     },

@@ -1,12 +1,17 @@
 /** One assignment's work: received weights -> trained weights -> delta -> update frame. */
 
-import type { Assignment, Layout, UpdateMetrics } from "@tributary/protocol";
+import type { Assignment, Layout, TrainingPlan, UpdateMetrics } from "@tributary/protocol";
 import { clipToNorm, encodeUpdate, FederatedError, l2Norm, subtract } from "@tributary/protocol";
 
 import { abortedError, throwIfAborted } from "./delay.ts";
 import type { ModelFetchDeps } from "./model-fetch.ts";
 import { fetchModel } from "./model-fetch.ts";
+import type { PrivacyGuard } from "./privacy/guard.ts";
 import type { Trainer, TrainingProgress, TrainingResult } from "./trainer.ts";
+
+export interface RunAssignmentDeps extends ModelFetchDeps {
+  readonly privacy: Pick<PrivacyGuard, "protect">;
+}
 
 export interface AssignmentWork {
   readonly assignment: Assignment;
@@ -17,13 +22,15 @@ export interface AssignmentWork {
 }
 
 /**
- * Verifies, fetches, trains, checks, clips and encodes. Nothing that is not finite leaves the client.
- * @returns the update frame: delta = trained - received, of norm <= `plan.clippingNorm` up to rounding
+ * Verifies, fetches, trains, checks, clips and encodes. Nothing that is not finite leaves the client, and
+ * nothing at all before the client's own ledger knows of it.
+ * @returns the update frame: delta = trained - received, of norm <= `plan.clippingNorm` up to rounding, and
+ * with the noise that the plan asks for
  * @throws FederatedError ABORTED, UPDATE_NOT_FINITE, UPDATE_LAYOUT_MISMATCH, UPDATE_TOO_LARGE,
- * MALFORMED_MESSAGE (a number of examples that cannot be), what fetching threw; or what the trainer threw
+ * MALFORMED_MESSAGE (a number of examples that cannot be), PRIVACY_BUDGET_EXHAUSTED, what fetching threw; or what the trainer threw
  */
 export async function runAssignment(
-  deps: ModelFetchDeps,
+  deps: RunAssignmentDeps,
   { assignment, layout, trainer, signal, onProgress }: AssignmentWork,
 ): Promise<Uint8Array> {
   const { taskId, plan, checkpoint, update } = assignment;
@@ -39,11 +46,12 @@ export async function runAssignment(
     throw signal.aborted ? abortedError(error) : error;
   }
   throwIfAborted(signal);
-  const frame = encodeUpdate(layout, {
-    delta: deltaOf(result.weights, received, plan.clippingNorm),
+  const made = {
+    delta: deltaOf(result.weights, received, plan),
     numExamples: checkExamples(result.numExamples),
     metrics: metricsFor(plan.evaluate, result.metrics),
-  });
+  };
+  const frame = encodeUpdate(layout, await deps.privacy.protect(assignment, made, signal));
   if (frame.length > update.maxBytes) {
     throw new FederatedError(
       "UPDATE_TOO_LARGE",
@@ -56,7 +64,7 @@ export async function runAssignment(
 function deltaOf(
   trained: Float32Array,
   received: Float32Array,
-  clippingNorm: number | undefined,
+  { clippingNorm, localNoise }: TrainingPlan,
 ): Float32Array {
   if (trained.length !== received.length) {
     throw new FederatedError(
@@ -71,7 +79,8 @@ function deltaOf(
       "training ended in weights that are not finite; a lower learning rate may help",
     );
   }
-  if (clippingNorm !== undefined) clipToNorm(delta, clippingNorm);
+  // Under local noise the delta is clipped on its way to the grid, exactly.
+  if (clippingNorm !== undefined && localNoise === undefined) clipToNorm(delta, clippingNorm);
   return delta;
 }
 

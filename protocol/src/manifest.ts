@@ -20,7 +20,8 @@ const DOMAIN = "tributary model manifest v1";
 /** The promise as it stood with this version, in numbers and in words. */
 export type ManifestPrivacy =
   | { readonly mechanism: "none"; readonly statement: string }
-  | Omit<Extract<PrivacyResource, { mechanism: "central" }>, "taskId" | "roundsLeft">;
+  | Omit<Extract<PrivacyResource, { mechanism: "central" }>, "taskId" | "roundsLeft">
+  | Omit<Extract<PrivacyResource, { mechanism: "local" }>, "taskId">;
 
 export interface ModelManifest {
   readonly format: typeof MANIFEST_FORMAT;

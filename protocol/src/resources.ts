@@ -120,6 +120,25 @@ export type PrivacyResource =
       readonly roundsLeft: number;
       /** The promise in words: unit, numbers, against whom, what is not protected. */
       readonly statement: string;
+    }
+  /** Noise that clients add themselves: each keeps its own account, and the coordinator has none. */
+  | {
+      readonly taskId: TaskId;
+      readonly mechanism: "local";
+      readonly unit: "client";
+      /** Any two data sets of one client: its clipped deltas are up to 2 C apart. */
+      readonly adjacency: "replace-one";
+      readonly accountant: "exact-gaussian";
+      /** z: standard deviation of the noise on one delta, divided by 2 C. */
+      readonly noiseMultiplier: number;
+      readonly clippingNorm: number;
+      readonly delta: number;
+      /** Of all updates of one client together. */
+      readonly maxEpsilon: number;
+      readonly epsilonPerUpdate: number;
+      /** Updates that a client makes at most: then its own ledger refuses. */
+      readonly updatesPerClient: number;
+      readonly statement: string;
     };
 
 /**

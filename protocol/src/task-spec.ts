@@ -143,6 +143,10 @@ export interface PrivateTaskSpec extends TaskSpecBase {
 /** A complete task, every default filled in. */
 export type TaskSpec = PlainTaskSpec | PrivateTaskSpec;
 
+/** Does the coordinator keep account of what each release costs? Clients with local noise do it themselves. */
+export const isCharged = ({ privacy }: Pick<TaskSpec, "privacy">): boolean =>
+  privacy.mechanism !== "none" && privacy.mechanism !== "local";
+
 type AtLeast<T, K extends keyof T> = Partial<T> & Pick<T, K>;
 /** Makes the fields optional that have a default, in each member of a union. */
 type Optional<T, K extends PropertyKey> = T extends unknown

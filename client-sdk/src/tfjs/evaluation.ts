@@ -10,7 +10,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 
 import { throwIfAborted } from "../delay.ts";
-import { createBreather } from "./breather.ts";
+import { createBreather } from "../breather.ts";
 import { ascending } from "./shuffle.ts";
 import { countExamples, gatherBatch, type Batch, type Dataset } from "./dataset.ts";
 import { customLosses, type LossOptions } from "./loss.ts";

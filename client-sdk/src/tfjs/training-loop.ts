@@ -6,7 +6,7 @@ import type { LayersModel } from "@tensorflow/tfjs-layers";
 
 import { throwIfAborted } from "../delay.ts";
 import type { TrainingProgress } from "../trainer.ts";
-import { createBreather } from "./breather.ts";
+import { createBreather } from "../breather.ts";
 import { gatherBatch, type Dataset } from "./dataset.ts";
 import { forward } from "./evaluation.ts";
 import { batchLoss, type LossOptions } from "./loss.ts";

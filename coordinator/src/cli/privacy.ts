@@ -1,4 +1,4 @@
-/** `tributary privacy epsilon | calibrate | plan | show`: what a plan costs before anything is trained. */
+/** `tributary privacy epsilon | calibrate | plan | local | show`: what a plan costs before anything is trained. */
 
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -17,6 +17,7 @@ import { sampledGaussian } from "../privacy/charge.ts";
 import { roundedUp } from "../privacy/ledger.ts";
 import type { CliIo } from "./io.ts";
 import { answer, writeLine } from "./io.ts";
+import { addLocalPrivacyCommand, localLine } from "./local-privacy.ts";
 import type { Column } from "./table.ts";
 import { writeTable } from "./table.ts";
 import type { TargetFlags } from "./target.ts";
@@ -152,6 +153,8 @@ export function addPrivacyCommands(program: Command, io: CliIo): void {
       });
     });
 
+  addLocalPrivacyCommand(privacy, io);
+
   addTargetOptions(
     privacy
       .command("show")
@@ -164,6 +167,11 @@ export function addPrivacyCommands(program: Command, io: CliIo): void {
     answer(io, flags.json, shown, () => {
       if (shown.mechanism === "none") {
         writeLine(io, `${shown.taskId} has no differential privacy`);
+        return;
+      }
+      if (shown.mechanism === "local") {
+        writeLine(io, localLine(shown));
+        writeLine(io, shown.statement);
         return;
       }
       const { taskId, epsilon, maxEpsilon, delta, rounds, roundsLeft, statement } = shown;

@@ -48,6 +48,8 @@ export { optimizeBlt } from "./matrix/optimize-blt.ts";
 export type { ParticipationLimits, PrefixError } from "./matrix/toeplitz.ts";
 export { createRdpFilter, createRdpOdometer } from "./odometer.ts";
 export type { RdpFilter, RdpFilterOptions, RdpOdometer } from "./odometer.ts";
+export { calibrateLocalNoise, localEpsilon, localRounds } from "./local-gaussian.ts";
+export type { LocalCalibration, LocalPlan, LocalTarget } from "./local-gaussian.ts";
 export { createSecureRandom } from "./random.ts";
 export type { SecureRandom } from "./random.ts";
 export { epsilonOfRdp, RDP_ORDERS, rdpOfSampledGaussian } from "./rdp.ts";

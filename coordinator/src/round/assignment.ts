@@ -1,6 +1,12 @@
 /** A client's place in an open round, as the message that it is sent. */
 
-import type { Assignment, CheckpointRef, ClientId } from "@tributary/protocol";
+import type {
+  Assignment,
+  CheckpointRef,
+  ClientId,
+  TaskSpec,
+  TrainingPlan,
+} from "@tributary/protocol";
 import { maxFrameBytes, routes } from "@tributary/protocol";
 
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
@@ -17,6 +23,13 @@ export interface AssignmentDeps {
 
 /** A receipt can be asked for so long after the deadline. */
 const TOKEN_GRACE_MS = 86_400_000;
+
+/** What a client must add itself, and the budget that it keeps for that. */
+function localNoiseOf({ privacy }: TaskSpec): Pick<TrainingPlan, "localNoise"> {
+  if (privacy.mechanism !== "local") return {};
+  const { noiseMultiplier, delta, maxEpsilon } = privacy;
+  return { localNoise: { noiseMultiplier, delta, maxEpsilon } };
+}
 
 /** The client's assignment, or undefined when it has no place in the round that is worth anything now. */
 export async function assignmentFor(
@@ -48,6 +61,7 @@ export async function assignmentFor(
       // Another order of the examples in every round, repeatable all the same.
       ...(seed === undefined ? {} : { seed: mixSeed(seed, roundNumber) }),
       ...(spec.clippingNorm === undefined ? {} : { clippingNorm: spec.clippingNorm }),
+      ...localNoiseOf(spec),
       evaluate: spec.evaluation.kind === "federated",
     },
     checkpoint,

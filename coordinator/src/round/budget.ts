@@ -10,6 +10,7 @@ import type {
 import { chargesThatCount, NO_PRIVACY_STATEMENT } from "../privacy/ledger.ts";
 import type { LedgerEvent, PrivacyCharge } from "../ports.ts";
 import { centralBudget } from "./central-budget.ts";
+import { localPromise } from "./local-budget.ts";
 import { expectedReports } from "./sampler.ts";
 
 /** How a mechanism is paid for. `charges` are those of a ledger that count. */
@@ -72,6 +73,9 @@ export function epsilonSpent(spec: TaskSpec, ledger: readonly LedgerEvent[]): nu
 
 /** What has been promised with everything released or reserved: as a manifest says it. */
 export function privacyPromise(spec: TaskSpec, ledger: readonly LedgerEvent[]): ManifestPrivacy {
+  if (spec.privacy.mechanism === "local") {
+    return localPromise(spec.privacy, spec.clippingNorm ?? Number.NaN);
+  }
   return (
     budgetOf(spec)?.promise(chargesThatCount(ledger)) ?? {
       mechanism: "none",
@@ -86,5 +90,6 @@ export function privacyResource(spec: TaskSpec, ledger: readonly LedgerEvent[]):
   const charges = chargesThatCount(ledger);
   const promise = privacyPromise(spec, ledger);
   if (promise.mechanism === "none") return { taskId, mechanism: "none" };
+  if (promise.mechanism === "local") return { taskId, ...promise };
   return { taskId, ...promise, roundsLeft: budgetOf(spec)?.roundsLeft(charges) ?? 0 };
 }

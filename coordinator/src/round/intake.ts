@@ -3,6 +3,7 @@
 import type { TaskId } from "@tributary/protocol";
 import { FederatedError, isFederatedError, maxFrameBytes, parseRoundId } from "@tributary/protocol";
 
+import { validateNoisyUpdate } from "../aggregation/noisy-update.ts";
 import { validateUpdate } from "../aggregation/validate-update.ts";
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
 import { assertNotExpired } from "../clients/assignment-token.ts";
@@ -65,6 +66,10 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
 /** @throws FederatedError UPDATE_LAYOUT_MISMATCH, UPDATE_NOT_FINITE, MALFORMED_MESSAGE */
 function assertSound({ spec, layout }: TaskRecord, update: ReceivedUpdate): void {
   validateUpdate(update.delta, update.numExamples, { parameterCount: layout.parameterCount });
+  if (spec.privacy.mechanism === "local") {
+    const { noiseMultiplier } = spec.privacy;
+    validateNoisyUpdate(update, { noiseMultiplier, clippingNorm: spec.clippingNorm ?? Number.NaN });
+  }
   const { evaluation } = update.metrics;
   if (evaluation === undefined) return;
   if (spec.evaluation.kind !== "federated") {

@@ -1,7 +1,7 @@
 /** A round while it is open: its state, its book and its sums; and what is saved when it is committed. */
 
 import type { ClientId } from "@tributary/protocol";
-import { summarizeEvaluation } from "@tributary/protocol";
+import { isCharged, summarizeEvaluation } from "@tributary/protocol";
 
 import type {
   Instant,
@@ -70,7 +70,7 @@ export function commitOf(
     }),
     version,
     reported: reportedClients(state),
-    releaseLedger: isPrivate,
+    releaseLedger: isCharged(spec),
     ...(baseEvaluation === undefined ? {} : { baseEvaluation }),
     ...(end === undefined ? {} : { end }),
   };

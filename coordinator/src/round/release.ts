@@ -5,7 +5,7 @@
  */
 
 import type { Digest, Evaluation } from "@tributary/protocol";
-import { encodeCheckpoint, FederatedError, l2Norm } from "@tributary/protocol";
+import { encodeCheckpoint, FederatedError, isCharged, l2Norm } from "@tributary/protocol";
 
 import {
   createServerOptimizer,
@@ -27,7 +27,7 @@ import type {
   UnsignedVersion,
 } from "../ports.ts";
 import type { DrawnRound } from "./progress.ts";
-import { chargeOf } from "./budget.ts";
+import { chargeOf, expectedReportsOf } from "./budget.ts";
 import type { RoundSum } from "./round-sum.ts";
 import { mechanismOf } from "./round-sum.ts";
 
@@ -136,8 +136,12 @@ async function releaseMean(
   const { spec } = task;
   const charge = chargeOf(spec, round.claim);
   if (aggregator.kind === "mean") {
-    if (charge !== undefined) throw new Error("a private task must not release a plain mean");
-    return aggregator.mean();
+    if (isCharged(spec) || charge !== undefined)
+      throw new Error("a private task must not release a plain mean");
+    // Noise that the clients added is in it; the denominator is a public one all the same.
+    return aggregator.mean(
+      spec.privacy.mechanism === "local" ? expectedReportsOf(spec) : aggregator.totalWeight,
+    );
   }
   if (charge === undefined) throw new Error("a private task without a charge must not release");
   const mechanism = mechanismOf(spec, aggregator.grid, deps.noise);

@@ -4,6 +4,7 @@ import type { TaskSpec } from "@tributary/protocol";
 
 import type { MeanAggregator } from "../aggregation/aggregator.ts";
 import { createFedAvg } from "../aggregation/fed-avg.ts";
+import { mostNoisyNorm } from "../aggregation/noisy-update.ts";
 import type { GridSum } from "../aggregation/grid-sum.ts";
 import { createGridSum } from "../aggregation/grid-sum.ts";
 import type { TaskRecord } from "../ports.ts";
@@ -28,6 +29,12 @@ export function openSum({ spec, layout: { parameterCount } }: TaskRecord): Round
     });
   }
   const { noiseMultiplier } = privacy;
+  if (privacy.mechanism === "local") {
+    // Whole steps of a grid, each number: below 2^53 of them the sum is exact, in whatever order.
+    const settings = { noiseMultiplier, clippingNorm: clippingNorm ?? Number.NaN };
+    const norm = mostNoisyNorm(settings, parameterCount);
+    return createFedAvg({ parameterCount, weighting, clippingNorm: norm });
+  }
   return createGridSum(
     createGrid({ noiseMultiplier, clippingNorm: clippingNorm ?? Number.NaN, parameterCount }),
   );

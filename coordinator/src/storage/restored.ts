@@ -4,7 +4,7 @@
  */
 
 import type { TaskId } from "@tributary/protocol";
-import { FederatedError } from "@tributary/protocol";
+import { FederatedError, isCharged } from "@tributary/protocol";
 
 import type { Logger, Store, TaskRecord } from "../ports.ts";
 import type { SqliteStore } from "./sqlite.ts";
@@ -40,7 +40,7 @@ export async function goOnFromBackup(
 /** Tasks that may still release models under a budget. */
 export const tasksAtRisk = (tasks: readonly TaskRecord[]): TaskId[] =>
   tasks
-    .filter(({ spec, state }) => spec.privacy.mechanism !== "none" && state !== "ended")
+    .filter(({ spec, state }) => isCharged(spec) && state !== "ended")
     .map(({ taskId }) => taskId);
 
 const record = ({ audit }: Store, takenAt: string, olderLedger: boolean) =>

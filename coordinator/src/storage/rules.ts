@@ -1,7 +1,7 @@
 /** What a store refuses, whatever it is built on: each rule looks at records and throws, or does nothing. */
 
 import type { KeyRecord, RoundId, TaskId } from "@tributary/protocol";
-import { FederatedError, roundIdOf } from "@tributary/protocol";
+import { FederatedError, isCharged, roundIdOf } from "@tributary/protocol";
 
 import type {
   LedgerEvent,
@@ -137,7 +137,7 @@ export function assertCanCommit(
       `round ${roundId} cannot be released: its charge is ${event?.status ?? "absent"} in the ledger, not reserved`,
     );
   }
-  if (!releaseLedger && (event !== undefined || task.spec.privacy.mechanism !== "none")) {
+  if (!releaseLedger && (event !== undefined || isCharged(task.spec))) {
     throw malformed(
       `round ${roundId} is under differential privacy and must release its charge with the version`,
     );

@@ -4,7 +4,7 @@
  */
 
 import type { AuditEntry, RoundId } from "@tributary/protocol";
-import { isFederatedError, parseRoundId, roundIdOf } from "@tributary/protocol";
+import { isCharged, isFederatedError, parseRoundId, roundIdOf } from "@tributary/protocol";
 
 import type {
   AuditFact,
@@ -164,7 +164,7 @@ function faultsOfVersions({ task, rounds, versions, dropped }: TaskRecords): Fau
 
 function faultsOfLedger({ task, rounds, versions, ledger, dropped }: TaskRecords): Fault[] {
   const { taskId, spec } = task;
-  const isPrivate = spec.privacy.mechanism !== "none";
+  const charged = isCharged(spec);
   const faults: Fault[] = [];
   for (const [roundId, event] of ledger) {
     const where = `charge of round ${roundId}`;
@@ -174,8 +174,11 @@ function faultsOfLedger({ task, rounds, versions, ledger, dropped }: TaskRecords
         where,
         message: `calls itself that of ${event.roundId}, task ${event.taskId}; ${RESTORE}`,
       });
-    } else if (!isPrivate) {
-      faults.push({ where, message: `is in the ledger of a task without privacy; ${RESTORE}` });
+    } else if (!charged) {
+      faults.push({
+        where,
+        message: `is in the ledger of a task that charges nothing; ${RESTORE}`,
+      });
     } else if (round === undefined) {
       const settled = event.status !== "reserved";
       if (parseRoundId(roundId).roundNumber <= dropped.upTo && settled) continue;
@@ -195,7 +198,7 @@ function faultsOfLedger({ task, rounds, versions, ledger, dropped }: TaskRecords
       });
     }
   }
-  if (!isPrivate) return faults;
+  if (!charged) return faults;
   const unpaid = (what: string, message: string) =>
     faults.push({
       where: what,

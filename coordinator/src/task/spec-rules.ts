@@ -4,6 +4,7 @@ import type { SamplerSpec, TaskSpec } from "@tributary/protocol";
 import { MAX_PARAMETERS } from "@tributary/protocol";
 
 import type { Fault } from "../config/schema.ts";
+import { localFault } from "./local-rules.ts";
 import { gridFault } from "../privacy/grid.ts";
 
 type Part = keyof TaskSpec;
@@ -138,7 +139,7 @@ const RULES: readonly Rule[] = [
     reads: ["privacy", "weighting"],
     check: ({ privacy, weighting }, report) => {
       if (privacy.mechanism === "none" || weighting.kind === "uniform") return;
-      const message = `is "${weighting.kind}", while privacy.mechanism is "central": a weight would multiply what one client can change; use "uniform"`;
+      const message = `is "${weighting.kind}", while privacy.mechanism is "${privacy.mechanism}": a weight would multiply what one client can change; use "uniform"`;
       report("weighting.kind", message);
     },
   },
@@ -146,7 +147,7 @@ const RULES: readonly Rule[] = [
     reads: ["privacy", "clippingNorm"],
     check: ({ privacy, clippingNorm }, report) => {
       if (privacy.mechanism === "none" || clippingNorm !== undefined) return;
-      const message = `is not set, while privacy.mechanism is "central": without a bound on a delta no noise hides it`;
+      const message = `is not set, while privacy.mechanism is "${privacy.mechanism}": without a bound on a delta no noise hides it`;
       report("clippingNorm", message);
     },
   },
@@ -154,6 +155,7 @@ const RULES: readonly Rule[] = [
     reads: ["privacy", "clippingNorm", "model", "sampler"],
     check: ({ privacy, clippingNorm, model, sampler }, report) => {
       if (privacy.mechanism === "none" || clippingNorm === undefined) return;
+      if (privacy.mechanism === "local") return;
       const { noiseMultiplier } = privacy;
       const parameterCount = parametersOf(model);
       const settings = { noiseMultiplier, clippingNorm, parameterCount };
@@ -162,11 +164,19 @@ const RULES: readonly Rule[] = [
     },
   },
   {
+    reads: ["privacy", "clippingNorm"],
+    check: ({ privacy, clippingNorm }, report) => {
+      if (privacy.mechanism !== "local" || clippingNorm === undefined) return;
+      const fault = localFault(privacy, clippingNorm);
+      if (fault !== undefined) report("privacy.noiseMultiplier", fault);
+    },
+  },
+  {
     reads: ["privacy", "sampler"],
     check: ({ privacy, sampler }, report) => {
       if (privacy.mechanism === "none" || sampler.kind === "all") return;
       if (sampler.seed !== undefined) {
-        const message = `is ${sampler.seed}, while privacy.mechanism is "central": whoever knows the seed knows the cohort; leave it out`;
+        const message = `is ${sampler.seed}, while privacy.mechanism is "${privacy.mechanism}": whoever knows the seed knows the cohort; leave it out`;
         report("sampler.seed", message);
       }
       // At delta = 1 / N, publishing one person's data in full would satisfy the promise.
@@ -180,7 +190,7 @@ const RULES: readonly Rule[] = [
     reads: ["privacy", "evaluation"],
     check: ({ privacy, evaluation }, report) => {
       if (privacy.mechanism === "none" || evaluation.kind !== "federated") return;
-      const message = `is "federated", while privacy.mechanism is "central": its sums are exact and the budget does not pay for them; use "central" or "none"`;
+      const message = `is "federated", while privacy.mechanism is "${privacy.mechanism}": its sums are exact and no budget pays for them; use "central" or "none"`;
       report("evaluation.kind", message);
     },
   },

@@ -129,6 +129,13 @@ const PrivacySchema = Type.Union(
       // Absent is fast: what its approximation may cost is far below what epsilon is rounded to.
       noise: Type.Optional(Type.Union([Type.Literal("fast"), Type.Literal("exact")])),
     }),
+    // By the clients themselves: holds against the coordinator, too, and takes far more noise.
+    strict({
+      mechanism: kind("local"),
+      noiseMultiplier: positive(),
+      delta: positive({ exclusiveMaximum: 1 }),
+      maxEpsilon: positive(),
+    }),
   ],
   { default: { mechanism: "none" } },
 );

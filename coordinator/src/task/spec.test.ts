@@ -276,6 +276,35 @@ describe("rules across fields", () => {
     expect(resolveTaskSpec(plain).privacy.mechanism).toBe("none");
   });
 
+  describe("of a task with local noise", () => {
+    const local = { mechanism: "local", noiseMultiplier: 4, delta: 1e-5, maxEpsilon: 8 };
+    const locally = { ...least, privacy: local, clippingNorm: 1 };
+
+    test.each([
+      ["weighting.kind", { weighting: { kind: "byExamples", cap: 10 } }],
+      ["clippingNorm", { clippingNorm: undefined }],
+      ["evaluation.kind", { evaluation: { kind: "federated", numClasses: 2 } }],
+      ["sampler.seed", { sampler: { kind: "uniform", cohortSize: 4, seed: 1 } }],
+    ])("[LD15] what would break its promise is refused: %s", (path, change) => {
+      expect(onlyFault({ ...locally, ...change })).toMatch(
+        new RegExp(`^${path} is .*, while privacy\\.mechanism is "local"`),
+      );
+    });
+
+    test("[LD15] it weighs uniformly, and its noise must allow a client one update and fit float32", () => {
+      expect(resolveTaskSpec(locally)).toMatchObject({ weighting: { kind: "uniform" } });
+      const withNoise = (noiseMultiplier: number, maxEpsilon = 8) => ({
+        ...locally,
+        privacy: { ...local, noiseMultiplier, maxEpsilon },
+      });
+      expect(onlyFault(withNoise(0.5))).toMatch(
+        /^privacy\.noiseMultiplier is 0\.5: one update would cost epsilon 9\.997 at delta 0\.00001, above privacy\.maxEpsilon of 8/,
+      );
+      expect(onlyFault({ ...withNoise(1e10), clippingNorm: 1e38 })).toMatch(/does not fit float32/);
+      expect(onlyFault({ ...locally, clippingNorm: 1e-45 })).toMatch(/does not fit float32/);
+    });
+  });
+
   test("[TS12] a delta that allows to give a client away is refused", () => {
     const sampler = { kind: "poisson", samplingRate: 0.1, population: 1000 };
     const withDelta = (delta: number) => ({

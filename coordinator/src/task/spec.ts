@@ -33,7 +33,7 @@ function complete(draft: Draft): TaskSpec {
   const maxExamples = draft.plan?.maxExamples;
   const weighting =
     draft.weighting ??
-    (draft.privacy?.mechanism === "central"
+    (draft.privacy !== undefined && draft.privacy.mechanism !== "none"
       ? // Noise is calibrated to one clipped delta; a weight would scale what one client can change.
         { kind: "uniform" }
       : // FedAvg weighs by examples. Nobody can check what a client claims, so the claim is bounded:
