@@ -230,6 +230,18 @@ export const TaskResourceSchema = Type.Object(
   { title: "Task" },
 );
 
+const SamplingClaimSchema = Type.Union([
+  Type.Object({ kind: Type.Literal("poisson"), samplingRate: RateSchema }),
+  Type.Object({
+    kind: Type.Literal("truncatedPoisson"),
+    samplingRate: RateSchema,
+    population: CountSchema,
+    cap: CountSchema,
+  }),
+  Type.Object({ kind: Type.Literal("fixedSize"), cohortSize: CountSchema }),
+  Type.Object({ kind: Type.Literal("none") }),
+]);
+
 export const PrivacyResourceSchema = Type.Union(
   [
     Type.Object({ taskId: TaskIdSchema, mechanism: Type.Literal("none") }),
@@ -237,14 +249,19 @@ export const PrivacyResourceSchema = Type.Union(
       taskId: TaskIdSchema,
       mechanism: Type.Literal("central"),
       unit: Type.Literal("client"),
-      adjacency: Type.Literal("add-or-remove-one"),
+      adjacency: Type.Enum(["add-or-remove-one", "zero-out"]),
+      against: Type.Literal("released-models"),
+      noise: Type.Enum(["fast", "exact"]),
       noiseMultiplier: NonNegativeSchema,
       clippingNorm: NonNegativeSchema,
       samplingRate: RateSchema,
+      sampling: Type.Array(Type.Object({ claim: SamplingClaimSchema, rounds: CountSchema })),
       accountant: Type.Enum(["rdp", "pld"]),
       delta: RateSchema,
       maxEpsilon: NonNegativeSchema,
       epsilon: NonNegativeSchema,
+      epsilonWithoutAmplification: NonNegativeSchema,
+      warnings: Type.Array(Type.String()),
       rounds: CountSchema,
       roundsLeft: CountSchema,
       statement: Type.String(),

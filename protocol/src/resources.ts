@@ -9,7 +9,8 @@ import type { Evaluation } from "./evaluation.ts";
 import type { AbandonReason, CheckpointRef, TaskEndReason } from "./events.ts";
 import type { Digest, RoundId, TaskId } from "./ids.ts";
 import type { Layout } from "./layout.ts";
-import type { TaskSpec } from "./task-spec.ts";
+import type { SamplingClaim } from "./sampling-claim.ts";
+import type { NoiseKind, TaskSpec } from "./task-spec.ts";
 
 export type TaskState = "running" | "paused" | "ended";
 
@@ -103,17 +104,27 @@ export type PrivacyResource =
       readonly taskId: TaskId;
       readonly mechanism: "central";
       readonly unit: "client";
-      readonly adjacency: "add-or-remove-one";
+      /** `zero-out`: the client's updates count as zero, its place stays taken. */
+      readonly adjacency: "add-or-remove-one" | "zero-out";
+      /** Whom it holds against: whoever sees released models, and nobody who sees more. */
+      readonly against: "released-models";
+      readonly noise: NoiseKind;
       readonly noiseMultiplier: number;
       readonly clippingNorm: number;
       /** q that the accounting may use; 1 where the sampling gives no amplification. */
       readonly samplingRate: number;
+      /** How the charged rounds really were drawn; before the first one, how it will be (0 rounds). */
+      readonly sampling: readonly { readonly claim: SamplingClaim; readonly rounds: number }[];
       /** Which upper bound of epsilon was the smaller one: by Renyi divergences or privacy loss. */
       readonly accountant: "rdp" | "pld";
       readonly delta: number;
       readonly maxEpsilon: number;
       /** Of everything released or reserved so far. */
       readonly epsilon: number;
+      /** The same releases for whoever also knows who took part in which round. */
+      readonly epsilonWithoutAmplification: number;
+      /** What the author of the task may have overlooked, in words. */
+      readonly warnings: readonly string[];
       /** Rounds released, with reserved ones. */
       readonly rounds: number;
       /** Rounds of this kind that the budget still covers. */

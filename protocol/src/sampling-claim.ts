@@ -13,7 +13,7 @@ export type SamplingClaim =
       readonly population: number;
       readonly cap: number;
     }
-  /** So many of those who waited, every subset equally likely. It does not amplify privacy here. */
+  /** So many of those who waited, or all where fewer did, every subset equally likely. It does not amplify privacy here. */
   | { readonly kind: "fixedSize"; readonly cohortSize: number }
   /** Everybody who waited, or a choice that somebody can repeat: nothing is claimed for it. */
   | { readonly kind: "none" };

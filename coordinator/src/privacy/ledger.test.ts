@@ -12,8 +12,11 @@ const facts = {
   rounds: 12,
   noiseMultiplier: 1.1,
   clippingNorm: 0.5,
-  samplingRate: 0.01,
   noise: "fast" as const,
+  adjacency: "add-or-remove-one" as const,
+  sampling: [{ claim: { kind: "poisson", samplingRate: 0.01 } as const, rounds: 12 }],
+  epsilonWithoutAmplification: 55.551,
+  warnings: [],
 };
 
 describe("the ledger", () => {
@@ -43,6 +46,8 @@ describe("the privacy statement", () => {
       "1.1 times",
       "probability 0.01",
       "anyone who sees only released models",
+      "also knows who took part in which round",
+      "epsilon = 55.56",
       "not hold against the coordinator",
       "whole steps of a public grid",
       "drawn in double precision",
@@ -52,7 +57,10 @@ describe("the privacy statement", () => {
   });
 
   test("[DP10] without an independent coin it claims nothing for the choice of clients", () => {
-    const statement = privacyStatement({ ...facts, samplingRate: 1 });
+    const statement = privacyStatement({
+      ...facts,
+      sampling: [{ claim: { kind: "none" }, rounds: 12 }],
+    });
     expect(statement).toContain("not counted on for privacy");
     expect(statement).not.toContain("coin");
   });

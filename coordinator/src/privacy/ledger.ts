@@ -1,5 +1,8 @@
 /** What counts of a ledger, and the promise in words that follows from it. Pure. */
 
+import type { Adjacency, DrawnAlike } from "./sampling-facts.ts";
+import { describeSampling, isAmplified } from "./sampling-facts.ts";
+
 interface LedgerEntry<C> {
   readonly status: "reserved" | "released" | "void";
   readonly charge: C;
@@ -19,9 +22,26 @@ export interface PrivacyFacts {
   readonly rounds: number;
   readonly noiseMultiplier: number;
   readonly clippingNorm: number;
-  readonly samplingRate: number;
   readonly noise: "fast" | "exact";
+  readonly adjacency: Adjacency;
+  readonly sampling: readonly DrawnAlike[];
+  /** Against whoever knows who took part: of the same releases, with nothing claimed for sampling. */
+  readonly epsilonWithoutAmplification: number;
+  readonly warnings: readonly string[];
 }
+
+const NEIGHBOURS: Readonly<
+  Record<Adjacency, { readonly whether: string; readonly neighbours: string }>
+> = {
+  "add-or-remove-one": {
+    whether: "whether or not one client takes part in this task",
+    neighbours: "add or remove one client",
+  },
+  "zero-out": {
+    whether: "whether one client's updates in this task are its own or zero",
+    neighbours: "one client's updates count as zero, its place stays taken",
+  },
+};
 
 const NOISE = {
   fast: "the noise is drawn in double precision, very near to the distribution accounted for and not exactly it",
@@ -32,21 +52,27 @@ const ACCOUNTANTS = { rdp: "Renyi divergences", pld: "privacy loss distribution"
 
 /** The privacy statement of a task. */
 export function privacyStatement(facts: PrivacyFacts): string {
-  const sampling =
-    facts.samplingRate < 1
-      ? `each waiting client is in a round by an independent secret coin of probability ${facts.samplingRate}`
-      : "the choice of clients is not counted on for privacy";
+  const sampling = describeSampling(facts.sampling);
+  const { whether, neighbours } = NEIGHBOURS[facts.adjacency];
   return [
-    `Each client's whole contribution is protected: whether or not one client takes part in this task changes`,
+    `Each client's whole contribution is protected: ${whether} changes`,
     `the probability of any set of released models by at most a factor e^epsilon, up to delta, with`,
     `epsilon = ${roundedUp(facts.epsilon, 4)} and delta = ${facts.delta} after ${facts.rounds} rounds`,
-    `(neighbours: add or remove one client; accountant: ${ACCOUNTANTS[facts.accountant]}; budget: epsilon <= ${facts.maxEpsilon}).`,
+    `(neighbours: ${neighbours}; accountant: ${ACCOUNTANTS[facts.accountant]}; budget: epsilon <= ${facts.maxEpsilon}).`,
     `Mechanism: every delta is clipped to L2 norm ${facts.clippingNorm}, Gaussian noise of`,
     `${facts.noiseMultiplier} times that norm is added to the sum, the denominator is fixed, and ${sampling}.`,
-    `This holds against anyone who sees only released models. It does not hold against the coordinator,`,
+    `This holds against anyone who sees only released models.`,
+    ...(facts.sampling.some(isAmplified)
+      ? [
+          `For whoever also knows who took part in which round, chance hides nobody: there the same releases have`,
+          `epsilon = ${roundedUp(facts.epsilonWithoutAmplification, 4)}.`,
+        ]
+      : []),
+    `It does not hold against the coordinator,`,
     `which sees each update, nor does it hide who took part, nor protect a person who runs several clients`,
     `as one. Clipped deltas, their sum and the noise are whole steps of a public grid, and exact, so that no last`,
     `bits tell more; ${NOISE[facts.noise]}.`,
+    ...facts.warnings.map((warning) => `Note: ${warning}.`),
   ].join(" ");
 }
 

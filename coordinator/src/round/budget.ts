@@ -3,9 +3,11 @@
 import type {
   ManifestPrivacy,
   PrivacyResource,
+  RoundId,
   SamplingClaim,
   TaskSpec,
 } from "@tributary/protocol";
+import { FederatedError } from "@tributary/protocol";
 
 import { chargesThatCount, NO_PRIVACY_STATEMENT } from "../privacy/ledger.ts";
 import type { LedgerEvent, PrivacyCharge } from "../ports.ts";
@@ -19,6 +21,8 @@ export interface Budget {
   chargeOf(claim: SamplingClaim): PrivacyCharge;
   /** May one more round be opened, drawn as the task's sampler draws? */
   affordsNextRound(charges: readonly PrivacyCharge[]): boolean;
+  /** Is this charge within the budget, on top of the others? What was drawn may cost more than what was planned. */
+  affords(charges: readonly PrivacyCharge[], next: PrivacyCharge): boolean;
   /** Epsilon of everything released or reserved. */
   epsilonOf(charges: readonly PrivacyCharge[]): number;
   /** Rounds that the budget still covers. */
@@ -51,9 +55,25 @@ function budgetOf(spec: TaskSpec): Budget | undefined {
   }
 }
 
-/** The charge of a round that was drawn so; undefined for a task without privacy. */
-export function chargeOf(spec: TaskSpec, claim: SamplingClaim): PrivacyCharge | undefined {
-  return budgetOf(spec)?.chargeOf(claim);
+/**
+ * The charge of a round that was drawn so, if the budget covers it; a charge of its own that is reserved already
+ * counts once. Undefined where nothing is charged.
+ * @throws FederatedError CONFIG_INVALID for a claim that the accountant does not know, or beyond the budget
+ */
+export function affordableCharge(
+  spec: TaskSpec,
+  round: { readonly roundId: RoundId; readonly claim: SamplingClaim },
+  ledger: readonly LedgerEvent[],
+): PrivacyCharge | undefined {
+  const budget = budgetOf(spec);
+  if (budget === undefined) return undefined;
+  const charge = budget.chargeOf(round.claim);
+  const others = chargesThatCount(ledger.filter(({ roundId }) => roundId !== round.roundId));
+  if (budget.affords(others, charge)) return charge;
+  throw new FederatedError(
+    "CONFIG_INVALID",
+    `round ${round.roundId}, drawn with the claim ${JSON.stringify(round.claim)}, costs more than is left of the privacy budget; nothing is released`,
+  );
 }
 
 /** The public denominator of the mean: never the number of clients that answered. */

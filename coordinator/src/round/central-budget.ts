@@ -3,12 +3,20 @@
  * ends before the charge that would exceed it. Pure.
  */
 
-import type { CentralPrivacy, ManifestPrivacy, PrivateTaskSpec } from "@tributary/protocol";
+import type {
+  CentralPrivacy,
+  ManifestPrivacy,
+  PrivateTaskSpec,
+  SamplerSpec,
+  SamplingClaim,
+} from "@tributary/protocol";
 
 import type { Spent } from "../privacy/accountant.ts";
 import { canAfford, epsilonOf, roundsLeft } from "../privacy/accountant.ts";
 import { amplificationOf, groupCharges } from "../privacy/charge.ts";
 import { privacyStatement } from "../privacy/ledger.ts";
+import type { DrawnAlike } from "../privacy/sampling-facts.ts";
+import { adjacencyOf, warningsAbout } from "../privacy/sampling-facts.ts";
 import type { PrivacyCharge } from "../ports.ts";
 import type { Budget } from "./budget.ts";
 import { plannedClaim } from "./sampler.ts";
@@ -29,14 +37,21 @@ export function centralBudget(
   return {
     chargeOf,
     affordsNextRound: (charges) => canAfford(charges, chargeOf(planned), delta, maxEpsilon),
+    affords: (charges, next) => canAfford(charges, next, delta, maxEpsilon),
     epsilonOf: (charges) => spent(charges).epsilon,
     roundsLeft: left,
     promise: (charges): ManifestPrivacy => {
       const { epsilon, accountant } = spent(charges);
+      const sampling = drawnAlike(charges, planned);
       const facts = {
+        noise,
         noiseMultiplier,
         clippingNorm: spec.clippingNorm,
         samplingRate: amplificationOf(planned),
+        adjacency: adjacencyOf(sampling),
+        sampling,
+        epsilonWithoutAmplification: epsilonOf(charges.map(asUnsampled), delta).epsilon,
+        warnings: warningsAbout(sampling, delta, leastPopulation(spec.sampler)),
         delta,
         maxEpsilon,
         accountant,
@@ -46,12 +61,34 @@ export function centralBudget(
       return {
         mechanism: "central",
         unit: "client",
-        adjacency: "add-or-remove-one",
+        against: "released-models",
         ...facts,
-        statement: privacyStatement({ ...facts, noise }),
+        statement: privacyStatement(facts),
       };
     },
   };
+}
+
+/** How the charged rounds were drawn; before the first one, how it will be. */
+function drawnAlike(charges: readonly PrivacyCharge[], planned: SamplingClaim): DrawnAlike[] {
+  const groups = groupCharges(charges).flatMap(({ charge, count }) =>
+    charge.mechanism === "gaussian" ? [{ claim: charge.claim, rounds: count }] : [],
+  );
+  return groups.length === 0 ? [{ claim: planned, rounds: 0 }] : groups;
+}
+
+const asUnsampled = (charge: PrivacyCharge): PrivacyCharge =>
+  charge.mechanism === "gaussian" ? { ...charge, claim: { kind: "none" } } : charge;
+
+function leastPopulation(sampler: SamplerSpec): number | undefined {
+  switch (sampler.kind) {
+    case "poisson":
+      return sampler.population;
+    case "uniform":
+      return sampler.cohortSize;
+    case "all":
+      return undefined;
+  }
 }
 
 /**

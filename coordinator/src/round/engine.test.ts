@@ -59,10 +59,12 @@ interface Options {
   readonly spec?: Partial<TaskSpecInput>;
   readonly evaluator?: Evaluator;
   readonly roundsPerClientPerDay?: number;
+  /** Everybody's coin, in the place of secret ones. */
+  readonly coin?: number;
 }
 
 /** An engine over a memory store whose calls can be made to fail. */
-async function startWorld({ spec: overrides, evaluator, ...quota }: Options = {}) {
+async function startWorld({ spec: overrides, evaluator, coin, ...quota }: Options = {}) {
   const time = fakeClock();
   const memory = createMemoryStore();
   const failing = new Set<keyof Store>();
@@ -110,7 +112,8 @@ async function startWorld({ spec: overrides, evaluator, ...quota }: Options = {}
       taskEnded: () => {},
     },
     isConnected: (clientId: ClientId) => !gone.has(clientId),
-    uniformFor: () => uniformFrom(createSecureRandom()),
+    uniformFor: () =>
+      coin === undefined ? uniformFrom(createSecureRandom()) : { next: () => coin },
     ...(evaluator === undefined ? {} : { evaluator }),
   };
   const options = { disconnectGraceMs: 100, abandonedRetryMs: 50, ...quota };
@@ -252,9 +255,62 @@ describe("what a round is charged by", () => {
     await world.report(clients[1]!, 1, 1, restarted);
     await world.time.advance(2_000);
     expect(await world.memory.latestModelVersion(world.taskId)).toMatchObject({ modelVersion: 0 });
-    expect(await world.memory.getRound("t.1" as RoundId)).not.toMatchObject({ phase: "committed" });
+    expect(await world.memory.getRound("t.1" as RoundId)).toMatchObject({ phase: "abandoned" });
+    // Nor is anything in the ledger that nobody could account later: the next round goes well.
+    expect(await world.memory.listLedger(world.taskId)).toEqual([]);
+    await Promise.all([restarted.checkIn(clients[0]!), restarted.checkIn(clients[1]!)]);
+    await world.time.advance(500);
+    await world.report(clients[0]!, 1, 2, restarted);
+    await world.report(clients[1]!, 1, 2, restarted);
+    await world.time.settle();
+    expect(await world.memory.latestModelVersion(world.taskId)).toMatchObject({ modelVersion: 1 });
     await restarted.stop(0);
   });
+
+  test("[DP22] is within the budget as it was drawn, or nothing is released, though the plan was affordable", async () => {
+    const world = await startWorld({
+      spec: {
+        ...spec,
+        sampler: { kind: "poisson", samplingRate: 0.01, population: 2 },
+        // A round by coins costs 0.04, one that claims nothing 2.2.
+        privacy: { mechanism: "central", noiseMultiplier: 2, delta: 1e-5, maxEpsilon: 1 },
+      },
+      coin: 0,
+    });
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    await world.engine.stop(0);
+    const { claim, ...round } = (await world.memory.getOpenRound(world.taskId))!.round;
+    expect(claim).toEqual({ kind: "poisson", samplingRate: 0.01 });
+    await world.memory.saveOpenRound(round);
+    const restarted = await world.start();
+    await world.report(clients[0]!, 1, 1, restarted);
+    await world.report(clients[1]!, 1, 1, restarted);
+    await world.time.settle();
+    expect(await world.memory.latestModelVersion(world.taskId)).toMatchObject({ modelVersion: 0 });
+    expect(await world.memory.listLedger(world.taskId)).toEqual([]);
+    expect(restarted.snapshot().task.state).toBe("running");
+    await restarted.stop(0);
+  });
+
+  test.each(["listLedger", "reserveLedger"] as const)(
+    "[DP22] is in the ledger before anything is released: %s fails, and so does the round",
+    async (call) => {
+      const world = await startWorld({ spec });
+      await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+      world.failing.add(call);
+      await world.report(clients[0]!, 1);
+      await world.report(clients[1]!, 1);
+      await world.time.settle();
+      world.failing.clear();
+      await world.time.advance(60);
+      expect(await world.memory.latestModelVersion(world.taskId)).toMatchObject({
+        modelVersion: 0,
+      });
+      expect(world.events.some(({ type }) => type === "model:published")).toBe(false);
+      expect(await world.memory.listLedger(world.taskId)).toEqual([]);
+      await world.engine.stop(0);
+    },
+  );
 });
 
 describe("aggregation", () => {

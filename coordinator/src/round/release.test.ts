@@ -82,6 +82,24 @@ const clients = (count: number) =>
   Array.from({ length: count }, (_, k) => [0.01 * k, Math.sin(k), -0.3, 5 * Math.cos(k)]);
 
 describe("the release of a private round", () => {
+  test("[DP22] draws no noise before its charge is in the ledger for good", async () => {
+    const { sumOf, release, store } = await startWorld();
+    const order: string[] = [];
+    const reserve = store.reserveLedger;
+    store.reserveLedger = async (event) => {
+      order.push("asked");
+      await reserve(event);
+      order.push("reserved");
+    };
+    const listening: IntegerNoise = { add: async () => void order.push("noise") };
+    await release(sumOf(clients(3)), listening);
+    expect(order).toEqual(["asked", "reserved", "noise"]);
+    store.reserveLedger = () => Promise.reject(new Error("the disk is full"));
+    order.length = 0;
+    await expect(release(sumOf(clients(3)), listening)).rejects.toThrow("the disk is full");
+    expect(order).toEqual([]);
+  });
+
   test("[DP6] denominator and noise are those of the task, whoever answered: at 0, 30, 70 and 90 % drop-out", async () => {
     const { sumOf, release } = await startWorld();
     const seen: number[] = [];

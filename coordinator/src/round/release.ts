@@ -27,7 +27,7 @@ import type {
   UnsignedVersion,
 } from "../ports.ts";
 import type { DrawnRound } from "./progress.ts";
-import { chargeOf, expectedReportsOf } from "./budget.ts";
+import { affordableCharge, expectedReportsOf } from "./budget.ts";
 import type { RoundSum } from "./round-sum.ts";
 import { mechanismOf } from "./round-sum.ts";
 
@@ -134,7 +134,8 @@ async function releaseMean(
   aggregator: RoundSum,
 ): Promise<Float64Array> {
   const { spec } = task;
-  const charge = chargeOf(spec, round.claim);
+  const ledger = isCharged(spec) ? await deps.store.listLedger(task.taskId) : [];
+  const charge = affordableCharge(spec, round, ledger);
   if (aggregator.kind === "mean") {
     if (isCharged(spec) || charge !== undefined)
       throw new Error("a private task must not release a plain mean");

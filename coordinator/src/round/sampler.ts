@@ -29,7 +29,7 @@ export function selectCohort(
       const cohort = drawWithoutReplacement(clients, wanted, uniform);
       return {
         cohort,
-        claim: claimUnless(spec.seed, { kind: "fixedSize", cohortSize: cohort.length }),
+        claim: claimUnless(spec.seed, { kind: "fixedSize", cohortSize: wanted }),
       };
     }
     case "poisson": {
