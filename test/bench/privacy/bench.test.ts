@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 
 import { expect, test } from "vitest";
 
+import type { AccountantFigures } from "./accountant.ts";
 import type { NoiseReport } from "./noise.ts";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
@@ -25,5 +26,23 @@ test("[NS9] the benchmark measures every kind of noise, and numpy's where there 
     expect(samples).toBeGreaterThan(0);
     expect(perWallSecond).toBeGreaterThan(0);
     expect(perCpuSecond).toBeGreaterThan(0);
+  }
+});
+
+test("[DP23] the benchmark measures the accountant, with median and worst and the setting of the worst", async () => {
+  const source = ["--conditions=@tributary/source", "--import=jiti/register", MAIN];
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [...source, "--mini", "--section", "accountant"],
+    { cwd: ROOT, timeout: 100_000, killSignal: "SIGKILL" },
+  );
+  const { sections } = JSON.parse(stdout) as { sections: { accountant: AccountantFigures[] } };
+  const names = sections.accountant.map(({ name }) => name);
+  expect(names).toEqual(["rdp", "odometer step", "pld", "calibration"]);
+  for (const { settings, medianWallMs, medianCpuMs, worst } of sections.accountant) {
+    expect(settings).toBeGreaterThan(0);
+    expect(medianWallMs).toBeGreaterThan(0);
+    expect(worst.cpuMs).toBeGreaterThanOrEqual(medianCpuMs);
+    expect(worst.setting).toMatchObject({ q: expect.any(Number), T: expect.any(Number) });
   }
 });

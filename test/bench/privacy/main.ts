@@ -6,10 +6,12 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 
+import { benchAccountant } from "./accountant.ts";
 import { benchNoise } from "./noise.ts";
 
 /** A new section gets its line here; `mini` is for seeing that it runs. */
 const SECTIONS: Readonly<Record<string, (mini: boolean) => Promise<unknown>>> = {
+  accountant: async (mini) => benchAccountant(mini),
   noise: (mini) =>
     benchNoise(
       mini
