@@ -1,9 +1,22 @@
+import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 import { describe, expect, test } from "vitest";
 
 const HERE = new URL("./", import.meta.url);
 const PROTOCOL = new URL("../../../protocol/src/index.ts", import.meta.url);
+
+const ROOT = fileURLToPath(new URL("../../../", HERE));
+
+/** Inside the repository, where packages are found by name, and no tool looks. */
+async function temporaryFolder() {
+  const path = await mkdtemp(join(ROOT, "node_modules", ".readme-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
 
 /** Code without its comments and with what strings say. */
 const codeOf = (file: URL): string =>
@@ -42,6 +55,40 @@ describe("what the privacy code can reach", () => {
       expect(codeOf(file), file.href).not.toMatch(/Date\b|performance\b|process\.(pid|hrtime)/);
     }
   });
+
+  test("[DP24] nothing of the service, and of node nothing but randomness and threads", () => {
+    const files = reachable([new URL("index.ts", HERE)]);
+    expect(files.size).toBeGreaterThan(20);
+    const protocol = new URL("./", PROTOCOL).href;
+    const modules = new Set<string>();
+    for (const [file, code] of files) {
+      expect(file.startsWith(HERE.href) || file.startsWith(protocol), file).toBe(true);
+      for (const [, name = ""] of code.matchAll(/(?:from|import)\s*\(?\s*"([^."][^"]*)"/g)) {
+        modules.add(name);
+      }
+    }
+    modules.delete("@tributary/protocol");
+    for (const name of modules) {
+      expect(name).toMatch(/^node:(crypto|module|timers\/promises|worker_threads)$/);
+    }
+  });
+
+  test("[DP24] the example of its README runs, and prints what it says", async () => {
+    const readme = readFileSync(new URL("README.md", HERE), "utf8");
+    const [, code = ""] = /```js\n([^]*?)```/.exec(readme) ?? [];
+    const said = [...code.matchAll(/console\.log\(.*\); \/\/ (.*)/g)].map(([, line]) => line);
+    expect(said.length).toBe(3);
+    // As a file of its own, which imports the package by its name.
+    await using folder = await temporaryFolder();
+    const file = join(folder.path, "example.ts");
+    await writeFile(file, code);
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ["--conditions=@tributary/source", "--import=jiti/register", file],
+      { cwd: ROOT, timeout: 60_000, killSignal: "SIGKILL" },
+    );
+    expect(stdout.trim().split("\n")).toEqual(said);
+  }, 60_000);
 
   test("[NS7] no parameter, option or field is a seed", () => {
     for (const file of own) expect(codeOf(file), file.href).not.toMatch(/seed/i);
