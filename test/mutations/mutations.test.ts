@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 
 import { judge } from "./judge.ts";
+import { KNOWN_FAILURES } from "./known-failures.ts";
 import type { NamedMutant } from "./mutant.ts";
 import { loadMutants, mutate } from "./mutant.ts";
 import { openWorkshop, ROOT } from "./workshop.ts";
@@ -50,4 +51,17 @@ test("[EA11] a bug counts as found only when an assertion of its tests fails, an
     "tests that are not there": "invalid",
   });
   expect(await workshop.read(file)).toBe(before);
+});
+
+test("[EA12] each of the 23 known failures has a bug that is flipped in, or rules that hold it", async () => {
+  const mutants = await loadMutants();
+  const numbers = KNOWN_FAILURES.map(({ failure }) => failure);
+  expect(numbers).toEqual(Array.from({ length: 23 }, (_, i) => i + 1));
+  expect(mutants.filter(({ failure }) => !numbers.includes(failure))).toEqual([]);
+  const spec = await readFile(join(ROOT, "SPEC.md"), "utf8");
+  for (const { failure, title, heldBy } of KNOWN_FAILURES) {
+    const isFlippedIn = mutants.some((mutant) => mutant.failure === failure);
+    expect(isFlippedIn || heldBy.length > 0, `${failure}: ${title}`).toBe(true);
+    for (const rule of heldBy) expect(spec, `${failure}: ${title}`).toContain(`- **${rule}** `);
+  }
 });

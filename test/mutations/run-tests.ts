@@ -109,8 +109,13 @@ async function runVitest(
   return timedOut;
 }
 
-/** An assertion of vitest, also one inside a property of fast-check, which quotes it as its cause. */
-const isAssertion = (message: string): boolean => message.includes("AssertionError");
+/**
+ * An assertion of vitest, also one inside a property of fast-check, which quotes it as its cause; and what
+ * `expect(…).rejects` says of a promise that kept itself: its other half would say that of code that is broken.
+ */
+const isAssertion = (message: string): boolean =>
+  message.includes("AssertionError") ||
+  /^Error: promise resolved .* instead of rejecting/s.test(message);
 
 function summarize(
   { testResults }: Report,

@@ -524,5 +524,17 @@ describe("a private round", () => {
     expect(quiet.filter((type) => type === "round:progress")).toHaveLength(6);
     expect(await eventsWith([1])).toEqual(quiet);
     expect(await eventsWith([0, 4])).toEqual(quiet);
+    const waitingFor = async (others: number) => {
+      const world = await startWorld({ spec });
+      await world.engine.checkIn(clients[0]!);
+      for (let i = 1; i <= others; i++) {
+        await world.time.advance(300);
+        await world.engine.checkIn(clients[i]!);
+      }
+      await world.time.advance(1_000);
+      await world.engine.stop(0);
+      return world.events.map(({ type }) => type);
+    };
+    expect(await waitingFor(1)).toEqual(await waitingFor(0));
   });
 });

@@ -1,0 +1,10 @@
+import type { Mutant } from "../mutant.ts";
+
+export const mutant: Mutant = {
+  failure: 16,
+  title: "a version that was made and dropped is served by its digest",
+  file: "coordinator/src/model/registry.ts",
+  find: "const isKnown = await store.isReferenced(digest);",
+  replace: "const isKnown = true;",
+  tests: ["coordinator/src/model/registry.test.ts"],
+};
