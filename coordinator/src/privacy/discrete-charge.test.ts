@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 
 import { describe, expect, test } from "vitest";
 
-import { canAfford, epsilonOf, roundsLeft } from "./accountant.ts";
+import { canAfford, epsilonOf, renyiEpsilonOfGroups, roundsLeft } from "./accountant.ts";
 import type { GaussianCharge } from "./charge.ts";
 import { sampledGaussian } from "./charge.ts";
 import { onWholeOrders, rdpOfSampledGaussian } from "./rdp.ts";
@@ -66,6 +66,22 @@ describe("charges of exact noise", () => {
     expect(epsilonOf(spent, 1e-6).epsilon).toBeLessThanOrEqual(2);
     expect(canAfford(spent, next, 1e-6, 2)).toBe(false);
     expect(left).toBeLessThan(roundsLeft([], fast, 1e-6, 2));
+  });
+
+  test("[NS8] where a fraction is the best order, sampled exact noise costs more than continuous noise by Renyi", () => {
+    for (const [q, z, rounds] of [
+      [0.5, 0.5, 10],
+      [0.1, 0.6, 200],
+    ] as const) {
+      const ask = (charge: GaussianCharge) =>
+        renyiEpsilonOfGroups([{ charge, count: rounds }], 1e-5);
+      const continuous = ask(sampledGaussian(z, q));
+      expect(Number.isInteger(continuous.order)).toBe(false);
+      expect(ask(exact(z, q)).epsilon).toBeGreaterThan(continuous.epsilon * 1.001);
+      // Unsampled they are the same: zCDP.
+      const [a, b] = [ask(exact(z)), ask(sampledGaussian(z, 1))];
+      expect(a).toEqual(b);
+    }
   });
 
   test("[NS8] noise that is not known here is not accounted for", () => {
