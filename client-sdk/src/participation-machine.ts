@@ -296,6 +296,7 @@ const END_REASONS: readonly TaskEndReason[] = [
   "maxRoundsReached",
   "targetReached",
   "privacyBudgetExhausted",
+  "noiseStateLost",
   "cancelled",
 ];
 

@@ -288,7 +288,7 @@ async function assemble(
   closers.push(() => retention.stop());
   for (const task of await tasks.list()) {
     const privacy = await tasks.privacy(task.taskId);
-    metrics.restore(task, privacy.mechanism === "central" ? privacy.epsilon : undefined);
+    metrics.restore(task, "epsilon" in privacy ? privacy.epsilon : undefined);
   }
 
   // Whoever keeps the log elsewhere can later prove that nothing before this line was changed or cut off.

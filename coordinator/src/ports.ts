@@ -45,6 +45,7 @@ import type {
 } from "@tributary/protocol";
 
 import type { Charge } from "./privacy/charge.ts";
+import type { Participation } from "./round/participation.ts";
 import type { DailyPlaces } from "./round/quota.ts";
 
 /** Milliseconds since the Unix epoch, as `Date.now()` gives them. */
@@ -211,6 +212,21 @@ export interface LedgerEvent {
   readonly reservedAt: Instant;
 }
 
+/**
+ * One step of a matrix run, taken before its noise meets a sum. From then on it is spent, whatever becomes of its
+ * round: its charge is never void, its clients were in it, and the noise of the next step goes on from `state`.
+ */
+export interface NoiseStep {
+  /** Reserved with the step, and not before. */
+  readonly event: LedgerEvent;
+  /** Counted from 0: steps that the task has taken so far. */
+  readonly step: number;
+  /** Whose updates are in the sum. */
+  readonly participants: readonly ClientId[];
+  /** A secret: with it, the noise of what was released can be taken out of what will be. */
+  readonly state: Uint8Array;
+}
+
 // ------------------------------------------------------------------------------ store
 
 export interface RoundCommit {
@@ -296,6 +312,17 @@ export interface Store extends AsyncDisposable {
 
   /** Durable before it resolves. Reserving a round's event again changes nothing and is allowed. */
   reserveLedger(event: LedgerEvent): Promise<void>;
+  /**
+   * Reserves the charge, counts the participants and replaces the noise state, all or nothing. Durable before it
+   * resolves.
+   * @throws FederatedError ROUND_CLOSED, MALFORMED_MESSAGE (not the next step, one too many, or a participant that may
+   * not be in it): nothing may be released then
+   */
+  takeNoiseStep(step: NoiseStep): Promise<void>;
+  /** What the noise of the task's next step goes on from; undefined before the first. */
+  noiseState(taskId: TaskId): Promise<Uint8Array | undefined>;
+  /** Steps of the task's run that the client was in. */
+  participation(taskId: TaskId, clientId: ClientId): Promise<Participation | undefined>;
   /** Every event of the task, in order of reservation, void ones too. */
   listLedger(taskId: TaskId): Promise<readonly LedgerEvent[]>;
 

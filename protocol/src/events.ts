@@ -119,7 +119,12 @@ export type RoundClosed =
 
 /** Why a task takes no more rounds. */
 export type TaskEndReason =
-  "maxRoundsReached" | "targetReached" | "privacyBudgetExhausted" | "cancelled";
+  | "maxRoundsReached"
+  | "targetReached"
+  | "privacyBudgetExhausted"
+  /** What the noise of a run goes on from is gone or damaged: nothing more can be released. */
+  | "noiseStateLost"
+  | "cancelled";
 
 export interface ModelPublished {
   readonly taskId: TaskId;

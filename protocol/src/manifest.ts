@@ -6,7 +6,7 @@
 import { FederatedError } from "./errors.ts";
 import type { Evaluation } from "./evaluation.ts";
 import type { Digest, PublicKey, TaskId } from "./ids.ts";
-import type { PrivacyResource } from "./resources.ts";
+import type { MatrixPrivacyResource, PrivacyResource } from "./resources.ts";
 import type { SigningKey } from "./signature.ts";
 import { verifySignature } from "./signature.ts";
 
@@ -21,7 +21,8 @@ const DOMAIN = "tributary model manifest v1";
 export type ManifestPrivacy =
   | { readonly mechanism: "none"; readonly statement: string }
   | Omit<Extract<PrivacyResource, { mechanism: "central" }>, "taskId" | "roundsLeft">
-  | Omit<Extract<PrivacyResource, { mechanism: "local" }>, "taskId">;
+  | Omit<Extract<PrivacyResource, { mechanism: "local" }>, "taskId">
+  | Omit<MatrixPrivacyResource, "taskId" | "roundsLeft">;
 
 export interface ModelManifest {
   readonly format: typeof MANIFEST_FORMAT;

@@ -9,8 +9,9 @@ import type { Evaluation } from "./evaluation.ts";
 import type { AbandonReason, CheckpointRef, TaskEndReason } from "./events.ts";
 import type { Digest, RoundId, TaskId } from "./ids.ts";
 import type { Layout } from "./layout.ts";
+import type { ParticipationLimits } from "./plan.ts";
 import type { SamplingClaim } from "./sampling-claim.ts";
-import type { NoiseKind, TaskSpec } from "./task-spec.ts";
+import type { FactorizationSpec, NoiseKind, TaskSpec } from "./task-spec.ts";
 
 export type TaskState = "running" | "paused" | "ended";
 
@@ -150,7 +151,35 @@ export type PrivacyResource =
       /** Updates that a client makes at most: then its own ledger refuses. */
       readonly updatesPerClient: number;
       readonly statement: string;
-    };
+    }
+  | MatrixPrivacyResource;
+
+/** @see MatrixPrivacy */
+export interface MatrixPrivacyResource extends ParticipationLimits {
+  readonly taskId: TaskId;
+  readonly mechanism: "matrix";
+  readonly unit: "client";
+  /** All parts of one client are there, or all are zero; which rounds there were is public. */
+  readonly adjacency: "zero-out";
+  /** Whom it holds against: whoever sees released models, and nobody who sees more. */
+  readonly against: "released-models";
+  readonly noiseMultiplier: number;
+  readonly clippingNorm: number;
+  readonly factorization: FactorizationSpec["kind"];
+  /** The most that a client within the limits changes in the run, over the norm of one part. */
+  readonly sensitivity: number;
+  readonly accountant: "exact-gaussian";
+  readonly delta: number;
+  readonly maxEpsilon: number;
+  /** Of the whole run, from its first step on; 0 before. */
+  readonly epsilon: number;
+  /** Steps taken, those included that released nothing. */
+  readonly rounds: number;
+  /** Steps of the run that are left. */
+  readonly roundsLeft: number;
+  /** The promise in words: unit, numbers, against whom, what is not protected. */
+  readonly statement: string;
+}
 
 /**
  * One entry of the audit log. `hash` is the SHA-256 of `tributary audit 1`, `previous` and `record`, a line

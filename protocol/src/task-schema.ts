@@ -207,6 +207,49 @@ const CentralPrivacySchema = Type.Object(
   closed,
 );
 
+const matrixNumbers = {
+  mechanism: Type.Literal("matrix"),
+  noiseMultiplier: PositiveSchema,
+  delta: Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }),
+  maxEpsilon: PositiveSchema,
+  rounds: PositiveIntegerSchema,
+  minSeparation: PositiveIntegerSchema,
+  maxParticipations: PositiveIntegerSchema,
+};
+const series = { decays: Type.Array(PositiveSchema), scales: Type.Array(PositiveSchema) };
+const treeFactorization = Type.Object({ kind: Type.Literal("tree") }, closed);
+
+const MatrixPrivacySchema = Type.Object(
+  {
+    ...matrixNumbers,
+    factorization: Type.Union([
+      Type.Object({ kind: Type.Literal("blt"), ...series }, closed),
+      treeFactorization,
+    ]),
+  },
+  closed,
+);
+
+const MatrixPrivacyInputSchema = Type.Object(
+  {
+    ...matrixNumbers,
+    factorization: partial(
+      Type.Union([
+        Type.Object(
+          {
+            kind: Type.Literal("blt"),
+            decays: partial(series.decays),
+            scales: partial(series.scales),
+          },
+          closed,
+        ),
+        treeFactorization,
+      ]),
+    ),
+  },
+  closed,
+);
+
 const LocalPrivacySchema = Type.Object(
   {
     mechanism: Type.Literal("local"),
@@ -280,7 +323,7 @@ export const PlainTaskSpecSchema = Type.Object({
 
 export const PrivateTaskSpecSchema = Type.Object({
   ...specBase,
-  privacy: Type.Union([CentralPrivacySchema, LocalPrivacySchema]),
+  privacy: Type.Union([CentralPrivacySchema, MatrixPrivacySchema, LocalPrivacySchema]),
   weighting: uniformWeighting,
   clippingNorm: PositiveSchema,
 });
@@ -299,7 +342,9 @@ export const TaskSpecInputSchema = Type.Object(
     weighting: partial(WeightingSchema),
     serverOptimizer: partial(ServerOptimizerInputSchema),
     clippingNorm: partial(PositiveSchema),
-    privacy: partial(Type.Union([noPrivacy, CentralPrivacySchema, LocalPrivacySchema])),
+    privacy: partial(
+      Type.Union([noPrivacy, CentralPrivacySchema, MatrixPrivacyInputSchema, LocalPrivacySchema]),
+    ),
     schedule: partial(ScheduleInputSchema),
     stop: partial(StopSchema),
     evaluation: partial(EvaluationSpecSchema),

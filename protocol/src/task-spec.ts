@@ -2,7 +2,7 @@
 
 import type { TaskId } from "./ids.ts";
 import type { TensorSpec } from "./layout.ts";
-import type { LocalNoise, TrainingPlan } from "./plan.ts";
+import type { LocalNoise, ParticipationLimits, TrainingPlan } from "./plan.ts";
 
 /** Who of the waiting clients takes part in a round. */
 export type SamplerSpec =
@@ -73,6 +73,27 @@ export interface CentralPrivacy {
   readonly noise?: NoiseKind;
 }
 
+/**
+ * How the noise of a run hangs together. "blt": a few geometric series (Dvijotham et al. 2024), each of which is
+ * remembered as one vector of the model's size; "tree": sums of 1, 2, 4, … steps.
+ */
+export type FactorizationSpec =
+  | { readonly kind: "blt"; readonly decays: readonly number[]; readonly scales: readonly number[] }
+  | { readonly kind: "tree" };
+
+/** DP-FTRL: noise that takes back part of the noise before it, for clients that keep limits instead of being drawn. */
+export interface MatrixPrivacy extends ParticipationLimits {
+  readonly mechanism: "matrix";
+  /** z: standard deviation of the noise, divided by what one client can change in the whole run. */
+  readonly noiseMultiplier: number;
+  readonly delta: number;
+  /** The run costs the same from its first step to its last; a task that costs more is refused. */
+  readonly maxEpsilon: number;
+  readonly factorization: FactorizationSpec;
+  /** Steps of the run: the task ends after so many. A round takes one when its noise is drawn, and none before. */
+  readonly rounds: number;
+}
+
 /** Each client adds the noise itself and accounts for it; the coordinator charges nothing. */
 export interface LocalPrivacy extends LocalNoise {
   readonly mechanism: "local";
@@ -135,7 +156,7 @@ export interface PlainTaskSpec extends TaskSpecBase {
 
 /** A task under user-level differential privacy: weights are uniform and every delta is clipped. */
 export interface PrivateTaskSpec extends TaskSpecBase {
-  readonly privacy: CentralPrivacy | LocalPrivacy;
+  readonly privacy: CentralPrivacy | MatrixPrivacy | LocalPrivacy;
   readonly weighting: { readonly kind: "uniform" };
   readonly clippingNorm: number;
 }
@@ -176,7 +197,14 @@ export interface TaskSpecInput {
     "learningRate" | "momentum" | "beta1" | "beta2" | "tau"
   >;
   readonly clippingNorm?: number;
-  readonly privacy?: { readonly mechanism: "none" } | CentralPrivacy | LocalPrivacy;
+  readonly privacy?:
+    | { readonly mechanism: "none" }
+    | CentralPrivacy
+    | (Omit<MatrixPrivacy, "factorization"> & {
+        /** Without series: the coordinator finds the best for the run. */
+        readonly factorization?: Optional<FactorizationSpec, "decays" | "scales">;
+      })
+    | LocalPrivacy;
   readonly schedule?: AtLeast<ScheduleSpec, never>;
   readonly stop?: StopSpec;
   readonly evaluation?: EvaluationSpec;

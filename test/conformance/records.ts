@@ -31,8 +31,10 @@ const tensors = [
 ];
 const layout = await createLayout(tensors);
 
+export type TaskKind = "plain" | "private" | "matrix";
+
 /** A task without privacy, or with it. */
-export function taskRecord(name: string, kind: "plain" | "private" = "plain"): TaskRecord {
+export function taskRecord(name: string, kind: TaskKind = "plain"): TaskRecord {
   const base = {
     taskId: taskId(name),
     description: "two hospitals, “one” model – ünïcode \u0000 and 'quotes'",
@@ -63,7 +65,14 @@ export function taskRecord(name: string, kind: "plain" | "private" = "plain"): T
       ? { ...base, privacy: { mechanism: "none" }, weighting: { kind: "byExamples", cap: 600 } }
       : {
           ...base,
-          privacy: { mechanism: "central", noiseMultiplier: 1.1, delta: 1e-5, maxEpsilon: 8 },
+          privacy:
+            kind === "matrix"
+              ? {
+                  ...{ mechanism: "matrix", noiseMultiplier: 1.1, delta: 1e-5, maxEpsilon: 8 },
+                  factorization: { kind: "blt", decays: [0.9], scales: [0.5] },
+                  ...{ rounds: 3, minSeparation: 2, maxParticipations: 2 },
+                }
+              : { mechanism: "central", noiseMultiplier: 1.1, delta: 1e-5, maxEpsilon: 8 },
           weighting: { kind: "uniform" },
           clippingNorm: 0.5,
         };

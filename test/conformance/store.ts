@@ -4,7 +4,13 @@ import type { ClientId, TaskId } from "@tributary/protocol";
 import { roundIdOf } from "@tributary/protocol";
 import { describe, expect, test } from "vitest";
 
-import type { OpenRoundRecord, RoundCommit, Store } from "../../coordinator/src/ports.ts";
+import type {
+  NoiseStep,
+  OpenRoundRecord,
+  RoundCommit,
+  Store,
+} from "../../coordinator/src/ports.ts";
+import type { TaskKind } from "./records.ts";
 import {
   abandonedRound,
   clientIds,
@@ -50,7 +56,7 @@ export async function everythingOf(store: Store, id: TaskId, clients: readonly C
   };
 }
 
-async function createTask(store: Store, name: string, kind?: "plain" | "private") {
+async function createTask(store: Store, name: string, kind?: TaskKind) {
   await store.createTask(taskRecord(name, kind), versionRecord(name, 0));
 }
 
@@ -291,6 +297,74 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
       expect(await placesOf(second)).toEqual({ day: 8, places: 1 });
       await createTask(store, "b");
       expect(await store.dailyPlaces(taskId("b"), first!)).toBeUndefined();
+    });
+
+    test("[MM14] a step of a matrix run is taken with its charge, its participants and its state, or not at all", async () => {
+      await using under = await open();
+      let { store } = under;
+      await createTask(store, "a", "matrix");
+      const [first, second, third] = clientIds(3) as [ClientId, ClientId, ClientId];
+      const charge = { mechanism: "matrix", noiseMultiplier: 1.1 } as const;
+      const stepOf = (round: number, step: number, participants: readonly ClientId[]) => ({
+        event: { ...reservation(openRound("a", round)), charge },
+        ...{ step, participants },
+        state: Uint8Array.of(round, step),
+      });
+      const stateNow = async () => ({
+        ...(await everythingOf(store, A)),
+        state: await store.noiseState(A),
+        participations: await Promise.all(
+          [first, second, third].map((client) => store.participation(A, client)),
+        ),
+      });
+      const refuses = async (step: NoiseStep, what: string) => {
+        const before = await stateNow();
+        await expect(store.takeNoiseStep(step), what).rejects.toEqual(coded("MALFORMED_MESSAGE"));
+        expect(await stateNow(), what).toStrictEqual(before);
+      };
+      expect(await store.noiseState(A)).toBeUndefined();
+      await store.saveOpenRound(openRound("a", 1));
+      const one = stepOf(1, 0, [first, second]);
+      await refuses({ ...one, step: 1 }, "a step ahead");
+      await refuses({ ...one, participants: [first, first] }, "a client twice");
+      const gaussian = reservation(openRound("a", 1));
+      await refuses({ ...one, event: gaussian }, "another mechanism's charge");
+      const cheap = { ...charge, noiseMultiplier: 9 };
+      await refuses({ ...one, event: { ...one.event, charge: cheap } }, "a cheaper charge");
+      await expect(store.reserveLedger(one.event)).rejects.toEqual(coded("MALFORMED_MESSAGE"));
+      await store.takeNoiseStep(one);
+      expect(await stateNow()).toMatchObject({
+        state: Uint8Array.of(1, 0),
+        ledger: [{ ...one.event, status: "reserved" }],
+        participations: [{ lastStep: 0, count: 1 }, { lastStep: 0, count: 1 }, undefined],
+      });
+      await refuses(stepOf(1, 1, [third]), "two steps in one round");
+      // Whatever is asked for: a step that was taken counts.
+      await store.abandonRound({ round: abandonedRound(openRound("a", 1)) });
+      expect(await store.listLedger(A)).toMatchObject([{ status: "released" }]);
+      await expect(store.takeNoiseStep(stepOf(1, 1, [third]))).rejects.toEqual(
+        coded("ROUND_CLOSED"),
+      );
+      await store.saveOpenRound(openRound("a", 2));
+      await refuses(stepOf(2, 1, [third, first]), "a client too early");
+      await store.takeNoiseStep(stepOf(2, 1, [third]));
+      await store.abandonRound({ round: abandonedRound(openRound("a", 2)) });
+      if (under.reopen !== undefined) store = await under.reopen();
+      expect(await store.noiseState(A)).toEqual(Uint8Array.of(2, 1));
+      await store.saveOpenRound(openRound("a", 3));
+      await store.takeNoiseStep(stepOf(3, 2, [first]));
+      await store.abandonRound({ round: abandonedRound(openRound("a", 3)) });
+      expect(await store.participation(A, first)).toEqual({ lastStep: 2, count: 2 });
+      await store.saveOpenRound(openRound("a", 4));
+      await refuses(stepOf(4, 3, [second]), "a step beyond the run");
+      await createTask(store, "b", "private");
+      await store.saveOpenRound(openRound("b", 1));
+      const foreign = {
+        ...stepOf(1, 0, [first]),
+        event: { ...reservation(openRound("b", 1)), charge },
+      };
+      await refuses(foreign, "a task of another mechanism");
+      expect(await store.participation(taskId("b"), first)).toBeUndefined();
     });
 
     test("[ST8] a round ends once: nothing changes it afterwards, and an unknown one cannot end", async () => {

@@ -11,6 +11,7 @@ import { maxFrameBytes, routes } from "@tributary/protocol";
 
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
 import type { Clock, TaskRecord } from "../ports.ts";
+import { participationLimitsOf } from "./participation.ts";
 import type { RoundIdentity } from "./progress.ts";
 import { mixSeed } from "./seed.ts";
 import type { RoundState } from "./state.ts";
@@ -52,6 +53,7 @@ export async function assignmentFor(
   const timeLeftMs = Math.max(0, (deadlineOf(state) ?? 0) - clock.monotonicMs());
   const deadline = clock.now() + timeLeftMs;
   const { seed, ...plan } = spec.plan;
+  const participation = participationLimitsOf(spec);
   return {
     taskId,
     roundId,
@@ -62,6 +64,7 @@ export async function assignmentFor(
       ...(seed === undefined ? {} : { seed: mixSeed(seed, roundNumber) }),
       ...(spec.clippingNorm === undefined ? {} : { clippingNorm: spec.clippingNorm }),
       ...localNoiseOf(spec),
+      ...(participation === undefined ? {} : { participation }),
       evaluate: spec.evaluation.kind === "federated",
     },
     checkpoint,

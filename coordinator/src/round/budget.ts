@@ -13,6 +13,7 @@ import { chargesThatCount, NO_PRIVACY_STATEMENT } from "../privacy/ledger.ts";
 import type { LedgerEvent, PrivacyCharge } from "../ports.ts";
 import { centralBudget } from "./central-budget.ts";
 import { localPromise } from "./local-budget.ts";
+import { matrixBudget } from "./matrix-budget.ts";
 import { expectedReports } from "./sampler.ts";
 
 /** How a mechanism is paid for. `charges` are those of a ledger that count. */
@@ -44,6 +45,11 @@ function budgetOf(spec: TaskSpec): Budget | undefined {
     // The clients account for what they add themselves; here nothing is charged.
     case "local":
       return undefined;
+    case "matrix": {
+      const budget = matrixBudget(spec.clippingNorm ?? Number.NaN, privacy);
+      budgets.set(spec, budget);
+      return budget;
+    }
     case "central": {
       const budget = centralBudget(
         { sampler: spec.sampler, clippingNorm: spec.clippingNorm ?? Number.NaN },

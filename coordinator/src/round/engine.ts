@@ -12,6 +12,7 @@ import { roundIdOf } from "@tributary/protocol";
 
 import { overLimit } from "../limits/limit.ts";
 import type { Participant, ReceivedUpdate, TaskRecord, Timer } from "../ports.ts";
+import { requireMay } from "./eligibility.ts";
 import { quotaWaitMs } from "./quota.ts";
 import { Refusal, roundRefusal } from "./refusal.ts";
 import type { EngineDeps, EngineOptions, EngineSnapshot } from "./round-loop.ts";
@@ -113,6 +114,7 @@ export async function startRoundEngine(
         let assignment = await placeOf(clientId);
         if (assignment === undefined) {
           await requireQuota(clientId);
+          await requireMay(deps, task, clientId, loop.progress());
           waiting.add(clientId);
           await loop.welcome();
           assignment = await placeOf(clientId);

@@ -76,7 +76,7 @@ export function commitOf(
   };
 }
 
-function reportedClients(state: RoundState): ClientId[] {
+export function reportedClients(state: RoundState): ClientId[] {
   return [...participantsOf(state)]
     .filter(([, status]) => status.kind === "reported")
     .map(([clientId]) => clientId);

@@ -1,6 +1,7 @@
 /** The book of one open round: what has happened to it so far, as a record to store and to show. */
 
 import type {
+  ClientId,
   ErrorCode,
   Evaluation,
   EvaluationSums,
@@ -36,6 +37,12 @@ export interface RoundIdentity {
 /** A round whose cohort is drawn: what its release is charged by. */
 export interface DrawnRound extends RoundIdentity {
   readonly claim: SamplingClaim;
+}
+
+/** A round whose reports are closed. */
+export interface SummedRound extends DrawnRound {
+  /** Clients whose updates are in the sum. */
+  readonly contributors: readonly ClientId[];
 }
 
 export interface RoundBook {

@@ -70,7 +70,7 @@ async function startWorld(overrides: Partial<TaskSpecInput> = {}) {
       { store, blobs, shelf, clock: systemClock, logger, noise },
       task,
       { version, weights, optimizerState: undefined },
-      { ...round, claim },
+      { ...round, claim, contributors: [] },
       sum,
       new AbortController().signal,
     );

@@ -26,8 +26,9 @@ import type {
   TaskRecord,
   UnsignedVersion,
 } from "../ports.ts";
-import type { DrawnRound } from "./progress.ts";
+import type { SummedRound } from "./progress.ts";
 import { affordableCharge, expectedReportsOf } from "./budget.ts";
+import { releaseStep } from "./matrix-run.ts";
 import type { RoundSum } from "./round-sum.ts";
 import { mechanismOf } from "./round-sum.ts";
 
@@ -62,7 +63,7 @@ export async function makeVersion(
   deps: ReleaseDeps,
   task: TaskRecord,
   current: CurrentModel,
-  round: DrawnRound,
+  round: SummedRound,
   aggregator: RoundSum,
   signal: AbortSignal,
 ): Promise<MadeModel> {
@@ -130,7 +131,7 @@ export function settleBlobs(
 async function releaseMean(
   deps: ReleaseDeps,
   task: TaskRecord,
-  round: DrawnRound,
+  round: SummedRound,
   aggregator: RoundSum,
 ): Promise<Float64Array> {
   const { spec } = task;
@@ -145,6 +146,9 @@ async function releaseMean(
     );
   }
   if (charge === undefined) throw new Error("a private task without a charge must not release");
+  if (spec.privacy.mechanism === "matrix") {
+    return releaseStep(deps, task, round, aggregator, charge);
+  }
   const mechanism = mechanismOf(spec, aggregator.grid, deps.noise);
   await deps.store.reserveLedger({
     roundId: round.roundId,

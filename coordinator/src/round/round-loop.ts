@@ -33,22 +33,26 @@ import type {
   Timer,
   UniformSource,
 } from "../ports.ts";
+import { chargesThatCount } from "../privacy/ledger.ts";
 import { affordsNextRound } from "./budget.ts";
 import { assignmentFor } from "./assignment.ts";
 import { errorToLog, isPrivate } from "./discretion.ts";
+import type { RunProgress } from "./eligibility.ts";
+import { clientsThatMay, runOver } from "./eligibility.ts";
 import { createMailbox } from "./mailbox.ts";
 import type { OpenRound } from "./open-round.ts";
-import { beginRound, commitOf } from "./open-round.ts";
+import { beginRound, commitOf, reportedClients } from "./open-round.ts";
 import type { RoundBook } from "./progress.ts";
 import { createRoundBook, roundResource } from "./progress.ts";
 import type { CurrentModel, MadeModel, ReleaseDeps } from "./release.ts";
 import { loadModel, makeVersion, settleBlobs } from "./release.ts";
+import { participationLimitsOf } from "./participation.ts";
 import { dayOf } from "./quota.ts";
 import { Refusal } from "./refusal.ts";
 import { selectCohort, waitBeyondPopulation } from "./sampler.ts";
 import { nextMove, rulesOf } from "./schedule.ts";
 import type { RoundEffect, RoundEvent, RoundState, Tick } from "./state.ts";
-import { deadlineOf, openRound, participantsOf, reopenRound } from "./state.ts";
+import { aggregatingAgain, deadlineOf, openRound, participantsOf, reopenRound } from "./state.ts";
 import { transition } from "./machine.ts";
 
 export interface EngineDeps extends ReleaseDeps {
@@ -96,6 +100,8 @@ export interface RoundLoop {
   apply(event: RoundEvent, update?: ReceivedUpdate): Promise<Answer | undefined>;
   /** Inside a job: somebody new waits; opens a round for them or tells the open one. */
   welcome(): Promise<void>;
+  /** Of a matrix run. */
+  progress(): RunProgress;
   /** Inside a job: @throws Refusal TASK_ENDED */
   requireNotEnded(): void;
   setPaused(paused: boolean): Promise<void>;
@@ -123,12 +129,17 @@ export async function startRoundLoop(
   const waiting = createWaitingRoom();
   const rules = rulesOf(initial.spec);
   const { taskId, spec, layout } = initial;
+  const participationLimits = participationLimitsOf(spec);
 
   let task = initial;
   let current: CurrentModel;
   let roundsCommitted = 0;
   let lastRoundNumber = 0;
   let affordable = true;
+  let over: TaskEndReason | undefined;
+  let steps = 0;
+  let stepMs = 0;
+  let committedAt: Tick | undefined;
   let open: OpenRound | undefined;
   let restUntil: Tick = 0;
   let abandonedInARow = 0;
@@ -159,15 +170,37 @@ export async function startRoundLoop(
     const counts = await store.countRounds(taskId);
     roundsCommitted = counts.committed;
     lastRoundNumber = counts.last;
-    affordable = affordsNextRound(spec, await readLedger());
+    const ledger = await readLedger();
+    takeStock(ledger);
+    over = await runOver(deps, task, steps);
     const left = await store.getOpenRound(taskId);
-    if (left !== undefined) await reopen(left.round, left.cohort);
+    if (left !== undefined) await reopen(left.round, left.cohort, ledger);
     broken = false;
   }
 
-  async function reopen(record: OpenRoundRecord, cohort: readonly ClientId[]): Promise<void> {
+  /** What is left to spend, by the ledger. */
+  function takeStock(ledger: readonly LedgerEvent[]): void {
+    affordable = affordsNextRound(spec, ledger);
+    steps = chargesThatCount(ledger).length;
+    if (!affordable && participationLimits !== undefined) over = "maxRoundsReached";
+  }
+
+  async function reopen(
+    record: OpenRoundRecord,
+    cohort: readonly ClientId[],
+    ledger: readonly LedgerEvent[],
+  ): Promise<void> {
     const at = clock.monotonicMs();
-    const state = cohort.length === 0 ? openRound(rules, at) : reopenRound(rules, cohort, at);
+    // The step of a run that was taken is not taken again: what became of its release was lost with the process.
+    const isTaken =
+      participationLimits !== undefined &&
+      ledger.some(({ roundId: charged }) => charged === record.roundId);
+    const state =
+      cohort.length === 0
+        ? openRound(rules, at)
+        : isTaken
+          ? aggregatingAgain(rules, cohort, at)
+          : reopenRound(rules, cohort, at);
     const { roundId, roundNumber, baseModelVersion, openedAt } = record;
     const identity = { roundId, taskId, roundNumber, baseModelVersion, openedAt };
     open = begin(state, createRoundBook(identity, record));
@@ -176,6 +209,10 @@ export async function startRoundLoop(
       "the open round is open again",
     );
     emitRound("round:phaseChanged");
+    if (isTaken) {
+      await apply({ type: "aggregationFailed", at });
+      return;
+    }
     await sendAssignments(cohort);
     if (task.state === "paused") await stopRound("paused");
     else await hintWaiting();
@@ -259,6 +296,7 @@ export async function startRoundLoop(
         now,
         restUntil,
         affordable,
+        over,
       });
       if (move.kind === "idle") return;
       if (move.kind === "rest") {
@@ -374,7 +412,8 @@ export async function startRoundLoop(
         "more clients wait than sampler.population, so nobody is drawn under sampler.maxCohort",
       );
     }
-    const { cohort, claim } = selectCohort(spec.sampler, waiting.all(), uniform);
+    const eligible = await clientsThatMay(store, task, waiting.all(), steps);
+    const { cohort, claim } = selectCohort(spec.sampler, eligible, uniform);
     round.book.noteDraw(claim);
     await apply({ type: "cohortSelected", at: clock.monotonicMs(), cohort });
   }
@@ -409,7 +448,8 @@ export async function startRoundLoop(
     const run = async () => {
       let made: MadeModel | undefined;
       try {
-        const drawn = round.book.drawnRound();
+        const contributors = reportedClients(round.state);
+        const drawn = { ...round.book.drawnRound(), contributors };
         made = await makeVersion(deps, task, current, drawn, round.aggregator, abort.signal);
       } catch (error) {
         if (!abort.signal.aborted) {
@@ -449,9 +489,12 @@ export async function startRoundLoop(
     open = undefined;
     current = { version, weights: made.weights, optimizerState: made.optimizerState };
     roundsCommitted += 1;
+    const now = clock.monotonicMs();
+    if (committedAt !== undefined) stepMs = now - committedAt;
+    committedAt = now;
     abandonedInARow = 0;
     restUntil = clock.monotonicMs() + spec.schedule.pauseBetweenRoundsMs;
-    affordable = affordsNextRound(spec, ledger);
+    takeStock(ledger);
     gateway.closeRound(participantsOf(round.state).keys(), {
       taskId,
       roundId: commit.round.roundId,
@@ -473,7 +516,8 @@ export async function startRoundLoop(
     await store.abandonRound({ round: record, keepCharge });
     open = undefined;
     // A charge that is void now may be what the next round needs.
-    affordable = affordsNextRound(spec, await readLedger());
+    takeStock(await readLedger());
+    over ??= await runOver(deps, task, steps);
     if (reason !== "paused") {
       restUntil =
         clock.monotonicMs() + options.abandonedRetryMs * 2 ** Math.min(5, abandonedInARow);
@@ -572,6 +616,7 @@ export async function startRoundLoop(
     apply,
     requireNotEnded,
     openRound: () => open,
+    progress: () => ({ step: steps, stepMs }),
     snapshot: () => {
       const currentRound = snapshotRound();
       const restMs = restUntil - clock.monotonicMs();

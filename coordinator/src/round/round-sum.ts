@@ -42,5 +42,7 @@ export function openSum({ spec, layout: { parameterCount } }: TaskRecord): Round
 
 /** How a private sum becomes a mean that may be published. */
 export function mechanismOf(spec: TaskSpec, grid: Grid, noise: IntegerNoise): ReleaseMechanism {
+  // Independent noise would be none of what a run of correlated noise accounts for.
+  if (spec.privacy.mechanism === "matrix") throw new Error("a matrix run is released in steps");
   return centralGaussian({ grid, expectedReports: expectedReportsOf(spec) }, noise);
 }

@@ -51,6 +51,8 @@ export interface ScheduleSituation {
   readonly restUntil: Tick;
   /** Does the privacy budget cover one more round? */
   readonly affordable: boolean;
+  /** No round can be released any more, whatever the budget says. */
+  readonly over?: TaskEndReason | undefined;
 }
 
 export type Move =
@@ -64,6 +66,7 @@ export type Move =
 /** What to do when no round is open. A round opens only when somebody is there to take part in it. */
 export function nextMove(situation: ScheduleSituation): Move {
   if (situation.taskState !== "running") return { kind: "idle" };
+  if (situation.over !== undefined) return { kind: "end", reason: situation.over };
   if (!situation.affordable) return { kind: "end", reason: "privacyBudgetExhausted" };
   if (situation.clientsWaiting === 0) return { kind: "idle" };
   if (situation.now < situation.restUntil) return { kind: "rest", until: situation.restUntil };

@@ -157,6 +157,19 @@ export function reopenRound(rules: RoundRules, cohort: readonly ClientId[], at: 
   };
 }
 
+/**
+ * A round whose noise had met its sum when the coordinator stopped: nobody is waited for, nothing is left to make.
+ * It is there to end.
+ */
+export function aggregatingAgain(
+  rules: RoundRules,
+  cohort: readonly ClientId[],
+  at: Tick,
+): Aggregating {
+  const { participants } = reopenRound(rules, cohort, at);
+  return { phase: "aggregating", rules, deadline: at, participants };
+}
+
 export const participantsOf = (state: RoundState): Participants =>
   state.phase === "selecting" ? new Map() : state.participants;
 

@@ -14,6 +14,7 @@ import type {
   Store,
   TaskRecord,
 } from "../ports.ts";
+import type { Participation } from "../round/participation.ts";
 import type { DailyPlaces } from "../round/quota.ts";
 import { createMemoryEnrolmentRows } from "./memory-enrolments.ts";
 import { decodeRecord, encodeRecord } from "./record-json.ts";
@@ -45,6 +46,7 @@ function createMemoryRows(): Rows {
   const reports = new Map<RoundId, Set<ClientId>>();
   const dropped = new Map<TaskId, { committed: number; abandoned: number; upTo: number }>();
   const places = new Map<string, DailyPlaces>();
+  const participations = new Map<string, Participation>();
   const ledger = new Map<RoundId, LedgerEvent>();
   const audit: AuditEntry[] = [];
   const signingKeys: KeyRecord[] = [];
@@ -137,6 +139,10 @@ function createMemoryRows(): Rows {
     dailyPlaces: (taskId, clientId) => places.get(`${taskId} ${clientId}`),
     putDailyPlaces: (taskId, clientId, latest) =>
       void places.set(`${taskId} ${clientId}`, { ...latest }),
+
+    participation: (taskId, clientId) => participations.get(`${taskId} ${clientId}`),
+    putParticipation: (taskId, clientId, latest) =>
+      void participations.set(`${taskId} ${clientId}`, { ...latest }),
 
     ledgerEvent: (roundId) => found(ledger.get(roundId)),
     ledgerEvents: (taskId) => copy([...ledger.values()].filter((event) => event.taskId === taskId)),

@@ -6,11 +6,14 @@ import { FederatedError, isCharged, roundIdOf } from "@tributary/protocol";
 import type {
   LedgerEvent,
   ModelVersionRecord,
+  NoiseStep,
   OpenRoundRecord,
   RoundCommit,
   RoundRecord,
   TaskRecord,
 } from "../ports.ts";
+import type { Participation } from "../round/participation.ts";
+import { stepsToWait } from "../round/participation.ts";
 import { describeCharge } from "./charge-record.ts";
 
 const malformed = (message: string) => new FederatedError("MALFORMED_MESSAGE", message);
@@ -162,6 +165,54 @@ export function assertCanReserve(
   if (reserved !== undefined && !isSameCharge(reserved, event)) {
     throw malformed(
       `round ${roundId} has another charge reserved: ${describe(reserved)}, got ${describe(event)}`,
+    );
+  }
+}
+
+/** @throws FederatedError MALFORMED_MESSAGE for a charge that belongs to a step, which must come with it */
+export function assertChargedAlone({ roundId, charge }: LedgerEvent): void {
+  if (charge.mechanism !== "matrix") return;
+  throw malformed(`the charge of round ${roundId} is of a matrix run, and reserved with its step`);
+}
+
+/**
+ * The step is the run's next one, nothing of it is there yet, and each participant is in it once and may be.
+ * @param taken steps of the task so far
+ * @param known of each participant
+ * @param reserved the charge that the round has already
+ * @throws FederatedError MALFORMED_MESSAGE
+ */
+export function assertCanTakeStep(
+  { event, step, participants }: NoiseStep,
+  { taskId, spec }: TaskRecord,
+  taken: number,
+  known: readonly (Participation | undefined)[],
+  reserved: LedgerEvent | undefined,
+): void {
+  const { privacy } = spec;
+  const what = `step ${step} of task "${taskId}"`;
+  if (privacy.mechanism !== "matrix" || event.charge.mechanism !== "matrix") {
+    throw malformed(`${what}: its privacy is "${privacy.mechanism}", which takes no steps`);
+  }
+  if (event.charge.noiseMultiplier !== privacy.noiseMultiplier) {
+    throw malformed(
+      `${what} is charged with noise ${event.charge.noiseMultiplier}, the run has ${privacy.noiseMultiplier}`,
+    );
+  }
+  if (reserved !== undefined) {
+    throw malformed(`${what} cannot be taken in round ${event.roundId}, which has taken one`);
+  }
+  if (step !== taken || !(step < privacy.rounds)) {
+    throw malformed(`${what} cannot be taken: ${taken} of ${privacy.rounds} are`);
+  }
+  // The same client twice would be twice in the sum, and once in its count.
+  if (new Set(participants).size !== participants.length) {
+    throw malformed(`${what} has a participant twice`);
+  }
+  const early = known.filter((one) => stepsToWait(one, step, privacy) > 0).length;
+  if (early > 0) {
+    throw malformed(
+      `${what} has ${early} participants that were in a step less than ${privacy.minSeparation} before it, or in ${privacy.maxParticipations} already`,
     );
   }
 }

@@ -182,6 +182,22 @@ const MIGRATIONS: readonly string[] = [
     taken_at INTEGER NOT NULL
   ) STRICT;
   `,
+  // Who was how often in the sums of a matrix run: one row for each client of a task, never forgotten.
+  `
+  CREATE TABLE participations (
+    task_id TEXT NOT NULL REFERENCES tasks (task_id),
+    client_id TEXT NOT NULL,
+    last_step INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (task_id, client_id)
+  ) STRICT, WITHOUT ROWID;
+  -- As with the ledger: privacy rests on these counts, and the file itself lets none of them fall.
+  CREATE TRIGGER participations_only_grow BEFORE UPDATE ON participations
+    WHEN NEW.count <> OLD.count + 1 OR NEW.last_step <= OLD.last_step
+    BEGIN SELECT RAISE(ABORT, 'a participation is counted once more, in a later step'); END;
+  CREATE TRIGGER participations_forget_nothing BEFORE DELETE ON participations
+    BEGIN SELECT RAISE(ABORT, 'a participation is never deleted'); END;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -149,6 +149,14 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
       INSERT INTO daily_places (task_id, client_id, day, places) VALUES (?, ?, ?, ?)
       ON CONFLICT (task_id, client_id) DO UPDATE SET day = excluded.day, places = excluded.places`),
 
+    participation: database.prepare(
+      "SELECT last_step, count FROM participations WHERE task_id = ? AND client_id = ?",
+    ),
+    putParticipation: database.prepare(`
+      INSERT INTO participations (task_id, client_id, last_step, count) VALUES (?, ?, ?, ?)
+      ON CONFLICT (task_id, client_id) DO UPDATE SET last_step = excluded.last_step,
+        count = excluded.count`),
+
     ledgerEvent: database.prepare("SELECT record FROM ledger WHERE round_id = ?"),
     ledgerEvents: database.prepare("SELECT record FROM ledger WHERE task_id = ? ORDER BY id"),
     putLedgerEvent: database.prepare(`
@@ -253,6 +261,13 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     },
     putDailyPlaces: (taskId, clientId, { day, places }) =>
       void sql.putDailyPlaces.run(taskId, clientId, day, places),
+
+    participation: (taskId, clientId) => {
+      const row = sql.participation.get(taskId, clientId);
+      return row && { lastStep: Number(row.last_step), count: Number(row.count) };
+    },
+    putParticipation: (taskId, clientId, { lastStep, count }) =>
+      void sql.putParticipation.run(taskId, clientId, lastStep, count),
 
     ledgerEvent: (roundId) => {
       const row = sql.ledgerEvent.get(roundId);

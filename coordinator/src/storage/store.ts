@@ -28,6 +28,8 @@ import type {
   UnsignedVersion,
   VersionSignature,
 } from "../ports.ts";
+import type { Participation } from "../round/participation.ts";
+import { withStep } from "../round/participation.ts";
 import type { DailyPlaces } from "../round/quota.ts";
 import { withPlace } from "../round/quota.ts";
 import { headOf, nextEntry } from "./audit-chain.ts";
@@ -45,6 +47,8 @@ import {
   assertCanBeOpen,
   assertCanCommit,
   assertCanReserve,
+  assertCanTakeStep,
+  assertChargedAlone,
   assertNewTask,
   assertNextKey,
   assertNotDropped,
@@ -90,6 +94,9 @@ export interface Rows {
   dailyPlaces(taskId: TaskId, clientId: ClientId): DailyPlaces | undefined;
   putDailyPlaces(taskId: TaskId, clientId: ClientId, places: DailyPlaces): void;
 
+  participation(taskId: TaskId, clientId: ClientId): Participation | undefined;
+  putParticipation(taskId: TaskId, clientId: ClientId, participation: Participation): void;
+
   ledgerEvent(roundId: RoundId): LedgerEvent | undefined;
   /** In order of reservation. */
   ledgerEvents(taskId: TaskId): LedgerEvent[];
@@ -124,6 +131,9 @@ export interface Rows {
   probe(): void;
   close(): void;
 }
+
+/** Among the secrets of the database, and so sealed where those are. Replaced in the transaction of each step. */
+export const noiseStateName = (taskId: TaskId): string => `noise of task ${taskId}`;
 
 /** A store on these rows. Calls after its disposal are refused with UNAVAILABLE. */
 export function createStore(rows: Rows, now: () => Instant): Store {
@@ -228,7 +238,9 @@ export function createStore(rows: Rows, now: () => Instant): Store {
         assertSameRound(saved, round);
         rows.putRound(round);
         const event = rows.ledgerEvent(round.roundId);
-        const status = keepCharge ? "released" : "void";
+        // A step of a run that was taken stays taken, whoever asks for what.
+        const isKept = keepCharge || event?.charge.mechanism === "matrix";
+        const status = isKept ? "released" : "void";
         const settled: LedgerEvent | undefined = event && { ...event, status };
         if (settled !== undefined) rows.putLedgerEvent(settled);
         const task = requireTask(saved.taskId, rows.task(saved.taskId));
@@ -247,11 +259,31 @@ export function createStore(rows: Rows, now: () => Instant): Store {
     reserveLedger: (event) =>
       write(() => {
         const reserved = rows.ledgerEvent(event.roundId);
+        assertChargedAlone(event);
         assertCanReserve(event, rows.round(event.roundId), reserved);
         if (reserved !== undefined) return;
         rows.putLedgerEvent(event);
         audit(chargeFact(event));
       }),
+    takeNoiseStep: (noiseStep) =>
+      write(() => {
+        const { event, step, participants, state } = noiseStep;
+        const { roundId, taskId } = event;
+        const reserved = rows.ledgerEvent(roundId);
+        assertCanReserve(event, rows.round(roundId), reserved);
+        const task = requireTask(taskId, rows.task(taskId));
+        const known = participants.map((clientId) => rows.participation(taskId, clientId));
+        assertCanTakeStep(noiseStep, task, rows.ledgerEvents(taskId).length, known, reserved);
+        rows.putLedgerEvent(event);
+        for (const [i, clientId] of participants.entries()) {
+          rows.putParticipation(taskId, clientId, withStep(known[i], step));
+        }
+        rows.removeSecret(noiseStateName(taskId));
+        rows.putSecret(noiseStateName(taskId), state);
+        audit(chargeFact(event));
+      }),
+    noiseState: (taskId) => read(() => rows.secret(noiseStateName(taskId))),
+    participation: (taskId, clientId) => read(() => rows.participation(taskId, clientId)),
     listLedger: (taskId) => read(() => rows.ledgerEvents(taskId)),
 
     prune: (taskId, keep, limit) =>

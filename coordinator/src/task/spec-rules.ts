@@ -5,6 +5,7 @@ import { MAX_PARAMETERS } from "@tributary/protocol";
 
 import type { Fault } from "../config/schema.ts";
 import { localFault } from "./local-rules.ts";
+import { checkMatrixTask } from "./matrix-task.ts";
 import { gridFault } from "../privacy/grid.ts";
 
 type Part = keyof TaskSpec;
@@ -170,6 +171,10 @@ const RULES: readonly Rule[] = [
       const fault = localFault(privacy, clippingNorm);
       if (fault !== undefined) report("privacy.noiseMultiplier", fault);
     },
+  },
+  {
+    reads: ["privacy", "model"],
+    check: (spec, report) => checkMatrixTask(spec, parametersOf(spec.model), report),
   },
   {
     reads: ["privacy", "sampler"],

@@ -5,6 +5,7 @@ import { MAX_CLASSES, TASK_ID_PATTERN } from "@tributary/protocol";
 import * as Type from "typebox";
 
 import { MAX_SPAN_MS } from "../config/schema.ts";
+import { MOST_STEPS } from "./matrix-task.ts";
 
 const MAX_COUNT = 2 ** 31 - 1;
 const MAX_SEED = 2 ** 32 - 1;
@@ -135,6 +136,27 @@ const PrivacySchema = Type.Union(
       noiseMultiplier: positive(),
       delta: positive({ exclusiveMaximum: 1 }),
       maxEpsilon: positive(),
+    }),
+    strict({
+      mechanism: kind("matrix"),
+      noiseMultiplier: positive(),
+      delta: positive({ exclusiveMaximum: 1 }),
+      maxEpsilon: positive(),
+      factorization: Type.Union(
+        [
+          strict({
+            kind: kind("blt"),
+            decays: Type.Optional(Type.Array(Type.Number())),
+            scales: Type.Optional(Type.Array(Type.Number())),
+          }),
+          strict({ kind: kind("tree") }),
+        ],
+        // Less noise than trees, and fewer vectors to remember; its series are found for the run (`spec.ts`).
+        { default: { kind: "blt" } },
+      ),
+      rounds: count({ maximum: MOST_STEPS }),
+      minSeparation: count(),
+      maxParticipations: count(),
     }),
   ],
   { default: { mechanism: "none" } },

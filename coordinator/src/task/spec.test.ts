@@ -1,4 +1,4 @@
-import type { FederatedError, TaskSpec } from "@tributary/protocol";
+import type { FederatedError, MatrixPrivacy, TaskSpec } from "@tributary/protocol";
 import { isFederatedError } from "@tributary/protocol";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -9,6 +9,14 @@ import { resolveTaskSpec } from "./spec.ts";
 const least = { taskId: "digits", model: { tensors: [{ name: "w", shape: [2, 3] }] } };
 const central = { mechanism: "central", noiseMultiplier: 1, delta: 1e-6, maxEpsilon: 4 };
 const privately = { ...least, privacy: central, clippingNorm: 0.5 };
+const matrixRun = {
+  ...least,
+  privacy: {
+    ...{ mechanism: "matrix", noiseMultiplier: 1, delta: 1e-5, maxEpsilon: 5 },
+    ...{ rounds: 40, minSeparation: 10, maxParticipations: 4 },
+  },
+  clippingNorm: 0.5,
+};
 
 function refusal(input: unknown): FederatedError {
   try {
@@ -103,6 +111,59 @@ describe("defaults", () => {
       kind: "byExamples",
       cap: 50,
     });
+  });
+
+  test("[MM16] a matrix run gets the matrix that is best for it, and keeps it when it is resolved again", () => {
+    const spec = resolveTaskSpec(matrixRun);
+    expect(spec.weighting).toEqual({ kind: "uniform" });
+    expect(spec.privacy).toMatchObject({ ...matrixRun.privacy, factorization: { kind: "blt" } });
+    const { factorization } = spec.privacy as MatrixPrivacy;
+    expect(factorization).toMatchObject({
+      decays: expect.arrayContaining([expect.any(Number)]) as unknown,
+    });
+    expect(resolveTaskSpec(spec)).toEqual(spec);
+    const tree = { ...matrixRun.privacy, factorization: { kind: "tree" } };
+    expect(resolveTaskSpec({ ...matrixRun, privacy: tree }).privacy).toEqual(tree);
+  });
+
+  test.each([
+    [{ maxParticipations: 5 }, /^privacy.maxParticipations is 5, .* have room for 4$/],
+    [{ rounds: 20_000, minSeparation: 20_000 }, /^privacy.rounds must be .*, got 20000$/],
+    [{ minSeparation: 0 }, /^privacy.minSeparation must be/],
+    [
+      { noiseMultiplier: 0.8 },
+      /^privacy.maxEpsilon is 5, below the epsilon of 5.\d+ that .* a noiseMultiplier of 0.\d+ would do$/,
+    ],
+    [{ delta: 1 }, /^privacy.delta must be/],
+    [
+      { factorization: { kind: "blt", decays: [0.5], scales: [1.5] } },
+      /^privacy.factorization has the scale 1.5/,
+    ],
+    [
+      { factorization: { kind: "blt", decays: [0.5] } },
+      /^privacy.factorization has 1 decays and 0 scales/,
+    ],
+    [{ factorization: { kind: "wheel" } }, /^privacy.factorization/],
+  ])(
+    "[MM16] a run that cannot keep its promise is refused, with both values: %j",
+    (wrong, fault) => {
+      const privacy = { ...matrixRun.privacy, ...wrong };
+      expect(onlyFault({ ...matrixRun, privacy })).toMatch(fault);
+    },
+  );
+
+  test("[MM16] a run needs what every private task needs, and a state that fits", () => {
+    expect(onlyFault({ ...least, privacy: matrixRun.privacy })).toMatch(
+      /^clippingNorm is not set, while privacy.mechanism is "matrix"/,
+    );
+    const weighting = { kind: "byExamples", cap: 5 };
+    expect(onlyFault({ ...matrixRun, weighting })).toMatch(/^weighting.kind is "byExamples"/);
+    const evaluation = { kind: "federated", numClasses: 2 };
+    expect(onlyFault({ ...matrixRun, evaluation })).toMatch(/^evaluation.kind is "federated"/);
+    const sampler = { kind: "uniform", cohortSize: 2, seed: 7 };
+    expect(onlyFault({ ...matrixRun, sampler })).toMatch(/^sampler.seed is 7/);
+    const model = { tensors: [{ name: "w", shape: [30_000_000] }] };
+    expect(onlyFault({ ...matrixRun, model })).toMatch(/^privacy.factorization has to remember/);
   });
 
   test("[TS4] a private task weighs uniformly without being told", () => {

@@ -4,6 +4,7 @@ import type { TaskSpec } from "@tributary/protocol";
 
 import type { Fault } from "../config/schema.ts";
 import { assertNoFaults, fillIn } from "../config/schema.ts";
+import { completeFactorization } from "./matrix-task.ts";
 import { crossFaults } from "./spec-rules.ts";
 import type { WrittenTask } from "./spec-schema.ts";
 import { TaskSchema } from "./spec-schema.ts";
@@ -45,14 +46,22 @@ function complete(draft: Draft): TaskSpec {
     minClients,
     minReports: draft.schedule?.minReports ?? usualMinReports(draft.sampler, minClients),
   };
+  const privacy =
+    // What is wrong in itself is missing from the draft.
+    draft.privacy?.mechanism === "matrix" && isWritten(draft.privacy.factorization)
+      ? Object.freeze({ ...draft.privacy, factorization: completeFactorization(draft.privacy) })
+      : draft.privacy;
   // The schema has checked every part; what is missing here is among the faults.
   return {
     ...draft,
+    ...(privacy === undefined ? {} : { privacy }),
     plan: Object.freeze(plan),
     weighting: Object.freeze(weighting),
     schedule: Object.freeze(schedule),
   } as TaskSpec;
 }
+
+const isWritten = (part: object | undefined): boolean => part !== undefined;
 
 function usualStep({ plan }: Draft): number {
   switch (plan?.optimizer?.kind) {

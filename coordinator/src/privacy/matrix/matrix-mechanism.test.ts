@@ -152,8 +152,8 @@ describe("the matrix mechanism", () => {
     const { draw, begin, release } = mechanismOf(tree);
     const drawn = await draw(begin());
     expect(() => release(new Float64Array(2), drawn)).toThrow("2 elements");
-    expect(() => release(Float64Array.of(0.5, 0, 0), drawn)).toThrow("left the grid");
-    expect(() => release(Float64Array.of(Number.NaN, 0, 0), drawn)).toThrow("left the grid");
+    expect(() => release(Float64Array.of(0.5, 0, 0), drawn)).toThrow("whole numbers");
+    expect(() => release(Float64Array.of(Number.NaN, 0, 0), drawn)).toThrow("whole numbers");
     const grid = createGrid({ noiseMultiplier: 1, clippingNorm: 1, parameterCount: 3 });
     const factorization = createFactorization({ ...limits, factorization: tree });
     for (const expectedReports of [0, -1, Number.NaN, Infinity]) {
