@@ -1,6 +1,6 @@
 /** The parts of the digits demo that the learning benchmark runs, too. */
 
-export { loadMnist, selectExamples } from "./data.ts";
+export { loadMnist, loadTrainWriters, selectExamples } from "./data.ts";
 export type { LabelledImages, Mnist } from "./data.ts";
 export { startFleetPool } from "./fleet-pool.ts";
 export type { FleetPool, FleetPoolOptions } from "./fleet-pool.ts";

@@ -23,9 +23,12 @@ export interface DigitsJob {
   readonly epochs: number;
   readonly batchSize: number;
   readonly learningRate: number;
+  /** How many times the mean delta is added; 1, as in FedAvg, where absent. */
+  readonly serverLearningRate?: number;
   /** Decides partition, first weights, cohorts (without privacy) and the order of batches. */
   readonly seed: number;
-  readonly maxRounds: number;
+  /** Absent under privacy: the budget ends the training. */
+  readonly maxRounds?: number;
   /** Stops at this accuracy on the test images, too. */
   readonly targetAccuracy?: number;
   readonly privacy?: DigitsPrivacy;
@@ -63,7 +66,7 @@ export function createDigitsTask(job: DigitsJob, tensors: readonly TensorSpec[])
         ? { kind: "uniform", cohortSize: job.cohort, overSelection: 0, seed: job.seed }
         : { kind: "poisson", samplingRate: job.cohort / job.clients, population: job.clients },
     weighting: privacy === undefined ? { kind: "byExamples", cap: 60_000 } : { kind: "uniform" },
-    serverOptimizer: { kind: "sgd", learningRate: 1 },
+    serverOptimizer: { kind: "sgd", learningRate: job.serverLearningRate ?? 1 },
     ...(privacy === undefined
       ? {}
       : {
@@ -85,13 +88,38 @@ export function createDigitsTask(job: DigitsJob, tensors: readonly TensorSpec[])
       pauseBetweenRoundsMs: 0,
     },
     stop: {
-      maxRounds: job.maxRounds,
+      ...(job.maxRounds === undefined ? {} : { maxRounds: job.maxRounds }),
       ...(job.targetAccuracy === undefined
         ? {}
         : { target: { metric: "accuracy", value: job.targetAccuracy } }),
     },
     evaluation: { kind: "central", evaluator: EVALUATOR },
   };
+}
+
+/** What decides the model, of a task as it was written or as the coordinator completed it: equal for equal ones. */
+export function settingsOf(
+  task: Pick<
+    TaskSpecInput,
+    "model" | "description" | "plan" | "stop" | "serverOptimizer" | "clippingNorm" | "privacy"
+  >,
+): string {
+  const privacy = task.privacy?.mechanism === "central" ? task.privacy : undefined;
+  return JSON.stringify([
+    task.description,
+    task.model.tensors.map(({ name, shape }) => [name, shape]),
+    task.plan?.epochs,
+    task.plan?.batchSize,
+    task.plan?.learningRate,
+    task.plan?.seed,
+    task.serverOptimizer?.learningRate,
+    task.stop?.maxRounds,
+    task.stop?.target?.value,
+    task.clippingNorm,
+    privacy?.noiseMultiplier,
+    privacy?.maxEpsilon,
+    privacy?.delta,
+  ]);
 }
 
 /** The images of every client. @throws Error without the writers' file, RangeError as `partitionImages` */

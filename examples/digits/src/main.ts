@@ -1,12 +1,15 @@
-/** The demo: a coordinator, a hundred clients in a few processes, and at the end a digit that is read. */
+/** The demo: a coordinator, hundreds of clients in a few processes, and at the end a digit that is read. */
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import * as tf from "@tensorflow/tfjs";
+import type { MonitoringEvent } from "@tributary/protocol";
 import { routes } from "@tributary/protocol";
 
+import type { Budget } from "./budget.ts";
+import { closingText, openingText } from "./budget.ts";
 import { drawDigit } from "./digit-art.ts";
 import { startFleetPool } from "./fleet-pool.ts";
 import type { DigitsOptions } from "./options.ts";
@@ -31,6 +34,8 @@ interface Outcome {
   readonly rounds: number;
   readonly endReason: string;
   readonly seconds: number;
+  /** What is promised of the model, and what that has cost; absent without privacy. */
+  readonly privacy?: Budget;
 }
 
 const interruption = new AbortController();
@@ -70,15 +75,24 @@ async function run(options: DigitsOptions, scratch: string): Promise<number> {
     port: options.port,
     backend: options.backend,
   });
+  const inRound = job.privacy === undefined ? `${job.cohort}` : `about ${job.cohort}`;
   say(
-    `MNIST: 60 000 images over ${job.clients} clients (${job.partition.kind}), ${job.cohort} in a round; ` +
-      `${job.model} with ${PARAMETER_COUNTS[job.model].toLocaleString("en")} parameters`,
+    `MNIST: 60 000 images over ${job.clients} clients (${job.partition.kind}), ${inRound} in a round\n` +
+      `model: ${job.model} with ${PARAMETER_COUNTS[job.model].toLocaleString("en")} parameters`,
   );
   say(`coordinator at ${training.url}, evaluating with TF.js ${training.backend}`);
+  const opening = await budgetOf(training);
+  if (opening === undefined) say("without differential privacy");
+  else say(`\n${openingText(opening, job.clients)}\n`);
 
   const outcome = await train(options, training);
   if (json) console.log(JSON.stringify({ type: "result", ...outcome }));
-  const { accuracy, accuracyBefore } = outcome;
+  const { accuracy, accuracyBefore, rounds, seconds, privacy } = outcome;
+  say(
+    `\naccuracy ${(100 * accuracy).toFixed(2)} % on 10 000 test images after ${rounds} rounds, ` +
+      `${seconds.toFixed(0)} s of training`,
+  );
+  if (privacy !== undefined) say(`\n${closingText(privacy)}`);
   // A task that had ended before is only served again: it has nothing to gain any more.
   const learned = accuracy > accuracyBefore || outcome.rounds === training.roundsBefore;
   if (!learned) {
@@ -109,11 +123,19 @@ async function train(options: DigitsOptions, training: Training): Promise<Outcom
     else table.note(`! ${message}`);
   };
   const startedAt = performance.now();
-  const watching = training.watch((event) => {
-    if (!json) table.observe(event);
-    else if (event.type === "round:phaseChanged" && event.data.endedAt !== undefined) {
-      console.log(JSON.stringify({ type: "round", ...event.data }));
+  const show = async (event: MonitoringEvent) => {
+    const ended = event.type === "round:phaseChanged" && event.data.endedAt !== undefined;
+    const budget = ended ? await budgetOf(training) : undefined;
+    if (!json) table.observe(event, budget);
+    else if (ended) {
+      const { maxEpsilon, roundsLeft } = budget ?? {};
+      console.log(JSON.stringify({ type: "round", ...event.data, maxEpsilon, roundsLeft }));
     }
+  };
+  // One after the other: the line of a round waits for what is left of its budget.
+  let shown = Promise.resolve();
+  const watching = training.watch((event) => {
+    shown = shown.then(() => show(event)).catch((error: unknown) => trouble(String(error)));
   });
   const failure = new AbortController();
   const fleets = await startFleetPool({
@@ -131,6 +153,7 @@ async function train(options: DigitsOptions, training: Training): Promise<Outcom
       table.initial(training.lastRound, training.before);
     }
     const task = await training.ended(AbortSignal.any([interruption.signal, failure.signal]));
+    const privacy = await budgetOf(training);
     return {
       accuracyBefore: training.before.accuracy ?? 0,
       accuracy: task.evaluation?.accuracy ?? 0,
@@ -138,12 +161,20 @@ async function train(options: DigitsOptions, training: Training): Promise<Outcom
       rounds: task.roundsCommitted,
       endReason: task.endReason,
       seconds: (performance.now() - startedAt) / 1000,
+      ...(privacy === undefined ? {} : { privacy }),
     };
   } finally {
-    table.end();
     watching.unsubscribe();
+    await shown;
+    table.end();
     await fleets.close();
   }
+}
+
+/** The budget as the API has it now; undefined without privacy. */
+async function budgetOf(training: Training): Promise<Budget | undefined> {
+  const privacy = await training.privacy();
+  return privacy.mechanism === "central" ? privacy : undefined;
 }
 
 /** Asks the served model for a test image. @returns its pixels */

@@ -5,6 +5,8 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { BackendChoice } from "./backend.ts";
 import { BACKENDS } from "./backend.ts";
 import type { DigitsJob } from "./job.ts";
+import type { Preset } from "./presets.ts";
+import { CLIPPING_NORM, PLAIN, PRIVATE } from "./presets.ts";
 
 export interface DigitsOptions {
   readonly job: DigitsJob;
@@ -18,14 +20,7 @@ export interface DigitsOptions {
   readonly dataDir?: string;
 }
 
-interface Flags {
-  readonly rounds: number;
-  readonly clients: number;
-  readonly cohort: number;
-  readonly epochs: number;
-  readonly batch: number;
-  readonly lr: number;
-  readonly model: "mlp" | "cnn";
+interface Flags extends Partial<Preset> {
   readonly partition: "iid" | "shards" | "dirichlet" | "writers";
   readonly alpha: number;
   readonly seed: number;
@@ -34,7 +29,8 @@ interface Flags {
   readonly backend: BackendChoice;
   readonly target?: number;
   readonly dataDir?: string;
-  readonly noise?: number;
+  readonly dp: boolean;
+  readonly noise: number;
   readonly clip: number;
   readonly epsilon: number;
   readonly delta: number;
@@ -45,17 +41,50 @@ interface Flags {
 /** QMNIST's count of people who wrote the training images. */
 const WRITERS = 539;
 
+/** A default for each kind of training, as --help says it. */
+const either = (of: (preset: Preset) => string | number) =>
+  `(default: ${of(PRIVATE)}, with --no-dp ${of(PLAIN)})`;
+
 /** Parses the arguments after `node main.js`; prints help or what is wrong, and exits, by itself. */
 export function parseOptions(args: readonly string[]): DigitsOptions {
   const command = new Command("digits")
-    .description("Trains a digit classifier on MNIST over virtual clients, and serves it.")
-    .option("--rounds <n>", "rounds to train", integer(1), 30)
-    .option("--clients <n>", "virtual clients the 60 000 images are dealt to", integer(1), 100)
-    .option("--cohort <n>", "clients in a round", integer(1), 10)
-    .option("--epochs <n>", "passes of a client over its images in a round", integer(1), 2)
-    .option("--batch <n>", "images in a step", integer(1), 10)
-    .option("--lr <x>", "learning rate of the clients", positive, 0.1)
-    .addOption(new Option("--model <kind>", "network").choices(["mlp", "cnn"]).default("mlp"))
+    .description(
+      "Trains a digit classifier on MNIST over virtual clients, under differential privacy, and serves it.",
+    )
+    .option("--no-dp", "without differential privacy, to compare with")
+    .option(
+      "--rounds <n>",
+      `rounds to train at most ${either(({ rounds }) => rounds ?? "until the budget is spent")}`,
+      integer(1),
+    )
+    .option(
+      "--clients <n>",
+      `virtual clients the 60 000 images are dealt to ${either(({ clients }) => clients)}`,
+      integer(1),
+    )
+    .option(
+      "--cohort <n>",
+      `clients in a round, under privacy on average ${either(({ cohort }) => cohort)}`,
+      integer(1),
+    )
+    .option(
+      "--epochs <n>",
+      `passes of a client over its images in a round ${either(({ epochs }) => epochs)}`,
+      integer(1),
+    )
+    .option("--batch <n>", `images in a step ${either(({ batch }) => batch)}`, integer(1))
+    .option("--lr <x>", `learning rate of the clients ${either(({ lr }) => lr)}`, positive)
+    .option(
+      "--server-lr <x>",
+      `times the mean delta that is applied ${either(({ serverLr }) => serverLr)}`,
+      positive,
+    )
+    .addOption(
+      new Option("--model <kind>", `network ${either(({ model }) => model)}`).choices([
+        "mlp",
+        "cnn",
+      ]),
+    )
     .addOption(
       new Option("--partition <kind>", "how the images are dealt")
         .choices(["iid", "shards", "dirichlet", "writers"])
@@ -73,15 +102,16 @@ export function parseOptions(args: readonly string[]): DigitsOptions {
     )
     .addOption(new Option("--backend <name>", "TF.js backend").choices(BACKENDS).default("auto"))
     .option("--data-dir <folder>", "keep the coordinator's state here and go on from it")
-    .option("--noise <z>", "differential privacy: noise multiplier", positive)
-    .option("--clip <C>", "differential privacy: bound on an update's norm", positive, 0.5)
-    .option("--epsilon <x>", "differential privacy: budget", positive, 10)
-    .option("--delta <x>", "differential privacy: delta", share, 1e-3)
+    .option("--epsilon <x>", "privacy budget: training ends before it is exceeded", positive, 4)
+    .option("--delta <x>", "delta of it; below 1 / clients", share, 1e-4)
+    .option("--noise <z>", "noise on a sum, in clipping norms", positive, 1.2)
+    .option("--clip <C>", "L2 norm that a client's delta is clipped to", positive, CLIPPING_NORM)
     .option("--exit", "stop when training is done", false)
     .option("--json", "one JSON line for each round and one for the result", false)
     .allowExcessArguments(false)
     .parse(args, { from: "user" });
-  const flags = command.opts<Flags>();
+  const given = command.opts<Flags>();
+  const flags = { ...(given.dp ? PRIVATE : PLAIN), ...given };
   const clients = flags.partition === "writers" ? WRITERS : flags.clients;
   if (flags.cohort > clients) {
     command.error(`--cohort ${flags.cohort} is more than the ${clients} clients`);
@@ -89,6 +119,10 @@ export function parseOptions(args: readonly string[]): DigitsOptions {
   if (flags.processes > clients) {
     command.error(`--processes ${flags.processes} is more than the ${clients} clients`);
   }
+  const unused = ["epsilon", "delta", "noise", "clip"].find(
+    (name) => !given.dp && command.getOptionValueSource(name) === "cli",
+  );
+  if (unused !== undefined) command.error(`--${unused} means nothing with --no-dp`);
   return {
     job: jobOf(flags, clients),
     port: flags.port,
@@ -100,7 +134,7 @@ export function parseOptions(args: readonly string[]): DigitsOptions {
   };
 }
 
-function jobOf(flags: Flags, clients: number): DigitsJob {
+function jobOf(flags: Flags & Preset, clients: number): DigitsJob {
   return {
     taskId: "digits",
     model: flags.model,
@@ -110,19 +144,20 @@ function jobOf(flags: Flags, clients: number): DigitsJob {
     epochs: flags.epochs,
     batchSize: flags.batch,
     learningRate: flags.lr,
+    serverLearningRate: flags.serverLr,
     seed: flags.seed,
-    maxRounds: flags.rounds,
+    ...(flags.rounds === undefined ? {} : { maxRounds: flags.rounds }),
     ...(flags.target === undefined ? {} : { targetAccuracy: flags.target }),
-    ...(flags.noise === undefined
-      ? {}
-      : {
+    ...(flags.dp
+      ? {
           privacy: {
             noiseMultiplier: flags.noise,
             clippingNorm: flags.clip,
             maxEpsilon: flags.epsilon,
             delta: flags.delta,
           },
-        }),
+        }
+      : {}),
   };
 }
 

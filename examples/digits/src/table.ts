@@ -2,10 +2,14 @@
 
 import type { MonitoringEvent, RoundResource } from "@tributary/protocol";
 
+import type { Budget } from "./budget.ts";
+import { epsilonText } from "./budget.ts";
+
 export interface RoundTable {
   /** The model before training, or as an earlier run left it after `round`. */
   initial(round: number, evaluation: { readonly accuracy?: number; readonly loss: number }): void;
-  observe(event: MonitoringEvent): void;
+  /** @param budget under privacy, as it stands after the event */
+  observe(event: MonitoringEvent, budget?: Budget): void;
   /** A line between the rounds. */
   note(text: string): void;
   /** Takes the line of the open round away. */
@@ -13,23 +17,44 @@ export interface RoundTable {
 }
 
 export interface TableOptions {
-  /** Adds the column of epsilon. */
+  /** Shows what is spent of the budget, in place of what depends on single clients. */
   readonly privacy: boolean;
   /** Can the last line be replaced? */
   readonly live: boolean;
   readonly write: (text: string) => void;
 }
 
-const WIDTHS = { round: 6, accuracy: 9, loss: 7, reports: 9, bytes: 9, seconds: 8, epsilon: 8 };
-const COLUMNS = ["round", "accuracy", "loss", "reports", "bytes", "seconds", "epsilon"] as const;
-type Cells = Partial<Record<(typeof COLUMNS)[number], string>>;
+/** At least this wide, and as its heading. All of them together fit in 80 characters. */
+const WIDTHS = {
+  round: 6,
+  accuracy: 9,
+  loss: 7,
+  reports: 9,
+  bytes: 9,
+  seconds: 8,
+  epsilon: 8,
+  "of budget": 10,
+  "rounds left": 11,
+};
+type Column = keyof typeof WIDTHS;
+type Cells = Partial<Record<Column, string>>;
+
+const PLAIN: readonly Column[] = ["round", "accuracy", "loss", "reports", "bytes", "seconds"];
+/** How many answered is not paid for from the budget: it is not shown, whatever the API does. */
+const PRIVATE: readonly Column[] = [
+  ...(["round", "accuracy", "loss", "seconds"] as const),
+  ...(["epsilon", "of budget", "rounds left"] as const),
+];
 
 const ERASE_LINE = "\r\u001b[2K";
 
 export function createRoundTable({ privacy, live, write }: TableOptions): RoundTable {
-  const columns = COLUMNS.filter((column) => privacy || column !== "epsilon");
+  const columns = privacy ? PRIVATE : PLAIN;
   const lineOf = (cells: Cells) =>
-    columns.map((column) => (cells[column] ?? "").padStart(WIDTHS[column])).join("  ");
+    columns
+      .map((column) => (cells[column] ?? "").padStart(WIDTHS[column]))
+      .join("  ")
+      .trimEnd();
   const line = (text: string) => write(`${live ? ERASE_LINE : ""}${text}\n`);
   let headed = false;
   const row = (text: string) => {
@@ -40,24 +65,25 @@ export function createRoundTable({ privacy, live, write }: TableOptions): RoundT
     line(text);
   };
 
-  const showRound = (round: RoundResource) => {
-    if (round.phase === "committed") row(lineOf(cellsOf(round)));
+  const showRound = (round: RoundResource, budget: Budget | undefined) => {
+    if (round.phase === "committed") row(lineOf(cellsOf(round, budget)));
     else if (round.phase === "abandoned") {
       row(`${String(round.roundNumber).padStart(WIDTHS.round)}  abandoned: ${round.reason ?? "?"}`);
     } else if (live) {
-      const progress = round.phase === "selecting" ? "" : ` ${reportsOf(round)}`;
       write(
-        `${ERASE_LINE}${String(round.roundNumber).padStart(WIDTHS.round)}  ${round.phase}${progress}`,
+        `${ERASE_LINE}${String(round.roundNumber).padStart(WIDTHS.round)}  ${round.phase}${progressOf(round)}`,
       );
     }
   };
+  const progressOf = (round: RoundResource) =>
+    privacy || round.phase === "selecting" ? "" : ` ${reportsOf(round)}`;
 
   return {
     initial: (round, { accuracy, loss }) =>
       row(lineOf({ round: String(round), accuracy: percent(accuracy), loss: loss.toFixed(4) })),
-    observe: (event) => {
+    observe: (event, budget) => {
       if (event.type === "round:phaseChanged" || event.type === "round:progress") {
-        showRound(event.data);
+        showRound(event.data, budget);
       }
     },
     note: row,
@@ -67,7 +93,7 @@ export function createRoundTable({ privacy, live, write }: TableOptions): RoundT
   };
 }
 
-function cellsOf(round: RoundResource): Cells {
+function cellsOf(round: RoundResource, budget: Budget | undefined): Cells {
   const { evaluation, epsilon, endedAt, openedAt } = round;
   const ms = endedAt === undefined ? undefined : Date.parse(endedAt) - Date.parse(openedAt);
   return {
@@ -77,7 +103,13 @@ function cellsOf(round: RoundResource): Cells {
     reports: reportsOf(round),
     bytes: round.updateBytes === undefined ? "-" : showBytes(round.updateBytes),
     seconds: ms === undefined ? "-" : (ms / 1000).toFixed(1),
-    epsilon: epsilon?.toFixed(3) ?? "-",
+    ...(epsilon === undefined || budget === undefined
+      ? {}
+      : {
+          epsilon: epsilonText(epsilon),
+          "of budget": `${Math.ceil((100 * epsilon) / budget.maxEpsilon)} %`,
+          "rounds left": String(budget.roundsLeft),
+        }),
   };
 }
 

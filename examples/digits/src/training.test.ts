@@ -5,9 +5,14 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import type { PrivacyResource, RoundResource } from "@tributary/protocol";
+import { parseTaskId, routes } from "@tributary/protocol";
+
+import { epsilonText } from "./budget.ts";
 import { startFleetPool } from "./fleet-pool.ts";
 import type { DigitsJob } from "./job.ts";
 import { serveDigits } from "./serving.ts";
+import { createRoundTable } from "./table.ts";
 import { mostProbable, openTraining, OtherTaskError } from "./training.ts";
 
 const job: DigitsJob = {
@@ -65,6 +70,59 @@ test("[EX15] virtual clients train on MNIST, and a separate client serves the mo
   await served.close();
   await training.close();
 });
+
+test("[LE4] the budget ends the training, and the table's epsilon is the API's, round by round", async () => {
+  const privateJob: DigitsJob = {
+    ...job,
+    cohort: 10,
+    batchSize: 200,
+    // Three rounds cost 0.982, a fourth would bring it to 1.094.
+    privacy: { noiseMultiplier: 1, clippingNorm: 0.5, maxEpsilon: 1, delta: 1e-3 },
+  };
+  const { maxRounds: _, ...endless } = privateJob;
+  await using training = await openTraining({ job: endless, storage: { kind: "memory" } });
+  const ask = async <T>(path: string) => (await (await fetch(training.url + path)).json()) as T;
+  const taskId = parseTaskId("digits");
+  const privacyOfApi = () => ask<PrivacyResource>(routes.privacy.path({ taskId }));
+  expect(await privacyOfApi()).toMatchObject({ epsilon: 0, maxEpsilon: 1, roundsLeft: 3 });
+
+  let text = "";
+  const table = createRoundTable({ privacy: true, live: false, write: (part) => (text += part) });
+  let shown = Promise.resolve();
+  training.watch((event) => {
+    shown = shown.then(async () => {
+      const privacy = await training.privacy();
+      table.observe(event, privacy.mechanism === "central" ? privacy : undefined);
+    });
+  });
+  const fleets = await startFleetPool({
+    job: endless,
+    url: training.url,
+    processes: 0,
+    onTrouble: (message) => expect.fail(message),
+  });
+  const task = await training.ended(signal);
+  await shown;
+  await fleets.close();
+
+  expect(task.endReason).toBe("privacyBudgetExhausted");
+  const rows = text.split("\n").filter((line) => / %/.test(line));
+  const epsilons = rows.map((line) => line.trim().split(/ {2,}/)[4]);
+  const { items } = await ask<{ items: RoundResource[] }>(routes.rounds.path({ taskId }));
+  const ofApi = items
+    .filter(({ phase }) => phase === "committed")
+    .sort((one, other) => one.roundNumber - other.roundNumber)
+    .map(({ epsilon }) => epsilonText(epsilon ?? Number.NaN));
+  expect(epsilons).toEqual(ofApi);
+  expect(epsilons).toHaveLength(3);
+  expect(epsilons).toEqual([...epsilons].sort((one, other) => Number(one) - Number(other)));
+  const last = await privacyOfApi();
+  if (last.mechanism !== "central") expect.fail("the task is private");
+  expect(last).toMatchObject({ rounds: 3, roundsLeft: 0 });
+  expect(last.epsilon).toBeLessThanOrEqual(1);
+  expect(epsilons.at(-1)).toBe(epsilonText(last.epsilon));
+  expect(rows.map((line) => line.trim().split(/ {2,}/)[6])).toEqual(["2", "1", "0"]);
+}, 60_000);
 
 test("[EX16] a kept folder goes on with the same task, and refuses another one", async () => {
   const storage = { kind: "sqlite", directory } as const;

@@ -5,14 +5,20 @@ import { describeModel } from "@tributary/client-sdk/tfjs";
 import type { Coordinator } from "@tributary/coordinator";
 import { createCoordinator } from "@tributary/coordinator";
 import { createTfjsEvaluator } from "@tributary/coordinator/evaluation";
-import type { Evaluation, MonitoringEvent, TaskEndReason, TaskResource } from "@tributary/protocol";
+import type {
+  Evaluation,
+  MonitoringEvent,
+  PrivacyResource,
+  TaskEndReason,
+  TaskResource,
+} from "@tributary/protocol";
 import { createLayout, parseTaskId } from "@tributary/protocol";
 
 import type { BackendChoice } from "./backend.ts";
 import { prepareBackend } from "./backend.ts";
 import type { LabelledImages } from "./data.ts";
 import { IMAGE_PIXELS, loadMnist } from "./data.ts";
-import { createDigitsTask, EVALUATOR } from "./job.ts";
+import { createDigitsTask, EVALUATOR, settingsOf } from "./job.ts";
 import type { DigitsJob } from "./job.ts";
 import { createModel } from "./model.ts";
 
@@ -38,6 +44,8 @@ export interface Training extends AsyncDisposable {
   readonly backend: string;
   /** Calls `listener` for every event of the task from now on, the one that ends it included. */
   watch(listener: (event: MonitoringEvent) => void): { unsubscribe(): void };
+  /** What is promised, and what is left of the budget, as the monitoring API shows it. */
+  privacy(): Promise<PrivacyResource>;
   /** Resolves with the task and why it ended. @throws what aborted `signal` */
   ended(signal: AbortSignal): Promise<TaskResource & { readonly endReason: TaskEndReason }>;
   close(): Promise<void>;
@@ -105,6 +113,7 @@ export async function openTraining(options: TrainingOptions): Promise<Training> 
       lastRound: modelRound ?? 0,
       backend,
       watch,
+      privacy: () => coordinator.tasks.privacy(taskId),
       ended: (signal) => endOf(coordinator, taskId, watch, signal),
       close,
       [Symbol.asyncDispose]: close,
@@ -117,21 +126,7 @@ export async function openTraining(options: TrainingOptions): Promise<Training> 
 
 /** What the folder's task must share with the one asked for; both sides as the coordinator completes them. */
 function assertSameTask(known: TaskResource, spec: ReturnType<typeof createDigitsTask>): void {
-  const comparable = (
-    task: Pick<typeof spec, "model" | "description" | "plan" | "stop" | "clippingNorm">,
-  ) =>
-    JSON.stringify([
-      task.description,
-      task.model.tensors.map(({ name, shape }) => [name, shape]),
-      task.plan?.epochs,
-      task.plan?.batchSize,
-      task.plan?.learningRate,
-      task.plan?.seed,
-      task.stop?.maxRounds,
-      task.stop?.target?.value,
-      task.clippingNorm,
-    ]);
-  if (comparable(known.spec) === comparable(spec)) return;
+  if (settingsOf(known.spec) === settingsOf(spec)) return;
   throw new OtherTaskError(
     `the folder holds a task "${known.taskId}" with other settings (${known.spec.description}); give the same options again, or another folder`,
   );

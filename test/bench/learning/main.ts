@@ -4,12 +4,15 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
+import { loadTrainWriters } from "@tributary/example-digits";
 import { DataMissingError } from "@tributary/example-hospitals";
 
-import { CASE_NAMES, DIGITS_CASES, HEART_CASE } from "./cases.ts";
+import { CASE_NAMES, DIGITS_CASES, HEART_CASE, PRIVACY_CASE } from "./cases.ts";
 import type { DigitsCase } from "./cases.ts";
 import { runDigitsCase } from "./digits-case.ts";
 import { runHeartCase } from "./heart-case.ts";
+import { runPrivacyCase } from "./privacy-case.ts";
+import type { PrivacyResult } from "./privacy-case.ts";
 import { referenceRounds } from "./reference.ts";
 
 const HELP = `npm run bench:learning -- [options]
@@ -60,14 +63,23 @@ async function main(): Promise<number> {
   };
 
   const findings: Finding[] = [];
+  const save = async ({ file, result }: Finding) => {
+    await mkdir(options.out, { recursive: true });
+    await writeFile(join(options.out, file), `${JSON.stringify(result, null, 1)}\n`);
+  };
   const add = async (finding: Finding) => {
     findings.push(finding);
-    await mkdir(options.out, { recursive: true });
-    const path = join(options.out, finding.file);
-    await writeFile(path, `${JSON.stringify(finding.result, null, 1)}\n`);
+    await save(finding);
   };
   for (const digits of DIGITS_CASES.filter(({ name }) => wanted.includes(name))) {
     await add(await measureDigits(digits, options));
+  }
+  if (wanted.includes(PRIVACY_CASE.name)) {
+    if ((await loadTrainWriters()) === undefined) {
+      console.error(
+        `\n${PRIVACY_CASE.name} NOT MEASURED: it needs mnist-writers/ in the folder that TRIBUTARY_DATA_DIR names`,
+      );
+    } else await add(await measurePrivacy(options, save));
   }
   if (wanted.includes(HEART_CASE)) {
     try {
@@ -103,6 +115,45 @@ async function measureDigits(digits: DigitsCase, options: Options): Promise<Find
         `  best ${best.toFixed(4)}  ${seconds.toFixed(0)} s`,
     ],
   };
+}
+
+async function measurePrivacy(
+  options: Options,
+  save: (finding: Finding) => Promise<void>,
+): Promise<Finding> {
+  const { seed, processes, maxRounds } = options;
+  const { name, goal, delta } = PRIVACY_CASE;
+  console.error(`\n${name}, seed ${seed}: ${goal.accuracy} at epsilon <= ${goal.epsilon}`);
+  const findingOf = (result: PrivacyResult): Finding => ({
+    result,
+    file: `${name}-seed${seed}.json`,
+    lines: [
+      ...result.runs.map(
+        ({ noiseMultiplier, rounds, epsilon, accuracy, seconds }) =>
+          `${name}  z ${noiseMultiplier.toFixed(3)}, ${rounds} rounds: accuracy ${accuracy.toFixed(4)}` +
+          ` at epsilon ${epsilon.toFixed(3)}, delta ${delta}  ${seconds.toFixed(0)} s`,
+      ),
+      ...result.accuracyAtEpsilon.map(
+        ({ epsilon, accuracy, noiseMultiplier, round }) =>
+          `${name}  epsilon <= ${epsilon}: accuracy ${accuracy.toFixed(4)} (z ${noiseMultiplier.toFixed(3)}, round ${round})`,
+      ),
+    ],
+  });
+  const result = await runPrivacyCase(PRIVACY_CASE, {
+    seed,
+    processes,
+    ...(maxRounds === undefined ? {} : { maxRounds }),
+    onPlan: (noiseMultiplier, { rounds, serverLearningRate }) =>
+      console.error(
+        `  z ${noiseMultiplier.toFixed(3)}, ${rounds} rounds, server learning rate ${serverLearningRate}`,
+      ),
+    onRound: ({ round, epsilon, accuracy, loss }) =>
+      console.error(
+        `  round ${round}: accuracy ${accuracy.toFixed(4)}, loss ${loss.toFixed(4)}, epsilon ${epsilon.toFixed(3)}`,
+      ),
+    onResult: (partial) => save(findingOf(partial)),
+  });
+  return findingOf(result);
 }
 
 async function measureHeart(): Promise<Finding> {
