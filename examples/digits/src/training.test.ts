@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import * as tf from "@tensorflow/tfjs";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import type { PrivacyResource, RoundResource } from "@tributary/protocol";
 import { parseTaskId, routes } from "@tributary/protocol";
@@ -14,6 +14,9 @@ import type { DigitsJob } from "./job.ts";
 import { serveDigits } from "./serving.ts";
 import { createRoundTable } from "./table.ts";
 import { mostProbable, openTraining, OtherTaskError } from "./training.ts";
+
+// Real training, on machines that do other things as well.
+vi.setConfig({ testTimeout: 120_000 });
 
 const job: DigitsJob = {
   taskId: "digits",
@@ -72,20 +75,21 @@ test("[EX15] virtual clients train on MNIST, and a separate client serves the mo
 });
 
 test("[LE4] the budget ends the training, and the table's epsilon is the API's, round by round", async () => {
-  const privateJob: DigitsJob = {
+  const paid: DigitsJob = {
     ...job,
+    maxRounds: 30,
     cohort: 10,
     batchSize: 200,
     // Three rounds cost 0.982, a fourth would bring it to 1.094.
     privacy: { noiseMultiplier: 1, clippingNorm: 0.5, maxEpsilon: 1, delta: 1e-3 },
   };
-  const { maxRounds: _, ...endless } = privateJob;
-  await using training = await openTraining({ job: endless, storage: { kind: "memory" } });
+  await using training = await openTraining({ job: paid, storage: { kind: "memory" } });
   const ask = async <T>(path: string) => (await (await fetch(training.url + path)).json()) as T;
   const taskId = parseTaskId("digits");
   const privacyOfApi = () => ask<PrivacyResource>(routes.privacy.path({ taskId }));
   expect(await privacyOfApi()).toMatchObject({ epsilon: 0, maxEpsilon: 1, roundsLeft: 3 });
 
+  const troubles: string[] = [];
   let text = "";
   const table = createRoundTable({ privacy: true, live: false, write: (part) => (text += part) });
   let shown = Promise.resolve();
@@ -96,17 +100,18 @@ test("[LE4] the budget ends the training, and the table's epsilon is the API's, 
     });
   });
   const fleets = await startFleetPool({
-    job: endless,
+    job: paid,
     url: training.url,
     processes: 0,
-    onTrouble: (message) => expect.fail(message),
+    onTrouble: (message) => troubles.push(message),
   });
   const task = await training.ended(signal);
   await shown;
   await fleets.close();
+  expect(troubles).toEqual([]);
 
   expect(task.endReason).toBe("privacyBudgetExhausted");
-  const rows = text.split("\n").filter((line) => / %/.test(line));
+  const rows = text.split("\n").filter((line) => line.includes(" %"));
   const epsilons = rows.map((line) => line.trim().split(/ {2,}/)[4]);
   const { items } = await ask<{ items: RoundResource[] }>(routes.rounds.path({ taskId }));
   const ofApi = items
@@ -122,7 +127,7 @@ test("[LE4] the budget ends the training, and the table's epsilon is the API's, 
   expect(last.epsilon).toBeLessThanOrEqual(1);
   expect(epsilons.at(-1)).toBe(epsilonText(last.epsilon));
   expect(rows.map((line) => line.trim().split(/ {2,}/)[6])).toEqual(["2", "1", "0"]);
-}, 60_000);
+});
 
 test("[EX16] a kept folder goes on with the same task, and refuses another one", async () => {
   const storage = { kind: "sqlite", directory } as const;

@@ -86,9 +86,9 @@ export const PRIVACY_CASE: PrivacyCase = {
   goal: { accuracy: 0.91, epsilon: 9 },
   plans: [
     { rounds: 60, noiseMultiplier: 1, serverLearningRate: 3 },
-    { rounds: 30, targetEpsilon: 4, serverLearningRate: 3 },
     { rounds: 30, targetEpsilon: 2, serverLearningRate: 2 },
-    { rounds: 20, targetEpsilon: 1, serverLearningRate: 1 },
+    { rounds: 20, targetEpsilon: 1, serverLearningRate: 1.5 },
+    { rounds: 30, targetEpsilon: 4, serverLearningRate: 3 },
   ],
   epsilons: [1, 2, 3, 4, 5, 6, 7, 8, 9],
 };
