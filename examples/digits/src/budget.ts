@@ -2,7 +2,10 @@
 
 import type { PrivacyResource } from "@tributary/protocol";
 
-export type Budget = Extract<PrivacyResource, { readonly mechanism: "central" }>;
+export type Budget = Pick<
+  Extract<PrivacyResource, { readonly mechanism: "central" }>,
+  "epsilon" | "delta" | "maxEpsilon" | "rounds" | "roundsLeft" | "statement"
+>;
 
 /** Characters of a line: the narrowest terminal in use, less a margin. */
 const LINE_WIDTH = 78;

@@ -46,14 +46,6 @@ const round = (more: Partial<RoundResource>): MonitoringEvent => ({
 });
 
 const budget: Budget = {
-  taskId,
-  mechanism: "central",
-  unit: "client",
-  adjacency: "add-or-remove-one",
-  noiseMultiplier: 1,
-  clippingNorm: 0.5,
-  samplingRate: 0.1,
-  accountant: "pld",
   delta: 1e-4,
   maxEpsilon: 4,
   epsilon: 1.2341,
