@@ -50,6 +50,8 @@ describe("the odometer", () => {
         const fixed = odometer.epsilon(1e-6);
         const adaptive = odometer.adaptiveEpsilon(1e-6);
         expect(adaptive).toBeGreaterThan(fixed);
+        // No order may have all of delta, as any of them may turn out to be the best.
+        expect(adaptive).toBeGreaterThan(odometer.epsilon(1e-6 / RDP_ORDERS.length));
         // The sum by a tenth, and the least share of delta that any order has here.
         const share = 1e-6 / (RDP_ORDERS.length * 202 * 203);
         expect(adaptive).toBeLessThan(1.1 * odometer.epsilon(share) + 0.3);
