@@ -102,7 +102,10 @@ export interface LocalPrivacy extends LocalNoise {
 export interface ScheduleSpec {
   /** Clients that must wait before a round selects; fewer are taken only at the deadline. */
   readonly minClients: number;
-  /** Reports without which a round is abandoned. */
+  /**
+   * Reports without which a round is abandoned. Under central noise a round that has drawn its cohort is released
+   * whatever comes; so many must be expected of the clients that wait for it to draw one before `minClients` do.
+   */
   readonly minReports: number;
   /** Longest wait for `minClients`. */
   readonly selectionDeadlineMs: number;

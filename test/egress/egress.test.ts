@@ -71,7 +71,9 @@ test("[EG3] why a round came to nothing, if it lies with its clients, is told th
     config: { auth: TOKENS },
   });
   const { tasks } = running.coordinator;
+  // Under central noise no such round comes to nothing (DP26).
   const spec = privateTask({
+    privacy: { mechanism: "local", noiseMultiplier: 1, delta: 1e-6, maxEpsilon: 100 },
     schedule: { minClients: 1, minReports: 1, selectionDeadlineMs: 300, reportWindowMs: 300 },
   });
   await tasks.create(spec);

@@ -424,20 +424,87 @@ test("[EN8] a charge that turned void is there for the next round", async () => 
   await Promise.all([world.report(clients[0]!, 1), world.report(clients[1]!, 1)]);
   await world.time.settle();
   world.failing.clear();
-  // The round opens again, nobody reports, and it is abandoned.
-  await world.time.advance(1_200);
+  await world.engine.stop(0);
+  // Abandoned as former versions did where nobody reported.
+  const { round } = (await world.memory.getOpenRound(world.taskId))!;
+  const end = { phase: "abandoned", reason: "tooFewReports", endedAt: 0 } as const;
+  await world.memory.abandonRound({ round: { ...round, ...end } });
   expect(await world.memory.listLedger(world.taskId)).toMatchObject([{ status: "void" }]);
-  expect(world.engine.snapshot().task.state).toBe("running");
-  await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
-  await world.time.advance(200);
-  await Promise.all([world.report(clients[0]!, 1, 2), world.report(clients[1]!, 1, 2)]);
+  const restarted = await world.start();
+  expect(restarted.snapshot().task.state).toBe("running");
+  await Promise.all([restarted.checkIn(clients[0]!), restarted.checkIn(clients[1]!)]);
+  await world.report(clients[0]!, 1, 2, restarted);
+  await world.report(clients[1]!, 1, 2, restarted);
   await world.time.settle();
-  expect(world.engine.snapshot().task).toMatchObject({
+  expect(restarted.snapshot().task).toMatchObject({
     state: "ended",
     endReason: "privacyBudgetExhausted",
   });
   expect(await world.memory.latestModelVersion(world.taskId)).toMatchObject({ modelVersion: 1 });
-  await world.engine.stop(0);
+  await restarted.stop(0);
+});
+
+describe("under central noise a cohort that was drawn", () => {
+  const spec = {
+    clippingNorm: 1,
+    weighting: { kind: "uniform" },
+    sampler: { kind: "poisson", samplingRate: 1, population: 2 },
+    privacy: { mechanism: "central", noiseMultiplier: 2, delta: 1e-5, maxEpsilon: 10 },
+  } as const;
+  const nobody = { ...spec, sampler: { ...spec.sampler, samplingRate: 1e-12 } } as const;
+  const claimOfNobody = { kind: "poisson", samplingRate: 1e-12 };
+
+  test("[DP26] is released and charged with fewer reports than minReports, also without any", async () => {
+    for (const reports of [1, 0]) {
+      const world = await startWorld({ spec });
+      await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+      if (reports === 1) await world.report(clients[0]!, 1);
+      await world.time.advance(1_100);
+      const round = await world.memory.getRound("t.1" as RoundId);
+      expect(round).toMatchObject({ phase: "committed", participants: { reported: reports } });
+      expect(await world.memory.listLedger(world.taskId)).toMatchObject([{ status: "released" }]);
+      await world.engine.stop(0);
+    }
+  });
+
+  test("[DP26] is released and charged where it is empty, and is not drawn again after a failure", async () => {
+    const world = await startWorld({ spec: nobody });
+    world.failing.add("commitRound");
+    await Promise.all([world.engine.checkIn(clients[0]!), world.engine.checkIn(clients[1]!)]);
+    await world.time.settle();
+    expect(await world.memory.listLedger(world.taskId)).toMatchObject([{ status: "reserved" }]);
+    world.failing.clear();
+    await world.time.advance(60);
+    // It waits for its cohort, as any round that opens again, though that is nobody.
+    expect(world.engine.snapshot().currentRound).toMatchObject({
+      roundNumber: 1,
+      phase: "reporting",
+    });
+    await world.engine.stop(0);
+    const restarted = await world.start();
+    await world.time.advance(1_100);
+    expect(world.assigned.size).toBe(0);
+    expect(await world.memory.getRound("t.1" as RoundId)).toMatchObject({ phase: "committed" });
+    expect(await world.memory.listLedger(world.taskId)).toMatchObject([
+      { status: "released", charge: { claim: claimOfNobody } },
+    ]);
+    await restarted.stop(0);
+  });
+
+  test("[DP26] is none where more wait than a capped draw is accounted for", async () => {
+    const sampler = { ...spec.sampler, population: 2, maxCohort: 2 };
+    const world = await startWorld({ spec: { ...spec, sampler, schedule: { minReports: 1 } } });
+    await world.engine.pause();
+    for (const client of clients) await world.engine.checkIn(client);
+    await world.engine.resume();
+    await world.time.settle();
+    expect(await world.memory.getRound("t.1" as RoundId)).toMatchObject({
+      phase: "abandoned",
+      reason: "tooFewClients",
+    });
+    expect(await world.memory.listLedger(world.taskId)).toEqual([]);
+    await world.engine.stop(0);
+  });
 });
 
 describe("a quota of rounds per client and day", () => {

@@ -65,6 +65,32 @@ describe("selecting", () => {
   });
 });
 
+describe("a round under central noise", () => {
+  const rules = { ...RULES, releasesAnyway: true, minWaiting: 3 };
+
+  test("[DP26] is released however few are drawn, nobody included", () => {
+    const empty = play(openRound(rules, 0), { type: "cohortSelected", at: 1, cohort: [] });
+    expect(empty.types).toEqual(["assign", "closeReports", "aggregate"]);
+    expect(empty.state).toMatchObject({ phase: "aggregating" });
+    expect(selected(rules, a)).toMatchObject({ phase: "reporting" });
+  });
+
+  test("[DP26] is released however few report, nobody included", () => {
+    const nobody = play(selected(rules, a, b), tick(10 + 1_000));
+    expect(nobody.types).toEqual(["closeReports", "aggregate"]);
+    const one = play(selected(rules, a, b), reported(a), tick(10 + 1_000));
+    expect(one.types).toEqual(["accumulate", "closeReports", "aggregate"]);
+  });
+
+  test("[DP26] draws nobody where too few wait for minReports, or coins must not be thrown", () => {
+    const tooFew = { phase: "abandoned", reason: "tooFewClients" };
+    expect(play(openRound(rules, 0), tick(100, 2)).state).toMatchObject(tooFew);
+    expect(play(openRound(rules, 0), tick(100, 3)).types).toEqual(["selectCohort"]);
+    const refused = { type: "cohortSelected", at: 1, cohort: [], notDrawn: true } as const;
+    expect(play(openRound(rules, 0), refused).state).toMatchObject(tooFew);
+  });
+});
+
 describe("reporting", () => {
   test("[RD2] ends when all of the cohort has reported", () => {
     const { state, types } = play(selected(RULES, a, b), reported(a), reported(b));

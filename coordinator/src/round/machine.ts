@@ -17,6 +17,7 @@ import type {
   RoundEffect,
   RoundEvent,
   RoundEventType,
+  RoundRules,
   RoundState,
   Selecting,
   StateOf,
@@ -44,7 +45,7 @@ const TABLE: Table = {
     returned: "ignored",
     tick: (state, event) => {
       if (event.at < state.deadline) return stay(state);
-      return event.clientsWaiting >= state.rules.minReports
+      return event.clientsWaiting >= (state.rules.minWaiting ?? state.rules.minReports)
         ? select(state)
         : abandon(state, "tooFewClients");
     },
@@ -184,22 +185,26 @@ function abandon(state: RoundState, reason: AbandonReason): Step {
 }
 
 function beginReporting(state: Selecting, event: EventOf<"cohortSelected">): Step {
-  if (event.cohort.length < Math.max(1, state.rules.minReports)) {
+  if (event.notDrawn === true || !isEnough(event.cohort.length, state.rules)) {
     return abandon(state, "tooFewClients");
   }
   const participants = new Map<ClientId, ParticipantStatus>();
   for (const clientId of event.cohort) participants.set(clientId, { kind: "pending" });
-  return {
-    state: {
-      phase: "reporting",
-      rules: state.rules,
-      deadline: event.at + state.rules.reportWindowMs,
-      participants,
-      uploading: new Set(),
-    },
-    effects: [{ type: "assign", cohort: event.cohort }],
+  const reporting: Reporting = {
+    phase: "reporting",
+    rules: state.rules,
+    deadline: event.at + state.rules.reportWindowMs,
+    participants,
+    uploading: new Set(),
   };
+  // There is nobody to wait for in an empty cohort.
+  const step = participants.size === 0 ? closeReports(reporting, event.at) : stay(reporting);
+  return withEffect({ type: "assign", cohort: event.cohort }, step);
 }
+
+/** May a round with so many reports, or a cohort of so many, go on? */
+const isEnough = (count: number, { minReports, releasesAnyway }: RoundRules): boolean =>
+  releasesAnyway === true || count >= Math.max(1, minReports);
 
 function report(state: Reporting, event: EventOf<"reported">): Step {
   const status = state.participants.get(event.clientId);
@@ -308,7 +313,7 @@ const silentOf = (state: Reporting): ClientId[] =>
     .map(([clientId]) => clientId);
 
 function closeReports(state: Reporting, at: number): Step {
-  if (countStatus(state.participants, "reported") < Math.max(1, state.rules.minReports)) {
+  if (!isEnough(countStatus(state.participants, "reported"), state.rules)) {
     return abandon(state, "tooFewReports");
   }
   // Those who were told at the last call hear it twice, which does no harm.

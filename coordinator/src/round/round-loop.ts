@@ -195,12 +195,13 @@ export async function startRoundLoop(
     const isTaken =
       participationLimits !== undefined &&
       ledger.some(({ roundId: charged }) => charged === record.roundId);
-    const state =
-      cohort.length === 0
-        ? openRound(rules, at)
-        : isTaken
-          ? aggregatingAgain(rules, cohort, at)
-          : reopenRound(rules, cohort, at);
+    // A cohort that was drawn is not drawn again, also where it is empty.
+    const isDrawn = record.phase !== "selecting" || cohort.length > 0;
+    const state = !isDrawn
+      ? openRound(rules, at)
+      : isTaken
+        ? aggregatingAgain(rules, cohort, at)
+        : reopenRound(rules, cohort, at);
     const { roundId, roundNumber, baseModelVersion, openedAt } = record;
     const identity = { roundId, taskId, roundNumber, baseModelVersion, openedAt };
     open = begin(state, createRoundBook(identity, record));
@@ -405,7 +406,8 @@ export async function startRoundLoop(
 
   async function selectNow(round: OpenRound): Promise<void> {
     const uniform = deps.uniformFor(task, round.book.identity.roundNumber);
-    if (waitBeyondPopulation(spec.sampler, waiting.size)) {
+    const notDrawn = waitBeyondPopulation(spec.sampler, waiting.size);
+    if (notDrawn) {
       const clientsWaiting = waiting.size;
       logger.warn(
         { taskId, clientsWaiting },
@@ -415,7 +417,7 @@ export async function startRoundLoop(
     const eligible = await clientsThatMay(store, task, waiting.all(), steps);
     const { cohort, claim } = selectCohort(spec.sampler, eligible, uniform);
     round.book.noteDraw(claim);
-    await apply({ type: "cohortSelected", at: clock.monotonicMs(), cohort });
+    await apply({ type: "cohortSelected", at: clock.monotonicMs(), cohort, notDrawn });
   }
 
   // ------------------------------------------------------------------------ assignments

@@ -1,7 +1,8 @@
 import type { Evaluation } from "@tributary/protocol";
 import { describe, expect, test } from "vitest";
 
-import { endReason, nextMove } from "./schedule.ts";
+import { resolveTaskSpec } from "../task/spec.ts";
+import { endReason, nextMove, rulesOf } from "./schedule.ts";
 
 const situation = {
   taskState: "running" as const,
@@ -51,5 +52,32 @@ describe("schedule", () => {
       endReason({ target: { metric: "loss", value: 0.5 } }, 1, evaluation(0.6)),
     ).toBeUndefined();
     expect(endReason({}, 1e9, evaluation(0, 1))).toBeUndefined();
+  });
+
+  test("[DP26] under central noise who waits decides whether coins are thrown, and nothing else does", () => {
+    const rules = (privacy: object, sampler: object) =>
+      rulesOf(
+        resolveTaskSpec({
+          taskId: "t",
+          model: { tensors: [{ name: "w", shape: [2] }] },
+          clippingNorm: 1,
+          weighting: { kind: "uniform" },
+          schedule: { minClients: 300, minReports: 20 },
+          privacy,
+          sampler,
+        }),
+      );
+    const noise = { noiseMultiplier: 1, delta: 1e-6, maxEpsilon: 4 };
+    const coins = { kind: "poisson", samplingRate: 0.1, population: 600 };
+    const central = rules({ mechanism: "central", ...noise }, coins);
+    expect(central).toMatchObject({ releasesAnyway: true, minWaiting: 200 });
+    const all = rules({ mechanism: "central", ...noise }, { kind: "all" });
+    expect(all).toMatchObject({ releasesAnyway: true, minWaiting: 20 });
+    const rare = rules({ mechanism: "central", ...noise }, { ...coins, samplingRate: 1e-3 });
+    expect(rare).toMatchObject({ releasesAnyway: true, minWaiting: 300 });
+    for (const mechanism of ["none", "local"]) {
+      const privacy = mechanism === "none" ? { mechanism } : { mechanism, ...noise, maxEpsilon: 8 };
+      expect(rules(privacy, coins)).not.toHaveProperty("releasesAnyway");
+    }
   });
 });

@@ -1,6 +1,12 @@
 /** When a task's next round may start, and when there is none left to start. Pure. */
 
-import type { Evaluation, TaskEndReason, TaskSpec, TaskState } from "@tributary/protocol";
+import type {
+  Evaluation,
+  SamplerSpec,
+  TaskEndReason,
+  TaskSpec,
+  TaskState,
+} from "@tributary/protocol";
 
 import type { RoundRules, Tick } from "./state.ts";
 
@@ -17,6 +23,12 @@ export function rulesOf(spec: TaskSpec): RoundRules {
   return {
     minClients,
     minReports,
+    ...(spec.privacy.mechanism === "central"
+      ? {
+          releasesAnyway: true,
+          minWaiting: Math.min(minClients, waitingFor(minReports, spec.sampler)),
+        }
+      : {}),
     ...(spec.sampler.kind === "uniform" ? { goal: spec.sampler.cohortSize } : {}),
     lastCallMs: reportWindowMs * LAST_CALL_SHARE,
     selectionDeadlineMs,
@@ -24,6 +36,13 @@ export function rulesOf(spec: TaskSpec): RoundRules {
     aggregationDeadlineMs,
   };
 }
+
+/**
+ * So many must wait for `minReports` to be expected of them. Who waits may decide whether coins are thrown; what
+ * they show may not decide whether there is a release.
+ */
+const waitingFor = (minReports: number, sampler: SamplerSpec): number =>
+  sampler.kind === "poisson" ? Math.ceil(minReports / sampler.samplingRate) : minReports;
 
 /** Has the task come to its end with this many committed rounds and this evaluation? */
 export function endReason(

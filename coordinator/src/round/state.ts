@@ -23,6 +23,13 @@ export interface RoundRules {
   readonly minClients: number;
   /** Reports without which the round is abandoned. */
   readonly minReports: number;
+  /** Clients that must wait at the selection deadline for a cohort to be drawn; absent: `minReports`. */
+  readonly minWaiting?: number;
+  /**
+   * A cohort that is drawn is released, however few it has or report. Under central noise anything else would tell
+   * who was drawn or reported, and cohorts would be drawn again until one is large: no sample that anybody accounts.
+   */
+  readonly releasesAnyway?: boolean;
   /** Reports that end the reporting phase early; absent: all of the cohort. */
   readonly goal?: number;
   /** Once the goal is reached, uploads that are under way are waited for at most so long. */
@@ -74,7 +81,13 @@ export type StateOf<P extends RoundPhase> = Extract<RoundState, { phase: P }>;
 /** Every event carries the instant at which it is handled. */
 export type RoundEvent =
   | { readonly type: "clientsWaiting"; readonly at: Tick; readonly count: number }
-  | { readonly type: "cohortSelected"; readonly at: Tick; readonly cohort: readonly ClientId[] }
+  | {
+      readonly type: "cohortSelected";
+      readonly at: Tick;
+      readonly cohort: readonly ClientId[];
+      /** No coins were thrown: these clients must not be sampled from. */
+      readonly notDrawn?: boolean;
+    }
   | {
       readonly type: "reported";
       readonly at: Tick;
