@@ -270,6 +270,24 @@ test("[LD12] plans that a client does not follow end its part with the reason, a
     expect(trainer.begun).toBe(0);
     expect(fake.puts).toEqual([]);
   }
+  // Noise that is left out after updates with noise: what was stated of them would not be true any more.
+  {
+    await using fake = await startFakeCoordinator();
+    const { plan, ...first } = fake.assignment(1);
+    fake.place = { ...first, plan: { ...plan, ...lie(noise) } };
+    const trainer = countingTrainer();
+    await using client = createClient({ url: fake.url, backoff, privacy: { ledger: memory() } });
+    const done = join(client, FAKE, trainer);
+    await fake.until("PUT", 1);
+    fake.place = undefined;
+    const closed = { outcome: "abandoned", reason: "cancelled" };
+    fake.emit("round:closed", { taskId: FAKE, roundId: first.roundId, ...closed });
+    const { plan: next, ...second } = fake.assignment(2);
+    fake.emit("round:assigned", { ...second, plan: { ...next, ...lie(undefined) } });
+    expect(await done).toMatchObject({ reason: "failed", error: { code: "CONFIG_INVALID" } });
+    expect(trainer.begun).toBe(1);
+    expect(fake.puts).toHaveLength(1);
+  }
   // An account that cannot be read now may be readable later: the client waits.
   await using fake = await startFakeCoordinator();
   const honest = fake.assignment(1);

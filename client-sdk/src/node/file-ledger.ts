@@ -52,8 +52,9 @@ export function createFileLedger({
         throw new FederatedError(
           "CONFIG_INVALID",
           `the privacy ledger in ${directory} is lost, and without it nothing is sent: what this client has ` +
-            "spent is not known any more. Restore it from a copy; a ledger in another directory begins a new " +
-            "account, which says nothing about what was sent before",
+            "spent is not known any more. Restore it from a copy made after its last update (an older one would " +
+            "spend again what was spent since); a ledger in another directory begins a new account, which says " +
+            "nothing about what was sent before",
         );
       }
       try {

@@ -84,6 +84,27 @@ test("[LD6] a coordinator that asks for less noise, or states a larger budget la
   });
 });
 
+test("[LD12] a task whose updates had noise, or a bound on their number, gets none without", () => {
+  const plain: Draw = {};
+  const bounded: Draw = { participation: { step: 1, minSeparation: 1, maxParticipations: 5 } };
+  expect(isRefused(draw([], key(), plain, undefined))).toBe(false);
+  const { accounts } = drawAll([noise(5)]);
+  const noiseLeftOut = { refused: "noiseLeftOut" };
+  expect(draw(accounts, key(), plain, undefined)).toMatchObject(noiseLeftOut);
+  expect(draw(accounts, key(), bounded, undefined)).toMatchObject(noiseLeftOut);
+  const other = drawAll([bounded]).accounts;
+  const boundLeftOut = { refused: "boundLeftOut" };
+  expect(draw(other, key(), plain, undefined)).toMatchObject(boundLeftOut);
+  expect(draw(other, key(), noise(5), undefined)).toMatchObject(boundLeftOut);
+  // Other tasks are as they were.
+  expect(isRefused(draw(accounts, key("u"), plain, undefined))).toBe(false);
+});
+
+test("[LD6] a cost that no ledger could remember is refused, whatever budget is stated for it", () => {
+  const refused = { refused: "taskBudget" };
+  expect(draw([], key(), noise(1e-200, 1.7e308), undefined)).toMatchObject(refused);
+});
+
 test("[LD6] what is no number is refused", () => {
   for (const z of [Number.NaN, 0, 1e-300]) {
     expect(draw([], key(), noise(z), undefined)).toMatchObject({ refused: "taskBudget" });

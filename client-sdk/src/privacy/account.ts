@@ -43,7 +43,8 @@ export interface Draw {
 
 /** Why a draw is not made; `tooEarly` passes with time. */
 export interface Refused {
-  readonly refused: "ownBudget" | "taskBudget" | "participations" | "tooEarly";
+  readonly refused:
+    "ownBudget" | "taskBudget" | "participations" | "tooEarly" | "noiseLeftOut" | "boundLeftOut";
   readonly message: string;
 }
 
@@ -80,6 +81,8 @@ export function draw(
   own: EpsilonLimit | undefined,
 ): readonly TaskAccount[] | Refused {
   let account = accountOf(accounts, key);
+  const leftOut = leavesOut(account, localNoise !== undefined, participation !== undefined);
+  if (leftOut !== undefined) return leftOut;
   if (localNoise !== undefined) {
     const limit = stricter(account.limit, localNoise);
     const cost = localNoise.noiseMultiplier ** -2;
@@ -102,6 +105,31 @@ export function draw(
   return [...accounts.filter((other) => !isOf(other, key)), account];
 }
 
+/** What was promised of a task by its noise, or by its bound, is no longer true after an update without. */
+function leavesOut(
+  { taskId, limit, participations }: TaskAccount,
+  hasNoise: boolean,
+  isBounded: boolean,
+): Refused | undefined {
+  if (limit !== undefined && !hasNoise) {
+    return {
+      refused: "noiseLeftOut",
+      message:
+        `task "${taskId}" asks for updates without noise, and this client has sent it updates with local noise; ` +
+        "a task without noise needs another task id",
+    };
+  }
+  if (participations !== undefined && !isBounded) {
+    return {
+      refused: "boundLeftOut",
+      message:
+        `task "${taskId}" asks for updates without a bound on how often, and this client has taken part in it ` +
+        "under one; a task without needs another task id",
+    };
+  }
+  return undefined;
+}
+
 const isOf = (account: TaskAccount, { origin, taskId }: TaskKey) =>
   account.origin === origin && account.taskId === taskId;
 
@@ -110,8 +138,8 @@ function refusal(
   muSquared: number,
   limit: EpsilonLimit,
 ): Refused | undefined {
-  // Also what is no number is refused.
-  if (muSquared <= mostMuSquared(limit)) return undefined;
+  // Also what is no number is refused, and what no ledger could remember.
+  if (muSquared <= mostMuSquared(limit) && muSquared < Infinity) return undefined;
   const { delta, maxEpsilon } = limit;
   const whose = refused === "ownBudget" ? "this client's own" : "the task's";
   return {

@@ -79,17 +79,17 @@ export function createPrivacyGuard(origin: string, options: PrivacyOptions = {})
   return {
     admits: async (assignment) => {
       const wanted = drawOf(assignment);
-      if (isNothing(wanted)) return true;
       const refused = await ledger.ask(keyOf(assignment), wanted);
       if (refused === undefined) return true;
       if (refused.refused === "tooEarly") return false;
-      throw exhausted(assignment, refused);
+      throw refusedDraw(assignment, refused);
     },
     protect: async (assignment, update, signal) => {
       const wanted = drawOf(assignment);
-      if (isNothing(wanted)) return update;
-      const refused = await ledger.reserve(keyOf(assignment), wanted);
-      if (refused !== undefined) throw exhausted(assignment, refused);
+      // What costs nothing is not recorded; what the task's former plans promised still holds.
+      const record = isNothing(wanted) ? ledger.ask : ledger.reserve;
+      const refused = await record(keyOf(assignment), wanted);
+      if (refused !== undefined) throw refusedDraw(assignment, refused);
       const { localNoise } = wanted;
       if (localNoise === undefined) return update;
       const settings = settingsOf(assignment.plan, localNoise);
@@ -115,8 +115,9 @@ const settingsOf = ({ clippingNorm }: TrainingPlan, { noiseMultiplier }: LocalNo
 
 const refuse = (message: string) => new FederatedError("CONFIG_INVALID", message);
 
-function exhausted({ taskId, roundId }: Assignment, { message, refused }: Refused): FederatedError {
+function refusedDraw({ taskId, roundId }: Assignment, { message, refused }: Refused): FederatedError {
   if (refused === "tooEarly") return new FederatedError("UNAVAILABLE", message);
+  if (refused === "noiseLeftOut" || refused === "boundLeftOut") return refuse(message);
   return new FederatedError(
     "PRIVACY_BUDGET_EXHAUSTED",
     `privacy budget spent: no update for round ${roundId} of "${taskId}"; ${message}`,

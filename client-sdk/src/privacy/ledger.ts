@@ -35,8 +35,9 @@ export function createClientLedger(
     throw new FederatedError(
       "CONFIG_INVALID",
       "this client's privacy ledger is damaged, and without it nothing is sent: what was spent is not known " +
-        "any more. Restore it from a copy; a new ledger in another place begins a new account, which says " +
-        "nothing about what was sent before",
+        "any more. Restore it from a copy made after its last update (an older one would spend again what was " +
+        "spent since); a new ledger in another place begins a new account, which says nothing about what was " +
+        "sent before",
     );
   }
 

@@ -71,12 +71,12 @@ function statementOf(
   const all =
     own === undefined
       ? ""
-      : ` For all tasks together: epsilon = ${upwards(own.epsilon)} at delta = ${own.delta} of at most ${own.maxEpsilon}.`;
+      : ` For the noisy updates of all tasks together: epsilon = ${upwards(own.epsilon)} at delta = ${own.delta} of at most ${own.maxEpsilon}.`;
   if (task === undefined) {
     return `No update with local noise was made for task "${taskId}".${all}`;
   }
   return (
-    `Whatever this client's data were, any set of what it sent for task "${taskId}" was as likely to a factor ` +
+    `Whatever this client's data were, any set of noisy updates that it sent for task "${taskId}" was as likely to a factor ` +
     `e^epsilon, up to delta, with epsilon = ${upwards(task.epsilon)} and delta = ${task.delta} after ${updates} noisy ` +
     `updates, of at most ${task.maxEpsilon} (neighbours: any other data of this client; accountant: exact Gaussian).${all} ` +
     "The noise was added here, so this holds against everybody, the coordinator included. That this client took " +
