@@ -367,6 +367,26 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
       expect(await store.participation(taskId("b"), first)).toBeUndefined();
     });
 
+    test("[MM8] a noise state is forgotten with the end of its task, another task's is not", async () => {
+      await using under = await open();
+      const { store } = under;
+      const charge = { mechanism: "matrix", noiseMultiplier: 1.1 } as const;
+      for (const name of ["a", "b"]) {
+        await createTask(store, name, "matrix");
+        const round = openRound(name, 1);
+        await store.saveOpenRound(round);
+        const event = { ...reservation(round), charge };
+        const state = Uint8Array.of(1, 2);
+        await store.takeNoiseStep({ event, step: 0, participants: clientIds(2), state });
+        await store.abandonRound({ round: abandonedRound(round) });
+      }
+      await store.setTaskState(A, "paused");
+      expect(await store.noiseState(A)).toEqual(Uint8Array.of(1, 2));
+      await store.setTaskState(A, "ended", "cancelled");
+      expect(await store.noiseState(A)).toBeUndefined();
+      expect(await store.noiseState(taskId("b"))).toEqual(Uint8Array.of(1, 2));
+    });
+
     test("[ST8] a round ends once: nothing changes it afterwards, and an unknown one cannot end", async () => {
       await using under = await open();
       const { store } = under;

@@ -115,7 +115,10 @@ const settingsOf = ({ clippingNorm }: TrainingPlan, { noiseMultiplier }: LocalNo
 
 const refuse = (message: string) => new FederatedError("CONFIG_INVALID", message);
 
-function refusedDraw({ taskId, roundId }: Assignment, { message, refused }: Refused): FederatedError {
+function refusedDraw(
+  { taskId, roundId }: Assignment,
+  { message, refused }: Refused,
+): FederatedError {
   if (refused === "tooEarly") return new FederatedError("UNAVAILABLE", message);
   if (refused === "noiseLeftOut" || refused === "boundLeftOut") return refuse(message);
   return new FederatedError(

@@ -162,6 +162,8 @@ export function createStore(rows: Rows, now: () => Instant): Store {
       createdAt,
     };
     rows.putTask(changed);
+    // Noise of the past takes the noise out of released models, and no step follows any more.
+    if (state === "ended") rows.removeSecret(noiseStateName(taskId));
     if (state !== task.state || endReason !== task.endReason) audit(stateFact(changed));
   };
 
