@@ -11,6 +11,8 @@
  * this grid, and its hockey-stick curve lies nowhere below the true one.
  */
 
+import { logAdd, logExpm1 } from "./log-space.ts";
+
 /** Masses under P: `mass[i]` at loss `(first + i) h`; `infinity` where Q has nothing to compare. */
 export interface LossDistribution {
   readonly h: number;
@@ -61,11 +63,14 @@ export const LOW_TAIL = 9.6;
 export function sampledGaussianLoss(q: number, z: number, h: number, tailMass: number): LossPair {
   const lossAt = (x: number): number => {
     const y = (2 * x - 1) / (2 * z * z);
-    return y < 700 ? Math.log1p(q * Math.expm1(y)) : Math.log(q) + y;
+    return y < 700 ? Math.log1p(q * Math.expm1(y)) : logAdd(Math.log1p(-q), Math.log(q) + y);
   };
   /** Inverse of `lossAt`; -Infinity at and below the least loss. */
   const pointOf = (loss: number): number => {
-    const ratio = loss < 700 ? Math.log1p(Math.expm1(loss) / q) : loss - Math.log(q);
+    const apart = Math.expm1(loss) / q;
+    // Beyond the largest double: 1 + is nothing to it, and soon nor is the 1 that was taken off.
+    const logApart = (loss < 700 ? logExpm1(loss) : loss) - Math.log(q);
+    const ratio = apart < Infinity ? Math.log1p(apart) : logApart;
     return Number.isNaN(ratio) ? -Infinity : z * z * ratio + 0.5;
   };
   const low = -LOW_TAIL * z;

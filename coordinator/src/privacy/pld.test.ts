@@ -67,6 +67,21 @@ describe("epsilon by privacy loss", () => {
     expect(byLoss(plan(0.05, 5, 5_000), 1e-12)).toBeLessThan(5.08195);
   });
 
+  test("[DP11] holds where e^epsilon is beyond a double", () => {
+    // The closed form of one release below, in 60 digits (mpmath).
+    for (const [q, z, delta, exact] of [
+      [1e-9, 0.01, 1e-12, 5287.3151355845375],
+      [1e-3, 0.02, 1e-5, 1358.432322763088],
+      [0.5, 0.02, 1e-6, 1478.9195376657872],
+      [1e-9, 0.027, 1e-12, 778.64056888406],
+      [0.1, 0.03, 1e-300, 1785.4114523605383],
+    ] as const) {
+      const error = byLoss(plan(q, z, 1), delta) / exact - 1;
+      expect(error, `${q} ${z}`).toBeGreaterThan(0);
+      expect(error, `${q} ${z}`).toBeLessThan(1e-4);
+    }
+  });
+
   test("[DP11] one release has a closed form", () => {
     // remove: delta(eps) = q delta_1, with e^eps measured against the mixture (Balle, Barthe, Gaboardi 2018).
     for (const [q, z, delta] of [
