@@ -8,6 +8,7 @@ import {
 } from "@tributary/protocol";
 import { describe, expect, test } from "vitest";
 
+import { createGridSum } from "../aggregation/grid-sum.ts";
 import { createAssignmentTokens } from "../clients/assignment-token.ts";
 import { createBlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
@@ -22,6 +23,7 @@ import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import { privacyResource } from "./budget.ts";
 import { startRoundEngine } from "./engine.ts";
+import { releaseStep } from "./matrix-run.ts";
 
 function fakeClock() {
   let now = 0;
@@ -156,6 +158,11 @@ async function startWorld(spec: Partial<TaskSpecInput> = {}) {
   return {
     ...{ time, memory, failing, assigned, events, report, task, taken, drawn },
     checkIn: (clientId: ClientId) => engine.checkIn(clientId),
+    refuse: (clientId: ClientId, roundNumber: number) =>
+      engine.refuse(
+        { roundId: `t.${roundNumber}` as RoundId, taskId, clientId },
+        "UPDATE_NOT_FINITE",
+      ),
     stop: () => engine.stop(0),
     corrupt: (bytes: Uint8Array | "missing") => {
       state = bytes;
@@ -257,6 +264,32 @@ describe("a matrix run", () => {
     await world.stop();
   });
 
+  test("[MM11] whoever waits since before its own step was taken is not drawn for the next one", async () => {
+    const world = await startWorld();
+    for (const clientId of [a, b]) await world.checkIn(clientId);
+    // Refused at first, so it waits for the next round; what it sends after all counts in this one.
+    await world.refuse(a, 1);
+    await world.checkIn(a);
+    await world.report(a, 1);
+    await world.report(b, 1);
+    await world.time.settle();
+    expect(await world.participation(a)).toEqual({ lastStep: 0, count: 1 });
+    world.assigned.clear();
+    for (const clientId of [c, d]) {
+      await world.checkIn(clientId);
+      // Two wait when c has come, and one of them may be in the step: not enough for a round.
+      await world.time.advance(100);
+    }
+    expect([...world.assigned.keys()]).toEqual([c, d]);
+    const { roundNumber } = world.assigned.get(d)!;
+    await world.round([c, d], roundNumber);
+    expect(world.taken.map(({ participants }) => participants)).toEqual([
+      [a, b],
+      [c, d],
+    ]);
+    await world.stop();
+  });
+
   test("[MM11] a round that ends before its noise counts for nobody", async () => {
     const world = await startWorld();
     for (const clientId of [a, b]) await world.checkIn(clientId);
@@ -284,6 +317,28 @@ describe("a matrix run", () => {
     expect(world.taken).toMatchObject([{ step: 0, participants: [a, b] }]);
     expect(await world.version()).toBe(1);
     expect([...world.drawn[0]!]).not.toEqual([...world.drawn[1]!]);
+    await world.stop();
+  });
+
+  test("[MM12] a sum of more or fewer updates than there are known contributors takes no step", async () => {
+    const world = await startWorld();
+    const { task, memory } = world;
+    const charge = { mechanism: "matrix", noiseMultiplier: 2 } as const;
+    const grid = createGrid({ noiseMultiplier: 2, clippingNorm: 1, parameterCount: 2 });
+    for (const updates of [1, 3]) {
+      const sum = createGridSum(grid);
+      for (let i = 0; i < updates; i++) sum.add({ delta: Float32Array.of(1, 0), numExamples: 1 });
+      const noise = { add: () => Promise.reject(new Error("noise was drawn")) };
+      const round = {
+        ...{ roundId: "t.1" as RoundId, taskId, roundNumber: 1, baseModelVersion: 0, openedAt: 0 },
+        claim: { kind: "none" },
+        contributors: [a, b],
+      } as const;
+      await expect(
+        releaseStep({ store: memory, noise, clock: world.time.clock }, task, round, sum, charge),
+      ).rejects.toThrow(`the sum has ${updates} updates, of 2 clients that are known`);
+    }
+    expect(await world.ledger()).toEqual([]);
     await world.stop();
   });
 
