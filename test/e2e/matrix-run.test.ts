@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +7,9 @@ import type { ModelManifest, PrivacyResource, TaskId, TaskResource } from "@trib
 import { isFederatedError } from "@tributary/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
+import { createKeyRing } from "../../coordinator/src/storage/seal.ts";
+import { loadSqliteDriver } from "../../coordinator/src/storage/sqlite-driver.ts";
+import { verifyStore } from "../../coordinator/src/storage/verify.ts";
 import type { RunningCoordinator } from "../support/coordinator.ts";
 import { smallTask, startCoordinator } from "../support/coordinator.ts";
 import { connectRaw, newClientKey } from "../support/raw-client.ts";
@@ -112,6 +116,60 @@ describe("a task under a matrix mechanism", () => {
       }
     } finally {
       await running[Symbol.asyncDispose]();
+    }
+  });
+
+  test("[OPS4] a noise state that is missing, damaged or another step's is a fault, sealed or plain", async () => {
+    const key = randomBytes(32);
+    const spec = smallTask({
+      privacy,
+      clippingNorm: 1,
+      schedule: { minClients: 2, minReports: 2 },
+    });
+    const keySettings: { encryptionKey?: string }[] = [{}, { encryptionKey: key.toString("hex") }];
+    for (const storage of keySettings) {
+      const folder = join(directory, `${Object.keys(storage).length}`);
+      const config = { storage: { kind: "sqlite", directory: folder, ...storage } } as const;
+      const open = async () => (await loadSqliteDriver()).connect(join(folder, "tributary.sqlite"));
+      const where = "FROM secrets WHERE name = 'noise of task small'";
+      const stateNow = async () => {
+        const database = await open();
+        const value = database.prepare(`SELECT value ${where}`).get()?.value as Uint8Array;
+        database.close();
+        return value;
+      };
+      {
+        await using running = await startCoordinator({ config });
+        await running.coordinator.tasks.create(spec);
+        await playRound(running, PAIRS[0]!);
+      }
+      const former = await stateNow();
+      {
+        await using running = await startCoordinator({ config });
+        await playRound(running, PAIRS[1]!);
+      }
+      const ring = createKeyRing(storage);
+      const keys = ring === undefined ? {} : { keys: ring };
+      const faults = async () => (await verifyStore(folder, keys)).faults;
+      expect(await faults()).toEqual([]);
+      const value = await stateNow();
+      const damaged = value.map((byte, i) => (i === 60 ? byte ^ 1 : byte));
+      for (const wrong of [former, damaged, undefined]) {
+        const database = await open();
+        database.prepare(`DELETE ${where}`).run();
+        if (wrong !== undefined) {
+          database
+            .prepare("INSERT INTO secrets (name, value) VALUES (?, ?)")
+            .run("noise of task small", wrong);
+        }
+        database.close();
+        expect(await faults()).toEqual([
+          {
+            where: "noise of task small",
+            message: expect.stringContaining("noise state") as string,
+          },
+        ]);
+      }
     }
   });
 });

@@ -10,6 +10,13 @@ import type { Rows } from "./store.ts";
 const PROOF = "encryption at rest";
 const placeOf = (name: string) => `secret ${name}`;
 
+/** A secret's value; undefined where it was changed or belongs elsewhere. */
+export const openSecret = (
+  keys: KeyRing,
+  name: string,
+  value: Uint8Array,
+): Uint8Array | undefined => openSealed(keys, placeOf(name), value);
+
 export interface SealOptions {
   /** Named in what is refused. */
   readonly file: string;
@@ -33,7 +40,7 @@ export function sealSecrets(
   const { current } = keys;
 
   const open = (name: string, value: Uint8Array): Uint8Array => {
-    const opened = openSealed(keys, placeOf(name), value);
+    const opened = openSecret(keys, name, value);
     if (opened !== undefined) return opened;
     const message = `the secret "${name}" in ${file} was changed or belongs elsewhere; restore the file from a backup`;
     throw new FederatedError("INTERNAL", message);

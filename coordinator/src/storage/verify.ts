@@ -18,6 +18,7 @@ import type { KeyRing } from "./seal.ts";
 import { listBlobs } from "./sealed-blobs.ts";
 import { decoderFor, faultsOfBytes } from "./verify-blobs.ts";
 import { faultsOfKeys } from "./verify-keys.ts";
+import { faultsOfNoise } from "./verify-noise.ts";
 import type { Fault } from "./verify-task.ts";
 import { faultOfCharge, faultsOfTask, reasonOf } from "./verify-task.ts";
 
@@ -75,6 +76,9 @@ export async function verifyStore(
     const history = readHistory(database, rows, faults);
     for (const records of history) faults.push(...faultsOfTask(records));
     readByIndex(rows, history);
+    for (const records of history) {
+      faults.push(...(await faultsOfNoise(rows, records, options.keys)));
+    }
     const referenced = new Set<Digest>();
     for (const { task, versions } of history) {
       for (const version of versions.values()) {
