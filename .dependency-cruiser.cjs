@@ -4,7 +4,7 @@ const TESTS = "\\.test\\.ts$";
 const notFrom = (path) => ({ path, pathNot: TESTS });
 const COORDINATOR = "^coordinator/src/";
 const PURE = `${COORDINATOR}(round/(state|machine|sampler|schedule|quota)\\.ts|aggregation/|privacy/|config/(auth-)?schema\\.ts)`;
-const APPLICATION = `${COORDINATOR}(round/(engine|discretion|round-loop|intake|release|assignment|budget|open-round|round-sum|progress|refusal|mailbox|seed)\\.ts|task/|model/|clients/|limits/|events/|ports\\.ts)`;
+const APPLICATION = `${COORDINATOR}(round/(engine|discretion|round-loop|intake|release|assignment|budget|open-round|round-sum|clipping|progress|refusal|mailbox|seed)\\.ts|task/|model/|clients/|limits/|events/|ports\\.ts)`;
 const ADAPTERS = `${COORDINATOR}(storage|transport|http|network|identity|evaluation|observability|config)/`;
 const TFJS = "node_modules/@tensorflow/";
 const NODE_BUILTIN = { dependencyTypes: ["core"] };

@@ -145,6 +145,8 @@ export interface ModelVersionRecord {
   /** Blob with the server optimizer's state after this version; absent where it has none. */
   readonly optimizerState?: Digest;
   readonly evaluation?: Evaluation;
+  /** Under adaptive clipping: the norm that the next round clips to. Absent for version 0: the task's. */
+  readonly clippingNorm?: number;
   /** Who vouches for it. Saved with the version: none is ever announced without. */
   readonly signed: SignedManifest;
 }
@@ -171,6 +173,8 @@ interface RoundRecordBase {
   readonly participants: ParticipantCounts;
   readonly rejections: Readonly<Partial<Record<ErrorCode, number>>>;
   readonly updateBytes: number;
+  /** Under adaptive clipping: the norm that this round clips to, known before it opens. */
+  readonly clippingNorm?: number;
 }
 
 export interface OpenRoundRecord extends RoundRecordBase {

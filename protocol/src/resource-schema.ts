@@ -16,6 +16,7 @@ import {
   InstantSchema,
   NonNegativeSchema,
   PositiveIntegerSchema,
+  PositiveSchema,
   PublicKeySchema,
   RateSchema,
   RoundIdSchema,
@@ -23,7 +24,7 @@ import {
 } from "./id-schema.ts";
 import { MAX_MANIFEST_CHARACTERS } from "./manifest.ts";
 import { SIGNATURE_PATTERN } from "./signature.ts";
-import { TaskSpecSchema } from "./task-schema.ts";
+import { AdaptiveClippingSchema, TaskSpecSchema } from "./task-schema.ts";
 
 const optional = Type.Optional;
 
@@ -193,6 +194,7 @@ export const RoundResourceSchema = Type.Object(
     participants: optional(ParticipantCountsSchema),
     rejections: optional(RejectionsSchema),
     updateBytes: optional(CountSchema),
+    clippingNorm: optional(PositiveSchema),
     trainLoss: optional(Type.Number()),
     evaluation: optional(VersionEvaluationSchema),
     epsilon: optional(NonNegativeSchema),
@@ -255,6 +257,12 @@ export const PrivacyResourceSchema = Type.Union(
       noise: Type.Enum(["fast", "exact"]),
       noiseMultiplier: NonNegativeSchema,
       clippingNorm: NonNegativeSchema,
+      adaptiveClipping: optional(
+        Type.Object({
+          ...AdaptiveClippingSchema.properties,
+          deltaNoiseMultiplier: PositiveSchema,
+        }),
+      ),
       samplingRate: RateSchema,
       sampling: Type.Array(Type.Object({ claim: SamplingClaimSchema, rounds: CountSchema })),
       accountant: Type.Enum(["rdp", "pld"]),

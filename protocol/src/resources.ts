@@ -11,7 +11,7 @@ import type { Digest, RoundId, TaskId } from "./ids.ts";
 import type { Layout } from "./layout.ts";
 import type { ParticipationLimits } from "./plan.ts";
 import type { SamplingClaim } from "./sampling-claim.ts";
-import type { FactorizationSpec, NoiseKind, TaskSpec } from "./task-spec.ts";
+import type { AdaptiveClipping, FactorizationSpec, NoiseKind, TaskSpec } from "./task-spec.ts";
 
 export type TaskState = "running" | "paused" | "ended";
 
@@ -82,6 +82,8 @@ export interface RoundResource {
   readonly rejections?: Readonly<Partial<Record<ErrorCode, number>>>;
   /** Bytes of accepted updates. */
   readonly updateBytes?: number;
+  /** The norm that this round clips to; only under adaptive clipping. */
+  readonly clippingNorm?: number;
   /** Mean of the clients' training loss, weighted by examples; never under differential privacy. */
   readonly trainLoss?: number;
   /** Of the version this round made (central), or of its base version (federated). */
@@ -99,6 +101,12 @@ export interface ModelResource extends CheckpointRef {
   readonly evaluation?: Evaluation;
 }
 
+/** How the clipping norm follows its quantile, and what of the noise is spent on that. */
+export interface AdaptiveClippingFacts extends AdaptiveClipping {
+  /** Noise on the sum of deltas / clipping norm: above the z that is charged, as z pays for the bits as well. */
+  readonly deltaNoiseMultiplier: number;
+}
+
 export type PrivacyResource =
   | { readonly taskId: TaskId; readonly mechanism: "none" }
   | {
@@ -110,8 +118,11 @@ export type PrivacyResource =
       /** Whom it holds against: whoever sees released models, and nobody who sees more. */
       readonly against: "released-models";
       readonly noise: NoiseKind;
+      /** z that each round is charged. */
       readonly noiseMultiplier: number;
+      /** Under adaptive clipping that of the next round. */
       readonly clippingNorm: number;
+      readonly adaptiveClipping?: AdaptiveClippingFacts;
       /** q that the accounting may use; 1 where the sampling gives no amplification. */
       readonly samplingRate: number;
       /** How the charged rounds really were drawn; before the first one, how it will be (0 rounds). */

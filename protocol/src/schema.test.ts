@@ -164,9 +164,17 @@ describe("client messages", () => {
 describe("a task as it may be written", () => {
   const check = Compile(schema.TaskSpecInputSchema);
   const least = { taskId: "t", model: { tensors: [{ name: "w", shape: [2, 3] }] } };
+  const central = { mechanism: "central", noiseMultiplier: 1, delta: 1e-5, maxEpsilon: 3 };
 
   it("[PR3] needs no more than a name and tensors", () => {
     expect(check.Check(least)).toBe(true);
+    for (const adaptiveClipping of [undefined, {}, { targetQuantile: 0.5 }]) {
+      const privacy = {
+        ...central,
+        ...(adaptiveClipping === undefined ? {} : { adaptiveClipping }),
+      };
+      expect(check.Check({ ...least, privacy })).toBe(true);
+    }
     expect(check.Check({ taskId: "t" })).toBe(false);
     expect(check.Check({ ...least, model: { tensors: [] } })).toBe(false);
   });
@@ -179,6 +187,7 @@ describe("a task as it may be written", () => {
     [{ schedule: { reportWindow: 1 } }],
     [{ sampler: { kind: "uniform", cohortSize: 2, size: 3 } }],
     [{ privacy: { mechanism: "central", noiseMultiplier: 1, delta: 1e-5 } }],
+    [{ privacy: { ...central, adaptiveClipping: { quantile: 0.5 } } }],
   ])("[PR3] refuses a misspelt, foreign or missing field: %j", (extra) => {
     expect(check.Check({ ...least, ...extra })).toBe(false);
   });
@@ -192,6 +201,7 @@ describe("a task as it may be written", () => {
     [{ serverOptimizer: { kind: "momentum", momentum: 1 } }],
     [{ clippingNorm: 0 }],
     [{ privacy: { mechanism: "central", noiseMultiplier: 1, delta: 1, maxEpsilon: 3 } }],
+    [{ privacy: { ...central, adaptiveClipping: { targetQuantile: 1 } } }],
     [{ schedule: { minReports: 0 } }],
     [{ model: { tensors: [{ name: "w", shape: [0] }] } }],
   ])("[PR3] refuses a number out of its range: %j", (extra) => {

@@ -196,14 +196,32 @@ const ServerOptimizerInputSchema = Type.Union([
 
 const noPrivacy = Type.Object({ mechanism: Type.Literal("none") }, closed);
 
-const CentralPrivacySchema = Type.Object(
+export const AdaptiveClippingSchema = Type.Object(
   {
-    mechanism: Type.Literal("central"),
-    noiseMultiplier: PositiveSchema,
-    delta: Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }),
-    maxEpsilon: PositiveSchema,
-    noise: partial(Type.Union([Type.Literal("fast"), Type.Literal("exact")])),
+    targetQuantile: Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }),
+    learningRate: PositiveSchema,
+    bitNoiseStddev: PositiveSchema,
+    minNorm: PositiveSchema,
+    maxNorm: PositiveSchema,
   },
+  closed,
+);
+
+const centralPrivacy = {
+  mechanism: Type.Literal("central"),
+  noiseMultiplier: PositiveSchema,
+  delta: Type.Number({ exclusiveMinimum: 0, exclusiveMaximum: 1 }),
+  maxEpsilon: PositiveSchema,
+  noise: partial(Type.Union([Type.Literal("fast"), Type.Literal("exact")])),
+};
+
+const CentralPrivacySchema = Type.Object(
+  { ...centralPrivacy, adaptiveClipping: partial(AdaptiveClippingSchema) },
+  closed,
+);
+
+const CentralPrivacyInputSchema = Type.Object(
+  { ...centralPrivacy, adaptiveClipping: partial(Type.Partial(AdaptiveClippingSchema, closed)) },
   closed,
 );
 
@@ -343,7 +361,12 @@ export const TaskSpecInputSchema = Type.Object(
     serverOptimizer: partial(ServerOptimizerInputSchema),
     clippingNorm: partial(PositiveSchema),
     privacy: partial(
-      Type.Union([noPrivacy, CentralPrivacySchema, MatrixPrivacyInputSchema, LocalPrivacySchema]),
+      Type.Union([
+        noPrivacy,
+        CentralPrivacyInputSchema,
+        MatrixPrivacyInputSchema,
+        LocalPrivacySchema,
+      ]),
     ),
     schedule: partial(ScheduleInputSchema),
     stop: partial(StopSchema),

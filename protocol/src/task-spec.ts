@@ -62,6 +62,22 @@ export type ServerOptimizerSpec =
  */
 export type NoiseKind = "fast" | "exact";
 
+/**
+ * The clipping norm follows a quantile of the clients' norms, which is estimated under the same noise budget
+ * (Andrew et al. 2021, arXiv:1905.03871). The task's `clippingNorm` is where it begins.
+ */
+export interface AdaptiveClipping {
+  /** gamma in (0, 1): the share of norms that the clipping norm is to be at or above. */
+  readonly targetQuantile: number;
+  /** eta: after a round the norm is multiplied by exp(-eta * (share at or below it - targetQuantile)). */
+  readonly learningRate: number;
+  /** Standard deviation of the noise on the count of norms at or below, in clients; above z / 2. */
+  readonly bitNoiseStddev: number;
+  readonly minNorm: number;
+  /** Clients clip to twice this norm, so that the coordinator sees which norms are above the current one. */
+  readonly maxNorm: number;
+}
+
 export interface CentralPrivacy {
   readonly mechanism: "central";
   /** z: standard deviation of the noise on the sum, divided by the clipping norm. */
@@ -71,6 +87,8 @@ export interface CentralPrivacy {
   readonly maxEpsilon: number;
   /** Absent: `fast`. */
   readonly noise?: NoiseKind;
+  /** Absent: every round clips to the task's `clippingNorm`. */
+  readonly adaptiveClipping?: AdaptiveClipping;
 }
 
 /**
@@ -202,7 +220,9 @@ export interface TaskSpecInput {
   readonly clippingNorm?: number;
   readonly privacy?:
     | { readonly mechanism: "none" }
-    | CentralPrivacy
+    | (Omit<CentralPrivacy, "adaptiveClipping"> & {
+        readonly adaptiveClipping?: Partial<AdaptiveClipping>;
+      })
     | (Omit<MatrixPrivacy, "factorization"> & {
         /** Without series: the coordinator finds the best for the run. */
         readonly factorization?: Optional<FactorizationSpec, "decays" | "scales">;

@@ -129,7 +129,7 @@ export async function runCanaries(options: CanaryRunOptions): Promise<CanaryRun>
     if (latest === undefined) throw new Error("nothing was released");
     // Steps of plain SGD from zero: the newest weights are the sum of all that was released.
     const { weights } = decodeCheckpoint(layout, await shelf.checkpoint(latest.digest));
-    const spent = privacyResource(spec, await store.listLedger(taskId));
+    const spent = privacyResource(spec, await store.listLedger(taskId), latest);
     if (spent.mechanism !== "central" || spent.delta !== delta)
       throw new Error("another mechanism");
     return { present, scores: [...weights], claimedEpsilon: spent.epsilon };

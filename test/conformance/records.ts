@@ -31,9 +31,9 @@ const tensors = [
 ];
 const layout = await createLayout(tensors);
 
-export type TaskKind = "plain" | "private" | "matrix";
+export type TaskKind = "plain" | "private" | "matrix" | "adaptive";
 
-/** A task without privacy, or with it. */
+/** A task without privacy, or with it; where it is adaptive, versions carry the norm of the next round. */
 export function taskRecord(name: string, kind: TaskKind = "plain"): TaskRecord {
   const base = {
     taskId: taskId(name),
@@ -72,12 +72,19 @@ export function taskRecord(name: string, kind: TaskKind = "plain"): TaskRecord {
                   factorization: { kind: "blt", decays: [0.9], scales: [0.5] },
                   ...{ rounds: 3, minSeparation: 2, maxParticipations: 2 },
                 }
-              : { mechanism: "central", noiseMultiplier: 1.1, delta: 1e-5, maxEpsilon: 8 },
+              : {
+                  ...{ mechanism: "central", noiseMultiplier: 1.1, delta: 1e-5, maxEpsilon: 8 },
+                  ...(kind === "adaptive" ? { adaptiveClipping } : {}),
+                },
           weighting: { kind: "uniform" },
           clippingNorm: 0.5,
         };
   return { taskId: spec.taskId, spec, layout, state: "running", createdAt: 1_760_000_000_123 };
 }
+
+const adaptiveClipping = {
+  ...{ targetQuantile: 0.5, learningRate: 0.2, bitNoiseStddev: 5, minNorm: 1e-12, maxNorm: 1e12 },
+};
 
 export function versionRecord(
   name: string,

@@ -504,6 +504,36 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
       expect((await store.latestModelVersion(A))?.modelVersion).toBe(0);
     });
 
+    test("[AC6] the norm that the next round clips to is committed with its version, or nothing is", async () => {
+      await using under = await open();
+      const { store } = under;
+      await createTask(store, "a", "adaptive");
+      await createTask(store, "b", "private");
+      const norm = 0.1 + 0.2;
+      for (const id of ["a", "b"]) {
+        const round = openRound(id, 1, id === "a" ? { clippingNorm: 0.5 } : {});
+        await store.saveOpenRound(round);
+        await store.reserveLedger(reservation(round));
+        const carrying = versionRecord(id, 1, { clippingNorm: norm });
+        const [good, bad] = [
+          commitOf(round, 1, { releaseLedger: true }),
+          commitOf(round, 1, { releaseLedger: true, version: carrying }),
+        ].sort(() => (id === "a" ? -1 : 1));
+        const before = await everythingOf(store, round.taskId);
+        await expect(store.commitRound(bad!)).rejects.toEqual(coded("MALFORMED_MESSAGE"));
+        expect(await everythingOf(store, round.taskId)).toStrictEqual(before);
+        await store.commitRound(good!);
+      }
+      expect(await store.latestModelVersion(A)).toMatchObject({ clippingNorm: norm });
+      expect(await store.getRound(openRound("a", 1).roundId)).toMatchObject({ clippingNorm: 0.5 });
+      const next = openRound("a", 2, { baseModelVersion: 1, clippingNorm: norm });
+      await store.saveOpenRound(next, clientIds(2));
+      if (under.reopen === undefined) return;
+      const again = await under.reopen();
+      expect(await again.latestModelVersion(A)).toMatchObject({ clippingNorm: norm });
+      expect(await again.getOpenRound(A)).toMatchObject({ round: { clippingNorm: norm } });
+    });
+
     test("[ST12] abandoning a round voids what it had reserved, and that only", async () => {
       await using under = await open();
       const { store } = under;

@@ -5,7 +5,7 @@ import type { StoreReport } from "../../coordinator/src/storage/verify.ts";
 import { verifyStore } from "../../coordinator/src/storage/verify.ts";
 import { loadSqliteDriver } from "../../coordinator/src/storage/sqlite-driver.ts";
 import { runCli } from "../../coordinator/src/cli/run.ts";
-import type { Digest } from "@tributary/protocol";
+import type { Digest, TaskSpecInput } from "@tributary/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { DataFolder } from "../support/data.ts";
@@ -24,15 +24,26 @@ let folder: DataFolder;
 let sound: string;
 let copies = 0;
 
-/** The data of a coordinator that has run three rounds of a plain and a private task, and was stopped. */
+const adaptiveTask: TaskSpecInput = {
+  ...privateTask,
+  taskId: "adaptive",
+  privacy: {
+    ...{ mechanism: "central", noiseMultiplier: 4, delta: 1e-5, maxEpsilon: 50 },
+    adaptiveClipping: {},
+  },
+};
+
+/** The data of a coordinator that has run three rounds of three kinds of tasks, and was stopped. */
 beforeAll(async () => {
   folder = await makeDataFolder();
   sound = join(folder.path, "data");
   await using running = await folder.start();
   const clients = await connectTwo(running.url);
-  for (const task of [plainTask, privateTask]) await running.coordinator.tasks.create(task);
+  for (const task of [plainTask, privateTask, adaptiveTask])
+    await running.coordinator.tasks.create(task);
   for (let round = 1; round <= 3; round++) {
-    for (const taskId of ["small", "private"]) await playRound(running, clients, taskId);
+    for (const taskId of ["small", "private", "adaptive"])
+      await playRound(running, clients, taskId);
   }
   await disconnect(clients);
 });
@@ -89,7 +100,7 @@ test("[OPS1] sound data is found sound, by a table for people and by JSON, and e
   expect(exitCode).toBe(0);
   expect(JSON.parse(out)).toMatchObject({
     // Both tasks begin with the same zeros: one blob.
-    checked: { tasks: 2, rounds: 6, modelVersions: 8, charges: 3, blobs: 10 },
+    checked: { tasks: 3, rounds: 9, modelVersions: 12, charges: 6, blobs: 13 },
     faults: [],
     orphans: [],
   });
@@ -214,6 +225,15 @@ describe("damage", () => {
           `UPDATE model_versions SET record = json_set(record, '$.digest', (SELECT record ->> 'digest' FROM model_versions WHERE model_version = 0)) WHERE model_version = 2 AND task_id = 'small'`,
         ),
       /^checkpoint .* says it is version 0, and is kept as version 2/,
+    ],
+    [
+      "a version that has lost its clipping norm",
+      (d) =>
+        tamper(
+          d,
+          `UPDATE model_versions SET record = json_remove(record, '$.clippingNorm') WHERE task_id = 'adaptive' AND model_version = 3`,
+        ),
+      /^version 3 of task adaptive .* has the clipping norm undefined, which must be from/,
     ],
     [
       "a changed optimizer state",

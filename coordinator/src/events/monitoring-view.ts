@@ -37,6 +37,8 @@ const ROUND: Fields<RoundResource> = {
   participants: "withheld",
   rejections: "withheld",
   updateBytes: "withheld",
+  // Released by the rounds before, and paid for there.
+  clippingNorm: "shown",
   trainLoss: "withheld",
   // Only by the operator's own data, see `roundFor`.
   evaluation: "shown",

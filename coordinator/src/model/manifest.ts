@@ -35,7 +35,7 @@ export function manifestOf(
     ...(roundNumber === undefined ? {} : { roundNumber }),
     createdAt: new Date(createdAt).toISOString(),
     ...(evaluation === undefined ? {} : { evaluation: withoutClasses(evaluation) }),
-    privacy: privacyPromise(spec, upToHere),
+    privacy: privacyPromise(spec, upToHere, version),
   });
 }
 

@@ -18,6 +18,7 @@
  * that is by 1 / z. So the pair is one Gaussian release of noise multiplier z: it is z that is charged, never
  * zDelta, which is larger. C itself depends on earlier releases alone, so it is public when a round begins, and
  * since z is the same in every round whatever C is, the charges are those of a plan that was fixed beforehand.
+ * Where neighbours differ by a client that counts as zero, it adds no bit either, as one that does not report.
  * (With noise from the discrete Gaussian the same sum of squares bounds its Renyi divergences.)
  */
 
@@ -56,7 +57,8 @@ export function bitOfNorm(norm: number, clippingNorm: number): 1 | -1 {
 }
 
 /** Standard deviation of the noise on a sum of bits in halves: sigmaB clients are 2 sigmaB halves. */
-export const halvesNoiseStddev = ({ bitNoiseStddev }: NoiseSplit): number => 2 * bitNoiseStddev;
+export const halvesNoiseStddev = ({ bitNoiseStddev }: Pick<NoiseSplit, "bitNoiseStddev">): number =>
+  2 * bitNoiseStddev;
 
 /**
  * Share of the clients whose norm is at most C, as far as the noise lets it be known: below 0 and above 1 where it

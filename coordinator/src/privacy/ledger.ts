@@ -22,6 +22,12 @@ export interface PrivacyFacts {
   readonly rounds: number;
   readonly noiseMultiplier: number;
   readonly clippingNorm: number;
+  /** Where the norm follows a quantile: `clippingNorm` is then that of the next round. */
+  readonly adaptiveClipping?: {
+    readonly targetQuantile: number;
+    readonly bitNoiseStddev: number;
+    readonly deltaNoiseMultiplier: number;
+  };
   readonly noise: "fast" | "exact";
   readonly adjacency: Adjacency;
   readonly sampling: readonly DrawnAlike[];
@@ -59,8 +65,7 @@ export function privacyStatement(facts: PrivacyFacts): string {
     `the probability of any set of released models by at most a factor e^epsilon, up to delta, with`,
     `epsilon = ${roundedUp(facts.epsilon, 4)} and delta = ${facts.delta} after ${facts.rounds} rounds`,
     `(neighbours: ${neighbours}; accountant: ${ACCOUNTANTS[facts.accountant]}; budget: epsilon <= ${facts.maxEpsilon}).`,
-    `Mechanism: every delta is clipped to L2 norm ${facts.clippingNorm}, Gaussian noise of`,
-    `${facts.noiseMultiplier} times that norm is added to the sum, the denominator is fixed, and ${sampling}.`,
+    `Mechanism: ${clippingAndNoise(facts)}, the denominator is fixed, and ${sampling}.`,
     `This holds against anyone who sees only released models.`,
     ...(facts.sampling.some(isAmplified)
       ? [
@@ -74,6 +79,22 @@ export function privacyStatement(facts: PrivacyFacts): string {
     `bits tell more; ${NOISE[facts.noise]}.`,
     ...facts.warnings.map((warning) => `Note: ${warning}.`),
   ].join(" ");
+}
+
+function clippingAndNoise({ noiseMultiplier, clippingNorm, adaptiveClipping }: PrivacyFacts) {
+  if (adaptiveClipping === undefined) {
+    return (
+      `every delta is clipped to L2 norm ${clippingNorm}, Gaussian noise of ` +
+      `${noiseMultiplier} times that norm is added to the sum`
+    );
+  }
+  const { targetQuantile, bitNoiseStddev, deltaNoiseMultiplier } = adaptiveClipping;
+  return (
+    `every delta is clipped to an L2 norm that follows quantile ${targetQuantile} of the clients' norms ` +
+    `(${clippingNorm} in the next round), Gaussian noise of ${deltaNoiseMultiplier} times that norm is added ` +
+    `to the sum, and noise of ${bitNoiseStddev} clients to the count of norms at or below it, which together ` +
+    `cost as much as noise of ${noiseMultiplier} times the norm on the sum alone`
+  );
 }
 
 /** The same of a task without a privacy mechanism. */

@@ -11,6 +11,7 @@ import { maxFrameBytes, routes } from "@tributary/protocol";
 
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
 import type { Clock, TaskRecord } from "../ports.ts";
+import { planClippingNorm } from "./clipping.ts";
 import { participationLimitsOf } from "./participation.ts";
 import type { RoundIdentity } from "./progress.ts";
 import { mixSeed } from "./seed.ts";
@@ -53,6 +54,7 @@ export async function assignmentFor(
   const timeLeftMs = Math.max(0, (deadlineOf(state) ?? 0) - clock.monotonicMs());
   const deadline = clock.now() + timeLeftMs;
   const { seed, ...plan } = spec.plan;
+  const clippingNorm = planClippingNorm(spec);
   const participation = participationLimitsOf(spec);
   return {
     taskId,
@@ -62,7 +64,7 @@ export async function assignmentFor(
       ...plan,
       // Another order of the examples in every round, repeatable all the same.
       ...(seed === undefined ? {} : { seed: mixSeed(seed, roundNumber) }),
-      ...(spec.clippingNorm === undefined ? {} : { clippingNorm: spec.clippingNorm }),
+      ...(clippingNorm === undefined ? {} : { clippingNorm }),
       ...localNoiseOf(spec),
       ...(participation === undefined ? {} : { participation }),
       evaluate: spec.evaluation.kind === "federated",

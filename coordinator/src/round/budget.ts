@@ -12,6 +12,8 @@ import { FederatedError } from "@tributary/protocol";
 import { chargesThatCount, NO_PRIVACY_STATEMENT } from "../privacy/ledger.ts";
 import type { LedgerEvent, PrivacyCharge } from "../ports.ts";
 import { centralBudget } from "./central-budget.ts";
+import type { ClippedVersion, Clipping } from "./clipping.ts";
+import { clippingAfter } from "./clipping.ts";
 import { localPromise } from "./local-budget.ts";
 import { matrixBudget } from "./matrix-budget.ts";
 import { expectedReports } from "./sampler.ts";
@@ -28,8 +30,8 @@ export interface Budget {
   epsilonOf(charges: readonly PrivacyCharge[]): number;
   /** Rounds that the budget still covers. */
   roundsLeft(charges: readonly PrivacyCharge[]): number;
-  /** What has been promised with these charges. */
-  promise(charges: readonly PrivacyCharge[]): ManifestPrivacy;
+  /** What has been promised with these charges. @param clipping as the next round clips */
+  promise(charges: readonly PrivacyCharge[], clipping: Clipping): ManifestPrivacy;
 }
 
 /** Budgets remember their last answers, so there is one for each task. */
@@ -51,10 +53,7 @@ function budgetOf(spec: TaskSpec): Budget | undefined {
       return budget;
     }
     case "central": {
-      const budget = centralBudget(
-        { sampler: spec.sampler, clippingNorm: spec.clippingNorm ?? Number.NaN },
-        privacy,
-      );
+      const budget = centralBudget(spec, privacy);
       budgets.set(spec, budget);
       return budget;
     }
@@ -97,13 +96,20 @@ export function epsilonSpent(spec: TaskSpec, ledger: readonly LedgerEvent[]): nu
   return budgetOf(spec)?.epsilonOf(chargesThatCount(ledger));
 }
 
-/** What has been promised with everything released or reserved: as a manifest says it. */
-export function privacyPromise(spec: TaskSpec, ledger: readonly LedgerEvent[]): ManifestPrivacy {
+/**
+ * What has been promised with everything released or reserved: as a manifest says it.
+ * @param version the newest, or the one that the manifest is of
+ */
+export function privacyPromise(
+  spec: TaskSpec,
+  ledger: readonly LedgerEvent[],
+  version: ClippedVersion,
+): ManifestPrivacy {
   if (spec.privacy.mechanism === "local") {
     return localPromise(spec.privacy, spec.clippingNorm ?? Number.NaN);
   }
   return (
-    budgetOf(spec)?.promise(chargesThatCount(ledger)) ?? {
+    budgetOf(spec)?.promise(chargesThatCount(ledger), clippingAfter(spec, version)) ?? {
       mechanism: "none",
       statement: NO_PRIVACY_STATEMENT,
     }
@@ -111,10 +117,14 @@ export function privacyPromise(spec: TaskSpec, ledger: readonly LedgerEvent[]): 
 }
 
 /** The budget as the monitoring API shows it. */
-export function privacyResource(spec: TaskSpec, ledger: readonly LedgerEvent[]): PrivacyResource {
+export function privacyResource(
+  spec: TaskSpec,
+  ledger: readonly LedgerEvent[],
+  version: ClippedVersion,
+): PrivacyResource {
   const { taskId } = spec;
   const charges = chargesThatCount(ledger);
-  const promise = privacyPromise(spec, ledger);
+  const promise = privacyPromise(spec, ledger, version);
   if (promise.mechanism === "none") return { taskId, mechanism: "none" };
   if (promise.mechanism === "local") return { taskId, ...promise };
   return { taskId, ...promise, roundsLeft: budgetOf(spec)?.roundsLeft(charges) ?? 0 };

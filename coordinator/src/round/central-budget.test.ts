@@ -9,6 +9,9 @@ import { epsilonOfGaussian } from "../privacy/gaussian-curve.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import { affordsNextRound, privacyPromise, privacyResource } from "./budget.ts";
 
+/** Its norm is the task's. */
+const first = { modelVersion: 0 };
+
 const specOf = (extra: Partial<TaskSpecInput> = {}) =>
   resolveTaskSpec({
     taskId: "t",
@@ -36,7 +39,7 @@ const coins = { kind: "poisson", samplingRate: 0.1 } as const;
 
 describe("the promise of a private task", () => {
   test("[PS1] has unit, neighbours, epsilon, delta, mechanism, sampling, rounds and against whom, as charged", () => {
-    const promise = privacyPromise(spec, ledger(coins, "void", coins));
+    const promise = privacyPromise(spec, ledger(coins, "void", coins), first);
     expect(promise).toMatchObject({
       ...{ mechanism: "central", unit: "client", adjacency: "add-or-remove-one" },
       ...{ against: "released-models", noiseMultiplier: 1, clippingNorm: 0.5 },
@@ -45,7 +48,7 @@ describe("the promise of a private task", () => {
       epsilon: epsilonOf([sampledGaussian(1, 0.1), sampledGaussian(1, 0.1)], 1e-5).epsilon,
     });
     // One round that nobody drew by coins, as after an update of the coordinator, is said and paid.
-    const mixed = privacyPromise(spec, ledger(coins, { kind: "none" }));
+    const mixed = privacyPromise(spec, ledger(coins, { kind: "none" }), first);
     expect(mixed).toMatchObject({
       sampling: [
         { claim: coins, rounds: 1 },
@@ -57,14 +60,14 @@ describe("the promise of a private task", () => {
   });
 
   test("[PS1] before the first round says how it will be drawn", () => {
-    expect(privacyPromise(spec, [])).toMatchObject({
+    expect(privacyPromise(spec, [], first)).toMatchObject({
       ...{ epsilon: 0, epsilonWithoutAmplification: 0, rounds: 0 },
       sampling: [{ claim: coins, rounds: 0 }],
     });
   });
 
   test("[PS4] whoever knows who took part is told an epsilon without amplification", () => {
-    const promise = privacyPromise(spec, ledger(coins, coins, coins, coins));
+    const promise = privacyPromise(spec, ledger(coins, coins, coins, coins), first);
     expect(promise).toMatchObject({ epsilonWithoutAmplification: epsilonOfGaussian(2, 1e-5) });
     expect(promise.statement).toContain("knows who took part in which round");
     expect(promise.statement).toContain("It does not hold against the coordinator");
@@ -75,7 +78,7 @@ describe("the promise of a private task", () => {
       sampler: { kind: "poisson", samplingRate: 0.1, population: 1000, maxCohort: 100 },
       privacy: { mechanism: "central", noiseMultiplier: 1, delta: 9e-4, maxEpsilon: 3 },
     });
-    const promise = privacyPromise(careless, []);
+    const promise = privacyPromise(careless, [], first);
     expect(promise).toMatchObject({
       warnings: [
         expect.stringContaining("1 / N^1.1"),
@@ -87,7 +90,7 @@ describe("the promise of a private task", () => {
 
   test("[PS2] a cohort of fixed size promises for a client that keeps its place", () => {
     const uniform = specOf({ sampler: { kind: "uniform", cohortSize: 50 } });
-    expect(privacyPromise(uniform, [])).toMatchObject({
+    expect(privacyPromise(uniform, [], first)).toMatchObject({
       adjacency: "zero-out",
       sampling: [{ claim: { kind: "fixedSize", cohortSize: 50 }, rounds: 0 }],
     });
@@ -106,7 +109,7 @@ describe("the promise of a private task", () => {
       sampler: { kind: "poisson", samplingRate: 0.1, population: 1000, maxCohort: 120 },
     });
     const left = (of: typeof spec, spent: LedgerEvent[]) => {
-      const shown = privacyResource(of, spent);
+      const shown = privacyResource(of, spent, first);
       return shown.mechanism === "central" ? shown.roundsLeft : -1;
     };
     expect(left(capped, [])).toBeGreaterThan(0);

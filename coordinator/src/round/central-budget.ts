@@ -22,7 +22,7 @@ import type { Budget } from "./budget.ts";
 import { plannedClaim } from "./sampler.ts";
 
 export function centralBudget(
-  spec: Pick<PrivateTaskSpec, "sampler" | "clippingNorm">,
+  spec: Pick<PrivateTaskSpec, "sampler">,
   { noiseMultiplier, delta, maxEpsilon, noise = "fast" }: CentralPrivacy,
 ): Budget {
   const chargeOf: Budget["chargeOf"] = (claim) => ({
@@ -40,13 +40,13 @@ export function centralBudget(
     affords: (charges, next) => canAfford(charges, next, delta, maxEpsilon),
     epsilonOf: (charges) => spent(charges).epsilon,
     roundsLeft: left,
-    promise: (charges): ManifestPrivacy => {
+    promise: (charges, clipping): ManifestPrivacy => {
       const { epsilon, accountant } = spent(charges);
       const sampling = drawnAlike(charges, planned);
       const facts = {
         noise,
         noiseMultiplier,
-        clippingNorm: spec.clippingNorm,
+        ...clipping,
         samplingRate: amplificationOf(planned),
         adjacency: adjacencyOf(sampling),
         sampling,

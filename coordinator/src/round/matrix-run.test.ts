@@ -192,7 +192,10 @@ async function startWorld(spec: Partial<TaskSpecInput> = {}) {
 describe("a matrix run", () => {
   test("[MM10] goes on step by step to its end: charges, participants and promise are those of the steps", async () => {
     const world = await startWorld();
-    const epsilon = () => world.ledger().then((ledger) => privacyResource(world.task.spec, ledger));
+    const epsilon = () =>
+      world
+        .ledger()
+        .then((ledger) => privacyResource(world.task.spec, ledger, { modelVersion: 0 }));
     expect(await epsilon()).toMatchObject({ epsilon: 0, rounds: 0, roundsLeft: 4 });
     await world.round([a, b], 1);
     expect(world.assigned.get(a)?.plan.participation).toEqual({

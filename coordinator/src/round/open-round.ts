@@ -29,7 +29,13 @@ export interface OpenRound {
 }
 
 export function beginRound(task: TaskRecord, state: RoundState, book: RoundBook): OpenRound {
-  return { state, book, aggregator: openSum(task), aggregation: undefined, made: undefined };
+  return {
+    state,
+    book,
+    aggregator: openSum(task, book.identity),
+    aggregation: undefined,
+    made: undefined,
+  };
 }
 
 export interface CommitSituation {

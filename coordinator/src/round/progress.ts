@@ -32,6 +32,8 @@ export interface RoundIdentity {
   readonly roundNumber: number;
   readonly baseModelVersion: number;
   readonly openedAt: Instant;
+  /** Only under adaptive clipping, where it is not the task's. */
+  readonly clippingNorm?: number;
 }
 
 /** A round whose cohort is drawn: what its release is charged by. */
@@ -175,11 +177,12 @@ export function roundResource(record: RoundRecord, deadlineAt?: Instant): RoundR
   }
   // How the cohort was drawn is the ledger's business.
   const { roundId, taskId, roundNumber, baseModelVersion, phase } = rest;
-  const { phases, participants, rejections, updateBytes } = rest;
+  const { phases, participants, rejections, updateBytes, clippingNorm } = rest;
   return {
     ...{ roundId, taskId, roundNumber, baseModelVersion, phase },
     ...{ phases, participants, rejections, updateBytes },
     openedAt: iso(openedAt),
+    ...(clippingNorm === undefined ? {} : { clippingNorm }),
     ...(deadlineAt === undefined ? {} : { deadlineAt: iso(deadlineAt) }),
   };
 }

@@ -61,7 +61,7 @@ async function startWorld(overrides: Partial<TaskSpecInput> = {}) {
   );
   const logger = { debug: log, info: log, warn: log, error: log };
   const sumOf = (deltas: readonly (readonly number[])[]) => {
-    const sum = openSum(task);
+    const sum = openSum(task, {});
     for (const delta of deltas) sum.add({ delta: Float32Array.from(delta), numExamples: 1 });
     return sum;
   };

@@ -30,7 +30,7 @@ import type { SummedRound } from "./progress.ts";
 import { affordableCharge, expectedReportsOf } from "./budget.ts";
 import { releaseStep } from "./matrix-run.ts";
 import type { RoundSum } from "./round-sum.ts";
-import { mechanismOf } from "./round-sum.ts";
+import { followNorm, mechanismOf } from "./round-sum.ts";
 
 /** The newest version with what is needed to go on from it. */
 export interface CurrentModel {
@@ -68,7 +68,7 @@ export async function makeVersion(
   signal: AbortSignal,
 ): Promise<MadeModel> {
   const { spec, layout } = task;
-  const mean = await releaseMean(deps, task, round, aggregator);
+  const { mean, clippingNorm } = await releaseMean(deps, task, round, aggregator);
   const optimizer = createServerOptimizer(
     spec.serverOptimizer,
     layout.parameterCount,
@@ -109,6 +109,7 @@ export async function makeVersion(
     createdAt: deps.clock.now(),
     ...(optimizerState === undefined ? {} : { optimizerState }),
     ...(evaluation === undefined ? {} : { evaluation }),
+    ...(clippingNorm === undefined ? {} : { clippingNorm }),
   };
   return {
     version,
@@ -127,13 +128,19 @@ export function settleBlobs(
   if (optimizerState !== undefined) blobs.settle(optimizerState);
 }
 
+interface ReleasedMean {
+  readonly mean: Float64Array;
+  /** Under adaptive clipping: the norm for the next round, released by the same charge. */
+  readonly clippingNorm?: number;
+}
+
 /** The mean delta that the version is made from; under privacy paid for before noise is drawn. */
 async function releaseMean(
   deps: ReleaseDeps,
   task: TaskRecord,
   round: SummedRound,
   aggregator: RoundSum,
-): Promise<Float64Array> {
+): Promise<ReleasedMean> {
   const { spec } = task;
   const ledger = isCharged(spec) ? await deps.store.listLedger(task.taskId) : [];
   const charge = affordableCharge(spec, round, ledger);
@@ -141,13 +148,14 @@ async function releaseMean(
     if (isCharged(spec) || charge !== undefined)
       throw new Error("a private task must not release a plain mean");
     // Noise that the clients added is in it; the denominator is a public one all the same.
-    return aggregator.mean(
-      spec.privacy.mechanism === "local" ? expectedReportsOf(spec) : aggregator.totalWeight,
-    );
+    const denominator =
+      spec.privacy.mechanism === "local" ? expectedReportsOf(spec) : aggregator.totalWeight;
+    return { mean: aggregator.mean(denominator) };
   }
   if (charge === undefined) throw new Error("a private task without a charge must not release");
   if (spec.privacy.mechanism === "matrix") {
-    return releaseStep(deps, task, round, aggregator, charge);
+    if (aggregator.kind !== "grid") throw new Error("a matrix run has a fixed norm");
+    return { mean: await releaseStep(deps, task, round, aggregator, charge) };
   }
   const mechanism = mechanismOf(spec, aggregator.grid, deps.noise);
   await deps.store.reserveLedger({
@@ -157,7 +165,9 @@ async function releaseMean(
     status: "reserved",
     reservedAt: deps.clock.now(),
   });
-  return mechanism.release(aggregator.sum());
+  const mean = await mechanism.release(aggregator.sum());
+  if (aggregator.kind === "grid") return { mean };
+  return { mean, clippingNorm: await followNorm(spec, aggregator, deps.noise) };
 }
 
 /** A failing evaluator costs its figures, never the round. */

@@ -36,6 +36,7 @@ import type {
 import { chargesThatCount } from "../privacy/ledger.ts";
 import { affordsNextRound } from "./budget.ts";
 import { assignmentFor } from "./assignment.ts";
+import { clippingNormAfter, roundNorm } from "./clipping.ts";
 import { errorToLog, isPrivate } from "./discretion.ts";
 import type { RunProgress } from "./eligibility.ts";
 import { clientsThatMay, runOver } from "./eligibility.ts";
@@ -161,6 +162,8 @@ export async function startRoundLoop(
       throw new FederatedError("TASK_NOT_FOUND", `the store has lost task "${taskId}"`);
     }
     task = record;
+    // A norm that is lost stops the start, and not the next round only.
+    clippingNormAfter(spec, version);
     current = await loadModel(
       deps,
       task,
@@ -203,7 +206,10 @@ export async function startRoundLoop(
         ? aggregatingAgain(rules, cohort, at)
         : reopenRound(rules, cohort, at);
     const { roundId, roundNumber, baseModelVersion, openedAt } = record;
-    const identity = { roundId, taskId, roundNumber, baseModelVersion, openedAt };
+    const identity = {
+      ...{ roundId, taskId, roundNumber, baseModelVersion, openedAt },
+      ...roundNorm(spec, current.version),
+    };
     open = begin(state, createRoundBook(identity, record));
     logger.info(
       { roundId, ...(isPrivate(task) ? {} : { cohort: cohort.length }) },
@@ -321,6 +327,7 @@ export async function startRoundLoop(
       roundNumber: lastRoundNumber,
       baseModelVersion: current.version.modelVersion,
       openedAt: clock.now(),
+      ...roundNorm(spec, current.version),
     });
     const round = begin(openRound(rules, clock.monotonicMs()), book);
     await store.saveOpenRound(book.openRecord(round.state));

@@ -12,6 +12,7 @@ import type {
   RoundRecord,
   TaskRecord,
 } from "../ports.ts";
+import { adaptiveClippingOf } from "../round/clipping.ts";
 import type { Participation } from "../round/participation.ts";
 import { stepsToWait } from "../round/participation.ts";
 import { describeCharge } from "./charge-record.ts";
@@ -133,6 +134,13 @@ export function assertCanCommit(
   if (round.modelVersion !== version.modelVersion) {
     throw malformed(
       `round ${roundId} says it made version ${round.modelVersion}, its version is ${version.modelVersion}`,
+    );
+  }
+  const clipping = adaptiveClippingOf(task.spec);
+  if ((clipping === undefined) !== (version.clippingNorm === undefined)) {
+    throw malformed(
+      `round ${roundId} made a version with the clipping norm ${version.clippingNorm ?? "none"}, ` +
+        `its task ${clipping === undefined ? "has a fixed one" : "needs one for the next round"}`,
     );
   }
   if (releaseLedger && event?.status !== "reserved") {

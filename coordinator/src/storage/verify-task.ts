@@ -13,6 +13,7 @@ import type {
   RoundRecord,
   TaskRecord,
 } from "../ports.ts";
+import { clippingNormAfter } from "../round/clipping.ts";
 import { describeCharge, tellsOf } from "./charge-record.ts";
 
 export interface Fault {
@@ -124,6 +125,12 @@ function faultsOfVersions({ task, rounds, versions, dropped }: TaskRecords): Fau
         where,
         message: `calls itself version ${version.modelVersion} of task ${version.taskId}; ${RESTORE}`,
       });
+    }
+    try {
+      clippingNormAfter(task.spec, version);
+    } catch (error) {
+      // It says which norm, within which bounds it must be, and what to do.
+      faults.push({ where, message: isFederatedError(error) ? error.message : String(error) });
     }
     const { roundNumber } = version;
     if (roundNumber === undefined) {

@@ -195,7 +195,9 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
     isPrivate: (taskId) => engines.get(taskId)?.snapshot().task.spec.privacy.mechanism !== "none",
     privacy: async (taskId) => {
       const { task } = requireEngine(taskId).snapshot();
-      return privacyResource(task.spec, await store.listLedger(taskId));
+      const version = await store.latestModelVersion(taskId);
+      if (version === undefined) throw new Error(`task "${taskId}" has lost its versions`);
+      return privacyResource(task.spec, await store.listLedger(taskId), version);
     },
   };
 }

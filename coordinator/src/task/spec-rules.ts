@@ -7,6 +7,7 @@ import type { Fault } from "../config/schema.ts";
 import { localFault } from "./local-rules.ts";
 import { checkMatrixTask } from "./matrix-task.ts";
 import { gridFault } from "../privacy/grid.ts";
+import { checkClipping, clippingGridFault } from "./spec-clipping.ts";
 
 type Part = keyof TaskSpec;
 type Report = (path: string, message: string) => void;
@@ -175,6 +176,18 @@ const RULES: readonly Rule[] = [
   {
     reads: ["privacy", "model"],
     check: (spec, report) => checkMatrixTask(spec, parametersOf(spec.model), report),
+  },
+  {
+    reads: ["privacy", "clippingNorm", "model", "sampler", "schedule"],
+    check: ({ privacy, clippingNorm, model, sampler }, report) => {
+      if (privacy.mechanism !== "central" || privacy.adaptiveClipping === undefined) return;
+      checkClipping(privacy, privacy.adaptiveClipping, clippingNorm, report);
+      if (clippingNorm === undefined) return;
+      const fault = clippingGridFault(privacy, privacy.adaptiveClipping, {
+        ...{ parameterCount: parametersOf(model), summands: mostReports(sampler) },
+      });
+      if (fault !== undefined) report("privacy.adaptiveClipping", `cannot be granted: ${fault}`);
+    },
   },
   {
     reads: ["privacy", "sampler"],

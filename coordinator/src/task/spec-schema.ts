@@ -118,6 +118,23 @@ const WeightingSchema = Type.Union([
   strict({ kind: kind("byExamples"), cap: count() }),
 ]);
 
+/** Norms of float32 deltas, with so much room that no sum and no grid step of them leaves float64. */
+export const LEAST_NORM = 1e-12;
+export const LARGEST_NORM = 1e12;
+const norm = () => Type.Number({ minimum: LEAST_NORM, maximum: LARGEST_NORM });
+const AdaptiveClippingSchema = strict({
+  // The median, which works as well as any quantile (Andrew et al. 2021), and the only one that is not moved
+  // by drop-outs: who does not report counts as one half.
+  targetQuantile: positive({ exclusiveMaximum: 1, default: 0.5 }),
+  // Andrew et al. 2021: a factor of a hundred takes some fifty rounds, and the noise moves the norm by 1 % a
+  // round. Above 1 a round could change it by more than e, and it would never settle.
+  learningRate: positive({ maximum: 1, default: 0.2 }),
+  // These follow from other fields (`spec-clipping.ts`).
+  bitNoiseStddev: Type.Optional(positive()),
+  minNorm: Type.Optional(norm()),
+  maxNorm: Type.Optional(norm()),
+});
+
 const PrivacySchema = Type.Union(
   [
     strict({ mechanism: kind("none") }),
@@ -129,6 +146,7 @@ const PrivacySchema = Type.Union(
       maxEpsilon: positive(),
       // Absent is fast: what its approximation may cost is far below what epsilon is rounded to.
       noise: Type.Optional(Type.Union([Type.Literal("fast"), Type.Literal("exact")])),
+      adaptiveClipping: Type.Optional(AdaptiveClippingSchema),
     }),
     // By the clients themselves: holds against the coordinator, too, and takes far more noise.
     strict({

@@ -4,7 +4,9 @@ import type { TaskSpec } from "@tributary/protocol";
 
 import type { Fault } from "../config/schema.ts";
 import { assertNoFaults, fillIn } from "../config/schema.ts";
+import { expectedReports } from "../round/sampler.ts";
 import { completeFactorization } from "./matrix-task.ts";
+import { withClippingDefaults } from "./spec-clipping.ts";
 import { crossFaults } from "./spec-rules.ts";
 import type { WrittenTask } from "./spec-schema.ts";
 import { TaskSchema } from "./spec-schema.ts";
@@ -46,11 +48,13 @@ function complete(draft: Draft): TaskSpec {
     minClients,
     minReports: draft.schedule?.minReports ?? usualMinReports(draft.sampler, minClients),
   };
+  const expected =
+    draft.sampler === undefined ? Number.NaN : expectedReports(draft.sampler, minClients);
   const privacy =
     // What is wrong in itself is missing from the draft.
     draft.privacy?.mechanism === "matrix" && isWritten(draft.privacy.factorization)
       ? Object.freeze({ ...draft.privacy, factorization: completeFactorization(draft.privacy) })
-      : draft.privacy;
+      : withClippingDefaults(draft.privacy, draft.clippingNorm, expected);
   // The schema has checked every part; what is missing here is among the faults.
   return {
     ...draft,
