@@ -364,7 +364,7 @@ async function openStorage(config: Config, logger: Logger, closers: Closer[]): P
     beforeSealing: () => assertOpenable(blobDirectory, ring),
   });
   closers.push(() => store[Symbol.asyncDispose]());
-  await goOnFromBackup(store, logger);
+  await goOnFromBackup({ store, logger, clock: systemClock });
   const blobs = await createFileBlobs({
     directory: blobDirectory,
     ...keys,

@@ -30,6 +30,7 @@ import {
   disconnect,
   fingerprintOf,
   makeDataFolder,
+  matrixTask,
   plainTask,
   playRound,
   privateTask,
@@ -334,6 +335,47 @@ test("[OPS14] a backup without a private task that runs is gone on from, and the
     await using running = await folder.start({ storage: { kind: "sqlite", directory } });
     const log = await running.coordinator.audit.list({ limit: 1000 });
     expect(log.filter(({ record }) => record.includes("store:restored"))).toHaveLength(times);
+  }
+});
+
+test("[MM18] a matrix run ends where anybody goes on from a backup of it: no step of it is released twice", async () => {
+  await using folder = await makeDataFolder();
+  const backup = join(folder.path, "backups", "old");
+  let before: PrivacyResource;
+  {
+    await using running = await folder.start();
+    const clients = await connectTwo(running.url);
+    await running.coordinator.tasks.create(matrixTask);
+    await playRound(running, clients, "matrix");
+    await Promise.all(clients.map((client) => client.checkIn("matrix")));
+    before = await running.coordinator.tasks.privacy("matrix" as never);
+    expect(await post(running.url, { name: "old" })).toMatchObject({ status: 201 });
+    // Released, and out in the world: step 1, which the backup would take again.
+    await playRound(running, clients, "matrix");
+    await disconnect(clients);
+  }
+  const data = join(folder.path, "restored");
+  const copy = join(folder.path, "copy");
+  await cp(backup, copy, { recursive: true });
+  // Nobody has to answer for what cannot go on.
+  expect(await run(folder, ["store", "restore", backup, "--data", data])).toMatchObject({
+    exitCode: 0,
+    err: expect.stringContaining('task "matrix" ends here'),
+  });
+  expect(await verifyStore(data)).toMatchObject({ faults: [], checked: { rounds: 2 } });
+  // A plain copy of the files is not a way around it.
+  for (const directory of [data, copy]) {
+    await using running = await folder.start({ storage: { kind: "sqlite", directory } });
+    const task = await running.coordinator.tasks.get("matrix" as never);
+    expect(task).toMatchObject({ state: "ended", endReason: "noiseStateLost" });
+    expect(task.checkpoint.modelVersion).toBe(1);
+    const after = await running.coordinator.tasks.privacy("matrix" as never);
+    expect(after).toMatchObject({ rounds: 1, epsilon: "epsilon" in before && before.epsilon });
+    const [last] = (await running.coordinator.tasks.rounds("matrix" as never, { limit: 1 })).items;
+    expect(last).toMatchObject({ roundNumber: 2, phase: "abandoned" });
+    const [client, other] = await connectTwo(running.url);
+    await expect(client!.checkIn("matrix")).rejects.toMatchObject({ code: "TASK_ENDED" });
+    await disconnect([client!, other!]);
   }
 });
 

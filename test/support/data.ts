@@ -28,6 +28,15 @@ export const privateTask: TaskSpecInput = smallTask({
   clippingNorm: 1,
   privacy: { mechanism: "central", noiseMultiplier: 4, delta: 1e-5, maxEpsilon: 50 },
 });
+/** The same two clients may be in each of its steps. */
+export const matrixTask: TaskSpecInput = smallTask({
+  taskId: "matrix",
+  clippingNorm: 1,
+  privacy: {
+    ...{ mechanism: "matrix", noiseMultiplier: 4, delta: 1e-5, maxEpsilon: 50 },
+    ...{ rounds: 8, minSeparation: 1, maxParticipations: 8 },
+  },
+});
 
 export interface DataFolder extends AsyncDisposable {
   readonly path: string;

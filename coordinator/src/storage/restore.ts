@@ -5,6 +5,7 @@ import { join } from "node:path";
 
 import { FederatedError, isFederatedError } from "@tributary/protocol";
 
+import { systemClock } from "../clock.ts";
 import type { Logger } from "../ports.ts";
 import { copyFileDurably, syncFile } from "./copy-file.ts";
 import { BLOB_FOLDER, makeDirectory, STORE_FILE, syncDirectory } from "./directory.ts";
@@ -62,7 +63,7 @@ export async function restoreBackup(
         file: aside,
         ...(options.keys === undefined ? {} : { keys: options.keys }),
       });
-      await goOnFromBackup(store, logger, options);
+      await goOnFromBackup({ store, logger, clock: systemClock }, options);
     }
     await syncFile(aside);
   } catch (error) {
