@@ -131,6 +131,7 @@ test("[LD13] a local task charges nothing, shows nothing of its clients, and sta
     updatesPerClient: 3,
   });
   expect(shown.statement).toContain("against everybody, the coordinator included");
+  expect(shown.statement).toContain("and whether it gave a round up");
   const newest = await coordinator.models.get(TASK, "latest");
   const manifest = JSON.parse(newest.signed.manifest) as ModelManifest;
   expect({ taskId: TASK, ...manifest.privacy }).toEqual(shown);

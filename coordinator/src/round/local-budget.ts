@@ -42,6 +42,7 @@ function localStatement(
     `counts them. Mechanism: every delta is clipped to L2 norm ${clippingNorm}, and Gaussian noise of ${noiseMultiplier} times`,
     `twice that norm is added before it is sent. This holds against everybody, the coordinator included, for`,
     `clients that run the published SDK and keep their ledger. It does not hide that a client took part, when,`,
-    `and how long it worked, nor protect a person who runs several clients as one.`,
+    `how long it worked, and whether it gave a round up (as it does where its training diverges), nor protect a`,
+    `person who runs several clients as one.`,
   ].join(" ");
 }
