@@ -46,6 +46,7 @@ import type {
 } from "./ports.ts";
 import { createNoise } from "./privacy/noise.ts";
 import { createSecureRandom, uniformFrom } from "./privacy/random.ts";
+import { createReckoner } from "./privacy/reckoner.ts";
 import { startRoundEngine } from "./round/engine.ts";
 import { createUpdateIntake } from "./round/intake.ts";
 import { createSeededUniform } from "./round/sampler.ts";
@@ -144,6 +145,10 @@ async function assemble(
   });
   closers.push(() => clock.stop());
   const random = createSecureRandom();
+  const { reckon, close: closeReckoner } = createReckoner((error) =>
+    logger.warn({ error }, "the accountant's thread gave no answer; the event loop computed it"),
+  );
+  closers.push(closeReckoner);
   const tls = await openTlsIfSet(config, { clock, logger });
   if (tls !== undefined) closers.push(() => tls.close());
   const storage = await openStorage(config, logger, closers);
@@ -201,6 +206,7 @@ async function assemble(
     signer,
     clock,
     events,
+    reckon,
     evaluatorNames: Object.keys(evaluators),
     startEngine: (task) => {
       const { evaluation } = task.spec;
@@ -209,7 +215,7 @@ async function assemble(
       return startRoundEngine(
         {
           ...{ store, blobs, shelf, clock, logger, events, tokens, signer },
-          noise: createNoise(task.spec, random),
+          ...{ noise: createNoise(task.spec, random), reckon },
           gateway: sockets.gateway,
           isConnected: (clientId) => desk.isConnected(clientId),
           uniformFor: ({ spec: { sampler } }, roundNumber) =>

@@ -15,6 +15,7 @@ import { createModelRegistry } from "../../coordinator/src/model/registry.ts";
 import { openSigner } from "../../coordinator/src/model/signer.ts";
 import { createIntegerNoise } from "../../coordinator/src/privacy/integer-noise.ts";
 import { createSecureRandom, uniformFrom } from "../../coordinator/src/privacy/random.ts";
+import { reckonHere } from "../../coordinator/src/privacy/reckoner.ts";
 import { privacyResource } from "../../coordinator/src/round/budget.ts";
 import type { RoundEngine } from "../../coordinator/src/round/engine.ts";
 import { startRoundEngine } from "../../coordinator/src/round/engine.ts";
@@ -84,7 +85,7 @@ export async function runCanaries(options: CanaryRunOptions): Promise<CanaryRun>
   const engine: RoundEngine = await startRoundEngine(
     {
       ...{ store, blobs, shelf, clock, signer, tokens, logger: silent },
-      noise: createIntegerNoise(random),
+      ...{ noise: createIntegerNoise(random), reckon: reckonHere },
       isConnected: () => true,
       uniformFor: () => uniformFrom(random),
       events: { emit: () => {} },

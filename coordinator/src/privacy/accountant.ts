@@ -5,11 +5,10 @@
 
 import { FederatedError } from "@tributary/protocol";
 
-import type { Charge, ChargeGroup, Release, ReleaseGroup } from "./charge.ts";
-import { groupCharges, releaseKey, releasesOf } from "./charge.ts";
-import { epsilonOfLoss } from "./pld.ts";
-import { epsilonOfRdp, onWholeOrders, RDP_ORDERS, rdpOfSampledGaussian } from "./rdp.ts";
-import { rdpOfTruncatedGaussian } from "./rdp-truncated.ts";
+import type { Charge, ChargeGroup, ReleaseGroup } from "./charge.ts";
+import { groupCharges, releasesOf } from "./charge.ts";
+import { curveOf, lossOf } from "./computed.ts";
+import { epsilonOfRdp, RDP_ORDERS } from "./rdp.ts";
 
 export type { Charge } from "./charge.ts";
 
@@ -47,7 +46,7 @@ export function epsilonOfGroups(groups: readonly ChargeGroup[], delta: number): 
   if (costly.some(({ isDiscrete }) => isDiscrete)) {
     return { epsilon: renyi.epsilon, accountant: "rdp" };
   }
-  const loss = epsilonOfLoss(costly, delta, renyi);
+  const loss = lossOf({ releases: costly, delta, hint: renyi });
   return loss < renyi.epsilon
     ? { epsilon: loss, accountant: "pld" }
     : { epsilon: renyi.epsilon, accountant: "rdp" };
@@ -142,46 +141,6 @@ function totalCurve(releases: readonly ReleaseGroup[]): readonly number[] {
     });
   }
   return total;
-}
-
-/** Curves that were asked for last: the same releases are asked about again and again. */
-const curves = new Map<string, readonly number[]>();
-const MOST_CURVES = 64;
-
-/** RDP of one release at each of the orders. */
-function curveOf(release: Release): readonly number[] {
-  const key = releaseKey(release);
-  const known = curves.get(key);
-  if (known !== undefined) return known;
-  const curve = computeCurve(release);
-  if (curves.size >= MOST_CURVES) curves.clear();
-  curves.set(key, curve);
-  return curve;
-}
-
-function computeCurve(release: Release): readonly number[] {
-  const { noiseMultiplier: z, samplingRate: q, truncation, isDiscrete } = release;
-  if (!(z > 0 && z < Infinity) || !(q >= 0 && q <= 1)) {
-    throw new FederatedError(
-      "CONFIG_INVALID",
-      `a charge needs noiseMultiplier > 0 and samplingRate in [0, 1], got ${z} and ${q}; ` +
-        "correct the task's privacy and sampler",
-    );
-  }
-  // Without sampling discrete noise has the continuous curve at every order: zCDP.
-  const isWholeOnly = isDiscrete === true && (q < 1 || truncation !== undefined);
-  const follow = (rdpAt: (order: number) => number) =>
-    RDP_ORDERS.map(isWholeOnly ? onWholeOrders(rdpAt) : rdpAt);
-  if (truncation === undefined) return follow((order) => rdpOfSampledGaussian(q, z, order));
-  const { population, cap } = truncation;
-  if (!Number.isInteger(population) || !Number.isInteger(cap) || !(population >= 1 && cap >= 1)) {
-    throw new FederatedError(
-      "CONFIG_INVALID",
-      `a truncated sample needs a whole population and cap >= 1, got ${population} and ${cap}; ` +
-        "correct the task's sampler",
-    );
-  }
-  return follow((order) => rdpOfTruncatedGaussian(q, z, truncation, order));
 }
 
 /** @throws FederatedError CONFIG_INVALID */

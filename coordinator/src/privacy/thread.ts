@@ -25,6 +25,11 @@ export function openThread<Question, Answer>(name: string): Thread<Question, Ans
   const worker = startWorker(name);
   const waiting: { resolve: (answer: Answer) => void; reject: (error: Error) => void }[] = [];
   let failure: Error | undefined;
+  // While nobody waits for an answer the thread keeps no process alive.
+  worker.unref();
+  const rest = () => {
+    if (waiting.length === 0) worker.unref();
+  };
   const fail = (error: unknown) => {
     failure ??= new Error(`the thread "${name}" gave no answer`, { cause: error });
     for (const { reject } of waiting.splice(0)) reject(failure);
@@ -32,6 +37,7 @@ export function openThread<Question, Answer>(name: string): Thread<Question, Ans
   worker.on("message", ({ answer, error }: Reply<Answer>) => {
     if (error === undefined) waiting.shift()?.resolve(answer as Answer);
     else waiting.shift()?.reject(error);
+    rest();
   });
   worker.on("error", fail);
   worker.on("messageerror", fail);
@@ -44,6 +50,7 @@ export function openThread<Question, Answer>(name: string): Thread<Question, Ans
           return;
         }
         waiting.push({ resolve, reject });
+        worker.ref();
         worker.postMessage(question);
       }),
     close: async () => {
@@ -83,5 +90,7 @@ function startWorker(name: string): Worker {
   const start = `require(${JSON.stringify(jiti)}).createJiti(${JSON.stringify(module)}).import(${JSON.stringify(module)})`;
   return new Worker(`${start}.catch((error) => { setImmediate(() => { throw error; }); });`, {
     eval: true,
+    // The other packages from source as well.
+    execArgv: ["--conditions=@tributary/source"],
   });
 }

@@ -10,6 +10,7 @@ import { openSigner } from "../model/signer.ts";
 import type { Clock, DomainEvent, Evaluator, Store, Timer } from "../ports.ts";
 import { createIntegerNoise } from "../privacy/integer-noise.ts";
 import { createSecureRandom, uniformFrom } from "../privacy/random.ts";
+import { reckonHere } from "../privacy/reckoner.ts";
 import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import { startRoundEngine } from "./engine.ts";
@@ -99,7 +100,7 @@ async function startWorld({ spec: overrides, evaluator, coin, ...quota }: Option
   const events: DomainEvent[] = [];
   const deps = {
     ...{ store, blobs, shelf, clock: time.clock, logger: noLog },
-    ...{ signer, noise: createIntegerNoise(random) },
+    ...{ signer, noise: createIntegerNoise(random), reckon: reckonHere },
     tokens: await createAssignmentTokens(new Uint8Array(32)),
     events: { emit: (event: DomainEvent) => void events.push(event) },
     gateway: {

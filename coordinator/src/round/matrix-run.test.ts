@@ -19,6 +19,7 @@ import { createGrid } from "../privacy/grid.ts";
 import type { IntegerNoise } from "../privacy/integer-noise.ts";
 import { createIntegerNoise } from "../privacy/integer-noise.ts";
 import { createSecureRandom, uniformFrom } from "../privacy/random.ts";
+import { reckonHere } from "../privacy/reckoner.ts";
 import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import { privacyResource } from "./budget.ts";
@@ -130,7 +131,7 @@ async function startWorld(spec: Partial<TaskSpecInput> = {}) {
     },
   };
   const deps = {
-    ...{ store, blobs, shelf, clock: time.clock, logger: noLog, signer, noise },
+    ...{ store, blobs, shelf, clock: time.clock, logger: noLog, signer, noise, reckon: reckonHere },
     tokens: await createAssignmentTokens(new Uint8Array(32)),
     events: { emit: (event: DomainEvent) => void events.push(event) },
     gateway: {

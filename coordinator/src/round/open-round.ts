@@ -3,14 +3,7 @@
 import type { ClientId } from "@tributary/protocol";
 import { isCharged, summarizeEvaluation } from "@tributary/protocol";
 
-import type {
-  Instant,
-  LedgerEvent,
-  ModelVersionRecord,
-  RoundCommit,
-  TaskRecord,
-} from "../ports.ts";
-import { epsilonSpent } from "./budget.ts";
+import type { Instant, ModelVersionRecord, RoundCommit, TaskRecord } from "../ports.ts";
 import type { RoundBook } from "./progress.ts";
 import type { MadeModel } from "./release.ts";
 import type { RoundSum } from "./round-sum.ts";
@@ -42,8 +35,8 @@ export interface CommitSituation {
   readonly endedAt: Instant;
   /** Rounds committed before this one. */
   readonly roundsCommitted: number;
-  /** The task's ledger, with this round's event as reserved: what it will say once that is released. */
-  readonly ledger: readonly LedgerEvent[];
+  /** Of everything released or reserved, this round's charge included; undefined for a task without privacy. */
+  readonly epsilon: number | undefined;
 }
 
 /** Everything that the store saves of a round and the version it made, in one transaction. */
@@ -51,7 +44,7 @@ export function commitOf(
   { spec }: TaskRecord,
   round: OpenRound,
   version: ModelVersionRecord,
-  { endedAt, roundsCommitted, ledger }: CommitSituation,
+  { endedAt, roundsCommitted, epsilon }: CommitSituation,
 ): RoundCommit {
   const { book, state } = round;
   const isPrivate = spec.privacy.mechanism !== "none";
@@ -61,7 +54,6 @@ export function commitOf(
   const evaluatedVersion =
     version.evaluation === undefined ? book.identity.baseModelVersion : version.modelVersion;
   const end = endReason(spec.stop, roundsCommitted + 1, evaluation);
-  const epsilon = epsilonSpent(spec, ledger);
   // A mean over clients that is not paid for is not released.
   const trainLoss = isPrivate ? undefined : book.trainLoss();
   return {

@@ -7,6 +7,8 @@ import { systemClock } from "../clock.ts";
 import { createBlobKeeper } from "../model/blob-keeper.ts";
 import { createModelRegistry } from "../model/registry.ts";
 import type { IntegerNoise } from "../privacy/integer-noise.ts";
+import type { Reckon } from "../privacy/reckoner.ts";
+import { reckonHere } from "../privacy/reckoner.ts";
 import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import { makeVersion } from "./release.ts";
@@ -65,14 +67,18 @@ async function startWorld(overrides: Partial<TaskSpecInput> = {}) {
     for (const delta of deltas) sum.add({ delta: Float32Array.from(delta), numExamples: 1 });
     return sum;
   };
-  const release = (sum: ReturnType<typeof openSum>, noise: IntegerNoise) =>
+  const release = (
+    sum: ReturnType<typeof openSum>,
+    noise: IntegerNoise,
+    { reckon = reckonHere, signal = new AbortController().signal } = {},
+  ) =>
     makeVersion(
-      { store, blobs, shelf, clock: systemClock, logger, noise },
+      { store, blobs, shelf, clock: systemClock, logger, noise, reckon },
       task,
       { version, weights, optimizerState: undefined },
       { ...round, claim, contributors: [] },
       sum,
-      new AbortController().signal,
+      signal,
     );
   return { store, sumOf, release, logged, task };
 }
@@ -98,6 +104,20 @@ describe("the release of a private round", () => {
     order.length = 0;
     await expect(release(sumOf(clients(3)), listening)).rejects.toThrow("the disk is full");
     expect(order).toEqual([]);
+  });
+
+  test("[DP25] a round that was given up while its budget was asked about charges and releases nothing", async () => {
+    const { sumOf, release, store, task } = await startWorld();
+    const giveUp = new AbortController();
+    const reckon: Reckon = async (ask) => {
+      const answer = ask();
+      giveUp.abort(new Error("given up"));
+      return answer;
+    };
+    const noise: IntegerNoise = { add: () => Promise.reject(new Error("noise was drawn")) };
+    const { signal } = giveUp;
+    await expect(release(sumOf(clients(3)), noise, { reckon, signal })).rejects.toThrow("given up");
+    expect(await store.listLedger(task.taskId)).toEqual([]);
   });
 
   test("[DP6] denominator and noise are those of the task, whoever answered: at 0, 30, 70 and 90 % drop-out", async () => {

@@ -16,10 +16,10 @@ import type { BlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
 import type { ModelShelf } from "../model/registry.ts";
 import type { IntegerNoise } from "../privacy/integer-noise.ts";
+import type { Reckon } from "../privacy/reckoner.ts";
 import type {
   Clock,
   Evaluator,
-  LedgerEvent,
   Logger,
   ModelVersionRecord,
   Store,
@@ -54,6 +54,8 @@ export interface ReleaseDeps {
   readonly clock: Clock;
   /** On the sums of private tasks. */
   readonly noise: IntegerNoise;
+  /** For what the budget is asked. */
+  readonly reckon: Reckon;
   readonly logger: Logger;
   readonly evaluator?: Evaluator;
 }
@@ -68,7 +70,7 @@ export async function makeVersion(
   signal: AbortSignal,
 ): Promise<MadeModel> {
   const { spec, layout } = task;
-  const { mean, clippingNorm } = await releaseMean(deps, task, round, aggregator);
+  const { mean, clippingNorm } = await releaseMean(deps, task, round, aggregator, signal);
   const optimizer = createServerOptimizer(
     spec.serverOptimizer,
     layout.parameterCount,
@@ -88,32 +90,36 @@ export async function makeVersion(
   const state = optimizer.state();
   const digest = await deps.shelf.save(frame);
   let optimizerState: Digest | undefined;
-  let ledger: readonly LedgerEvent[];
+  let manifest: string;
+  let version: UnsignedVersion;
   try {
     if (state.length > 0) {
       const bytes = encodeOptimizerState(spec.serverOptimizer.kind, state);
       optimizerState = await deps.blobs.put(bytes);
     }
-    ledger = spec.privacy.mechanism === "none" ? [] : await deps.store.listLedger(task.taskId);
+    const ledger =
+      spec.privacy.mechanism === "none" ? [] : await deps.store.listLedger(task.taskId);
+    version = {
+      taskId: task.taskId,
+      modelVersion,
+      digest,
+      bytes: frame.length,
+      roundNumber: round.roundNumber,
+      createdAt: deps.clock.now(),
+      ...(optimizerState === undefined ? {} : { optimizerState }),
+      ...(evaluation === undefined ? {} : { evaluation }),
+      ...(clippingNorm === undefined ? {} : { clippingNorm }),
+    };
+    const unsigned = version;
+    manifest = await deps.reckon(() => manifestOf(task, unsigned, current.version, ledger));
     signal.throwIfAborted();
   } catch (error) {
     settleBlobs(deps, { digest, optimizerState });
     throw error;
   }
-  const version: UnsignedVersion = {
-    taskId: task.taskId,
-    modelVersion,
-    digest,
-    bytes: frame.length,
-    roundNumber: round.roundNumber,
-    createdAt: deps.clock.now(),
-    ...(optimizerState === undefined ? {} : { optimizerState }),
-    ...(evaluation === undefined ? {} : { evaluation }),
-    ...(clippingNorm === undefined ? {} : { clippingNorm }),
-  };
   return {
     version,
-    manifest: manifestOf(task, version, current.version, ledger),
+    manifest,
     weights,
     optimizerState: state.length === 0 ? undefined : state,
   };
@@ -140,10 +146,13 @@ async function releaseMean(
   task: TaskRecord,
   round: SummedRound,
   aggregator: RoundSum,
+  signal: AbortSignal,
 ): Promise<ReleasedMean> {
   const { spec } = task;
   const ledger = isCharged(spec) ? await deps.store.listLedger(task.taskId) : [];
-  const charge = affordableCharge(spec, round, ledger);
+  const charge = await deps.reckon(() => affordableCharge(spec, round, ledger));
+  // Of a round that was given up meanwhile nothing may be charged or released: another may have been charged since.
+  signal.throwIfAborted();
   if (aggregator.kind === "mean") {
     if (isCharged(spec) || charge !== undefined)
       throw new Error("a private task must not release a plain mean");

@@ -34,7 +34,7 @@ import type {
   UniformSource,
 } from "../ports.ts";
 import { chargesThatCount } from "../privacy/ledger.ts";
-import { affordsNextRound } from "./budget.ts";
+import { affordsNextRound, epsilonSpent } from "./budget.ts";
 import { assignmentFor } from "./assignment.ts";
 import { clippingNormAfter, roundNorm } from "./clipping.ts";
 import { errorToLog, isPrivate } from "./discretion.ts";
@@ -174,7 +174,7 @@ export async function startRoundLoop(
     roundsCommitted = counts.committed;
     lastRoundNumber = counts.last;
     const ledger = await readLedger();
-    takeStock(ledger);
+    takeStock(await stockOf(ledger));
     over = await runOver(deps, task, steps);
     const left = await store.getOpenRound(taskId);
     if (left !== undefined) await reopen(left.round, left.cohort, ledger);
@@ -182,9 +182,14 @@ export async function startRoundLoop(
   }
 
   /** What is left to spend, by the ledger. */
-  function takeStock(ledger: readonly LedgerEvent[]): void {
-    affordable = affordsNextRound(spec, ledger);
-    steps = chargesThatCount(ledger).length;
+  const stockOf = async (ledger: readonly LedgerEvent[]) => ({
+    mayGoOn: await deps.reckon(() => affordsNextRound(spec, ledger)),
+    taken: chargesThatCount(ledger).length,
+  });
+
+  function takeStock({ mayGoOn, taken }: Awaited<ReturnType<typeof stockOf>>): void {
+    affordable = mayGoOn;
+    steps = taken;
     if (!affordable && participationLimits !== undefined) over = "maxRoundsReached";
   }
 
@@ -487,8 +492,11 @@ export async function startRoundLoop(
     const { made } = round;
     if (made === undefined) throw new Error("a round was committed without a version");
     const ledger = await readLedger();
+    // What may take long is known before anybody hears of the version.
+    const stock = await stockOf(ledger);
+    const epsilon = await deps.reckon(() => epsilonSpent(spec, ledger));
     const commit = await deps.signer.signAndSave(made.manifest, async (signed) => {
-      const situation = { endedAt: clock.now(), roundsCommitted, ledger };
+      const situation = { endedAt: clock.now(), roundsCommitted, epsilon };
       const signedCommit = commitOf(task, round, { ...made.version, signed }, situation);
       await store.commitRound(signedCommit);
       return signedCommit;
@@ -503,7 +511,7 @@ export async function startRoundLoop(
     committedAt = now;
     abandonedInARow = 0;
     restUntil = clock.monotonicMs() + spec.schedule.pauseBetweenRoundsMs;
-    takeStock(ledger);
+    takeStock(stock);
     gateway.closeRound(participantsOf(round.state).keys(), {
       taskId,
       roundId: commit.round.roundId,
@@ -525,7 +533,7 @@ export async function startRoundLoop(
     await store.abandonRound({ round: record, keepCharge });
     open = undefined;
     // A charge that is void now may be what the next round needs.
-    takeStock(await readLedger());
+    takeStock(await stockOf(await readLedger()));
     over ??= await runOver(deps, task, steps);
     if (reason !== "paused") {
       restUntil =

@@ -14,6 +14,7 @@ import { manifestOf } from "../model/manifest.ts";
 import type { ModelShelf } from "../model/registry.ts";
 import type { ModelSigner } from "../model/signer.ts";
 import type { Clock, EventSink, Store, TaskRecord, TaskRegistry } from "../ports.ts";
+import type { Reckon } from "../privacy/reckoner.ts";
 import { privacyResource } from "../round/budget.ts";
 import type { RoundEngine } from "../round/engine.ts";
 import { roundResource } from "../round/progress.ts";
@@ -26,6 +27,8 @@ export interface TaskRegistryDeps {
   readonly signer: Pick<ModelSigner, "signAndSave">;
   readonly clock: Clock;
   readonly events: EventSink;
+  /** For what the budget is asked. */
+  readonly reckon: Reckon;
   readonly startEngine: (task: TaskRecord) => Promise<RoundEngine>;
   /** Names of the central evaluators that the operator registered. */
   readonly evaluatorNames: readonly string[];
@@ -136,9 +139,12 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
       const task: TaskRecord = { taskId, spec, layout, state: "running", createdAt };
       const digest = await shelf.save(frame);
       const initial = { taskId, modelVersion: 0, digest, bytes: frame.length, createdAt };
-      await deps.signer
-        .signAndSave(manifestOf(task, initial, undefined, []), (signed) =>
-          store.createTask(task, { ...initial, signed }),
+      await deps
+        .reckon(() => manifestOf(task, initial, undefined, []))
+        .then((manifest) =>
+          deps.signer.signAndSave(manifest, (signed) =>
+            store.createTask(task, { ...initial, signed }),
+          ),
         )
         .finally(() => deps.blobs.settle(digest));
       const engine = await deps.startEngine(task);
@@ -197,7 +203,8 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
       const { task } = requireEngine(taskId).snapshot();
       const version = await store.latestModelVersion(taskId);
       if (version === undefined) throw new Error(`task "${taskId}" has lost its versions`);
-      return privacyResource(task.spec, await store.listLedger(taskId), version);
+      const ledger = await store.listLedger(taskId);
+      return deps.reckon(() => privacyResource(task.spec, ledger, version));
     },
   };
 }

@@ -11,6 +11,7 @@ import { openSigner } from "../../../coordinator/src/model/signer.ts";
 import type { DomainEvent } from "../../../coordinator/src/ports.ts";
 import { createIntegerNoise } from "../../../coordinator/src/privacy/integer-noise.ts";
 import { createSecureRandom } from "../../../coordinator/src/privacy/random.ts";
+import { reckonHere } from "../../../coordinator/src/privacy/reckoner.ts";
 import type { RoundEngine } from "../../../coordinator/src/round/engine.ts";
 import { startRoundEngine } from "../../../coordinator/src/round/engine.ts";
 import { createSeededUniform } from "../../../coordinator/src/round/sampler.ts";
@@ -60,7 +61,7 @@ export async function startWorld(options: WorldOptions): Promise<RoundEngine> {
   return startRoundEngine(
     {
       ...{ store, blobs, shelf, clock, signer, tokens, logger: silent },
-      noise: createIntegerNoise(random),
+      ...{ noise: createIntegerNoise(random), reckon: reckonHere },
       isConnected: options.isConnected,
       uniformFor: () => uniform,
       events: { emit: options.onEvent },
