@@ -46,7 +46,11 @@ function formerFactsOf(charge: PrivacyCharge): AuditFact["facts"] {
 }
 
 /** For messages. */
-export const describeCharge = (charge: PrivacyCharge): string =>
-  Object.entries(factsOfCharge(charge))
+export const describeCharge = (charge: PrivacyCharge): string => inWords(factsOfCharge(charge));
+
+/** Facts of a charge, as the audit log has them, in the same words. */
+export const inWords = (facts: object): string =>
+  Object.entries(facts)
+    .filter(([name]) => name !== "roundId")
     .map(([name, value]) => `${name} ${value}`)
     .join(", ");

@@ -14,7 +14,7 @@ import type {
   TaskRecord,
 } from "../ports.ts";
 import { clippingNormAfter } from "../round/clipping.ts";
-import { describeCharge, tellsOf } from "./charge-record.ts";
+import { describeCharge, inWords, tellsOf } from "./charge-record.ts";
 
 export interface Fault {
   /** `task digits`, `round digits.7`, `checkpoint 3fa…`. */
@@ -263,7 +263,7 @@ export function faultOfCharge(
   if (event === undefined) return fault(`is in ${source}, and not there`);
   const { charge } = event;
   if (tellsOf(facts, charge)) return undefined;
-  return fault(`is ${describeCharge(charge)}, ${source} says ${JSON.stringify(facts)}`);
+  return fault(`is ${describeCharge(charge)}, ${source} says ${inWords(facts)}`);
 }
 
 /** Numbers that are missing between the oldest and the newest. */
