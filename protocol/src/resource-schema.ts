@@ -272,7 +272,7 @@ export const PrivacyResourceSchema = Type.Union(
       epsilonWithoutAmplification: NonNegativeSchema,
       warnings: Type.Array(Type.String()),
       rounds: CountSchema,
-      roundsLeft: CountSchema,
+      roundsLeft: Type.Optional(CountSchema),
       statement: Type.String(),
     }),
     Type.Object({

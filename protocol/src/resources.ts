@@ -139,8 +139,8 @@ export type PrivacyResource =
       readonly warnings: readonly string[];
       /** Rounds released, with reserved ones. */
       readonly rounds: number;
-      /** Rounds of this kind that the budget still covers. */
-      readonly roundsLeft: number;
+      /** Rounds of this kind that the budget still covers; not where the cohort has a cap, which takes long to count. */
+      readonly roundsLeft?: number;
       /** The promise in words: unit, numbers, against whom, what is not protected. */
       readonly statement: string;
     }

@@ -175,9 +175,10 @@ export function addPrivacyCommands(program: Command, io: CliIo): void {
         return;
       }
       const { taskId, epsilon, maxEpsilon, delta, rounds, roundsLeft, statement } = shown;
+      const left = roundsLeft === undefined ? "" : `, ${roundsLeft} left`;
       writeLine(
         io,
-        `${taskId}: epsilon ${upwards(epsilon)} of ${maxEpsilon} at delta ${delta} after ${rounds} rounds, ${roundsLeft} left`,
+        `${taskId}: epsilon ${upwards(epsilon)} of ${maxEpsilon} at delta ${delta} after ${rounds} rounds${left}`,
       );
       writeLine(io, statement);
     });

@@ -28,8 +28,8 @@ export interface Budget {
   affords(charges: readonly PrivacyCharge[], next: PrivacyCharge): boolean;
   /** Epsilon of everything released or reserved. */
   epsilonOf(charges: readonly PrivacyCharge[]): number;
-  /** Rounds that the budget still covers. */
-  roundsLeft(charges: readonly PrivacyCharge[]): number;
+  /** Rounds that the budget still covers; undefined where counting them takes minutes. */
+  roundsLeft(charges: readonly PrivacyCharge[]): number | undefined;
   /** What has been promised with these charges. @param clipping as the next round clips */
   promise(charges: readonly PrivacyCharge[], clipping: Clipping): ManifestPrivacy;
 }
@@ -127,5 +127,7 @@ export function privacyResource(
   const promise = privacyPromise(spec, ledger, version);
   if (promise.mechanism === "none") return { taskId, mechanism: "none" };
   if (promise.mechanism === "local") return { taskId, ...promise };
-  return { taskId, ...promise, roundsLeft: budgetOf(spec)?.roundsLeft(charges) ?? 0 };
+  const left = budgetOf(spec)?.roundsLeft(charges);
+  if (promise.mechanism === "matrix") return { taskId, ...promise, roundsLeft: left ?? 0 };
+  return { taskId, ...promise, ...(left === undefined ? {} : { roundsLeft: left }) };
 }

@@ -39,7 +39,8 @@ export function centralBudget(
     affordsNextRound: (charges) => canAfford(charges, chargeOf(planned), delta, maxEpsilon),
     affords: (charges, next) => canAfford(charges, next, delta, maxEpsilon),
     epsilonOf: (charges) => spent(charges).epsilon,
-    roundsLeft: left,
+    // The loss of capped samples takes up to seconds for each number of rounds that is tried.
+    roundsLeft: (charges) => (planned.kind === "truncatedPoisson" ? undefined : left(charges)),
     promise: (charges, clipping): ManifestPrivacy => {
       const { epsilon, accountant } = spent(charges);
       const sampling = drawnAlike(charges, planned);

@@ -2,10 +2,18 @@
 
 import type { PrivacyResource } from "@tributary/protocol";
 
-export type Budget = Pick<
-  Extract<PrivacyResource, { readonly mechanism: "central" }>,
-  "epsilon" | "delta" | "maxEpsilon" | "rounds" | "roundsLeft" | "statement"
+export type Budget = Required<
+  Pick<
+    Extract<PrivacyResource, { readonly mechanism: "central" }>,
+    "epsilon" | "delta" | "maxEpsilon" | "rounds" | "roundsLeft" | "statement"
+  >
 >;
+
+/** Of the API's answer; undefined without privacy. The demo's cohorts have no cap, so what is left is always told. */
+export function budgetOf(privacy: PrivacyResource): Budget | undefined {
+  if (privacy.mechanism !== "central" || privacy.roundsLeft === undefined) return undefined;
+  return { ...privacy, roundsLeft: privacy.roundsLeft };
+}
 
 /** Characters of a line: the narrowest terminal in use, less a margin. */
 const LINE_WIDTH = 78;

@@ -9,7 +9,7 @@ import type { MonitoringEvent } from "@tributary/protocol";
 import { routes } from "@tributary/protocol";
 
 import type { Budget } from "./budget.ts";
-import { closingText, openingText } from "./budget.ts";
+import { budgetOf, closingText, openingText } from "./budget.ts";
 import { drawDigit } from "./digit-art.ts";
 import { startFleetPool } from "./fleet-pool.ts";
 import type { DigitsOptions } from "./options.ts";
@@ -81,7 +81,7 @@ async function run(options: DigitsOptions, scratch: string): Promise<number> {
       `model: ${job.model} with ${PARAMETER_COUNTS[job.model].toLocaleString("en")} parameters`,
   );
   say(`coordinator at ${training.url}, evaluating with TF.js ${training.backend}`);
-  const opening = await budgetOf(training);
+  const opening = budgetOf(await training.privacy());
   if (opening === undefined) say("without differential privacy");
   else say(`\n${openingText(opening, job.clients)}\n`);
 
@@ -125,7 +125,7 @@ async function train(options: DigitsOptions, training: Training): Promise<Outcom
   const startedAt = performance.now();
   const show = async (event: MonitoringEvent) => {
     const ended = event.type === "round:phaseChanged" && event.data.endedAt !== undefined;
-    const budget = ended ? await budgetOf(training) : undefined;
+    const budget = ended ? budgetOf(await training.privacy()) : undefined;
     if (!json) table.observe(event, budget);
     else if (ended) {
       const { maxEpsilon, roundsLeft } = budget ?? {};
@@ -153,7 +153,7 @@ async function train(options: DigitsOptions, training: Training): Promise<Outcom
       table.initial(training.lastRound, training.before);
     }
     const task = await training.ended(AbortSignal.any([interruption.signal, failure.signal]));
-    const privacy = await budgetOf(training);
+    const privacy = budgetOf(await training.privacy());
     return {
       accuracyBefore: training.before.accuracy ?? 0,
       accuracy: task.evaluation?.accuracy ?? 0,
@@ -169,12 +169,6 @@ async function train(options: DigitsOptions, training: Training): Promise<Outcom
     table.end();
     await fleets.close();
   }
-}
-
-/** The budget as the API has it now; undefined without privacy. */
-async function budgetOf(training: Training): Promise<Budget | undefined> {
-  const privacy = await training.privacy();
-  return privacy.mechanism === "central" ? privacy : undefined;
 }
 
 /** Asks the served model for a test image. @returns its pixels */

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { PrivacyResource, RoundResource } from "@tributary/protocol";
 import { parseTaskId, routes } from "@tributary/protocol";
 
-import { epsilonText } from "./budget.ts";
+import { budgetOf, epsilonText } from "./budget.ts";
 import { startFleetPool } from "./fleet-pool.ts";
 import type { DigitsJob } from "./job.ts";
 import { serveDigits } from "./serving.ts";
@@ -96,7 +96,7 @@ test("[LE4] the budget ends the training, and the table's epsilon is the API's, 
   training.watch((event) => {
     shown = shown.then(async () => {
       const privacy = await training.privacy();
-      table.observe(event, privacy.mechanism === "central" ? privacy : undefined);
+      table.observe(event, budgetOf(privacy));
     });
   });
   const fleets = await startFleetPool({
