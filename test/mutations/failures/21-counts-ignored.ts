@@ -6,5 +6,5 @@ export const mutant: Mutant = {
   file: "coordinator/src/privacy/accountant.ts",
   find: "total[i] = (total[i] as number) + release.count * rdp;",
   replace: "total[i] = (total[i] as number) + rdp;",
-  tests: ["coordinator/src/privacy/accountant.test.ts"],
+  tests: ["coordinator/src/privacy/pld.test.ts"],
 };
