@@ -7,50 +7,19 @@ import { createBlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
 import { createModelRegistry } from "../model/registry.ts";
 import { openSigner } from "../model/signer.ts";
-import type { Clock, DomainEvent, Evaluator, Store, Timer } from "../ports.ts";
+import type { DomainEvent, Evaluator, Store } from "../ports.ts";
 import { createIntegerNoise } from "../privacy/integer-noise.ts";
 import { createSecureRandom, uniformFrom } from "../privacy/random.ts";
 import { reckonHere } from "../privacy/reckoner.ts";
 import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import { startRoundEngine } from "./engine.ts";
+import { fakeClock } from "./fake-clock.fixture.ts";
 
-/** Time that moves only when told to; timers fire in order. */
-function fakeClock() {
-  let now = 0;
-  const timers = new Set<{ at: number; run: () => void }>();
-  const clock: Clock = {
-    now: () => 1_700_000_000_000 + now,
-    monotonicMs: () => now,
-    after: (delayMs, run): Timer => {
-      const timer = { at: now + delayMs, run };
-      timers.add(timer);
-      return { cancel: () => void timers.delete(timer) };
-    },
-  };
-  const settle = async () => {
-    // Signing goes through the thread pool, and so does this.
-    for (let i = 0; i < 50; i++) await sha256(new Uint8Array(1));
-    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
-  };
-  return {
-    clock,
-    settle,
-    pending: () => timers.size,
-    advance: async (ms: number) => {
-      const end = now + ms;
-      for (;;) {
-        const [next] = [...timers].filter(({ at }) => at <= end).sort((x, y) => x.at - y.at);
-        if (next === undefined) break;
-        now = Math.max(now, next.at);
-        timers.delete(next);
-        next.run();
-        await settle();
-      }
-      now = end;
-      await settle();
-    },
-  };
+/** Signing goes through the thread pool, and so does this. */
+async function settle() {
+  for (let i = 0; i < 50; i++) await sha256(new Uint8Array(1));
+  for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 const clients = ["a", "b", "c"].map((name) => name.repeat(8) as ClientId);
@@ -66,7 +35,7 @@ interface Options {
 
 /** An engine over a memory store whose calls can be made to fail. */
 async function startWorld({ spec: overrides, evaluator, coin, ...quota }: Options = {}) {
-  const time = fakeClock();
+  const time = fakeClock(settle);
   const memory = createMemoryStore();
   const failing = new Set<keyof Store>();
   const store = new Proxy(memory, {

@@ -1,8 +1,8 @@
 /** What a task with local noise promises: to each client, by its own account. The coordinator charges nothing. */
 
 import type { LocalPrivacy, ManifestPrivacy } from "@tributary/protocol";
+import { roundedUp } from "@tributary/protocol";
 
-import { roundedUp } from "../privacy/ledger.ts";
 import { localEpsilon, localRounds } from "../privacy/local-gaussian.ts";
 
 type LocalPromise = Extract<ManifestPrivacy, { mechanism: "local" }>;

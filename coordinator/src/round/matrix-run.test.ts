@@ -14,7 +14,7 @@ import { createBlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
 import { createModelRegistry } from "../model/registry.ts";
 import { openSigner } from "../model/signer.ts";
-import type { Clock, DomainEvent, NoiseStep, Store, Timer } from "../ports.ts";
+import type { DomainEvent, NoiseStep, Store } from "../ports.ts";
 import { createGrid } from "../privacy/grid.ts";
 import type { IntegerNoise } from "../privacy/integer-noise.ts";
 import { createIntegerNoise } from "../privacy/integer-noise.ts";
@@ -24,42 +24,13 @@ import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import { privacyResource } from "./budget.ts";
 import { startRoundEngine } from "./engine.ts";
+import { fakeClock } from "./fake-clock.fixture.ts";
 import { releaseStep } from "./matrix-run.ts";
 
-function fakeClock() {
-  let now = 0;
-  const timers = new Set<{ at: number; run: () => void }>();
-  const clock: Clock = {
-    now: () => 1_700_000_000_000 + now,
-    monotonicMs: () => now,
-    after: (delayMs, run): Timer => {
-      const timer = { at: now + delayMs, run };
-      timers.add(timer);
-      return { cancel: () => void timers.delete(timer) };
-    },
-  };
-  const settle = async () => {
-    // Signing and digests go through the thread pool, and so does this.
-    for (let i = 0; i < 80; i++) await sha256(new Uint8Array(1));
-    for (let i = 0; i < 80; i++) await new Promise((resolve) => setImmediate(resolve));
-  };
-  return {
-    clock,
-    settle,
-    advance: async (ms: number) => {
-      const end = now + ms;
-      for (;;) {
-        const [next] = [...timers].filter(({ at }) => at <= end).sort((x, y) => x.at - y.at);
-        if (next === undefined) break;
-        now = Math.max(now, next.at);
-        timers.delete(next);
-        next.run();
-        await settle();
-      }
-      now = end;
-      await settle();
-    },
-  };
+/** Signing and digests go through the thread pool, and so does this. */
+async function settle() {
+  for (let i = 0; i < 80; i++) await sha256(new Uint8Array(1));
+  for (let i = 0; i < 80; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 const taskId = "t" as TaskId;
@@ -78,7 +49,7 @@ const run = {
 
 /** An engine of a matrix run over a memory store: pairs of clients, whose calls can be made to fail. */
 async function startWorld(spec: Partial<TaskSpecInput> = {}) {
-  const time = fakeClock();
+  const time = fakeClock(settle);
   const memory = createMemoryStore();
   const failing = new Set<keyof Store>();
   const taken: NoiseStep[] = [];
