@@ -12,6 +12,7 @@ export * from "./manifest.ts";
 export * from "./layout.ts";
 export * from "./vector.ts";
 export * from "./gaussian-curve.ts";
+export * from "./rounded-up.ts";
 export * from "./local-noise.ts";
 export * from "./codec.ts";
 export * from "./plan.ts";

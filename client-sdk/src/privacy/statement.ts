@@ -1,6 +1,7 @@
 /** What a client has spent and what is left, in numbers and in words. */
 
 import type { TaskId } from "@tributary/protocol";
+import { roundedUp } from "@tributary/protocol";
 
 import type { EpsilonLimit, TaskAccount, TaskKey } from "./account.ts";
 import { accountOf, epsilonAt, totalMuSquared } from "./account.ts";
@@ -84,10 +85,5 @@ function statementOf(
   );
 }
 
-/** Four digits, never less than the number: a promise is not improved by rounding. */
-function upwards(value: number): string {
-  const nearest = Number(value.toPrecision(4));
-  if (!(nearest < value)) return String(nearest);
-  const unit = 10 ** (Math.floor(Math.log10(value)) - 3);
-  return String(Number((nearest + unit).toPrecision(4)));
-}
+/** Four digits, never less than the number. */
+const upwards = (value: number): string => roundedUp(value, 4);

@@ -5,10 +5,10 @@ import { FederatedError } from "@tributary/protocol";
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 
-import { roundedUp } from "../privacy/ledger.ts";
 import { calibrateLocalNoise, localEpsilon } from "../privacy/local-gaussian.ts";
 import type { CliIo } from "./io.ts";
 import { answer, writeLine } from "./io.ts";
+import { upwards } from "./view.ts";
 
 interface LocalFlags {
   readonly targetEpsilon?: number;
@@ -74,8 +74,6 @@ function resolve(
     `nothing bounds epsilon at noise multiplier ${noiseMultiplier} over ${plan.rounds} updates; use more noise`,
   );
 }
-
-const upwards = (value: number): string => roundedUp(value, 5);
 
 const parser =
   (holds: (value: number) => boolean, rule: string) =>

@@ -14,7 +14,6 @@ import type { Spent } from "../privacy/accountant.ts";
 import { epsilonOfGroups } from "../privacy/accountant.ts";
 import { calibrateNoise } from "../privacy/calibrate.ts";
 import { sampledGaussian } from "../privacy/charge.ts";
-import { roundedUp } from "../privacy/ledger.ts";
 import type { CliIo } from "./io.ts";
 import { answer, writeLine } from "./io.ts";
 import { addLocalPrivacyCommand, localLine } from "./local-privacy.ts";
@@ -22,6 +21,7 @@ import type { Column } from "./table.ts";
 import { writeTable } from "./table.ts";
 import type { TargetFlags } from "./target.ts";
 import { addTargetOptions, connect } from "./target.ts";
+import { upwards } from "./view.ts";
 
 /** Equal rounds of a Poisson-sampled Gaussian. */
 interface Setting {
@@ -220,8 +220,6 @@ const planColumns = (noiseMultipliers: readonly number[]): readonly Column<reado
     align: "right" as const,
   })),
 ];
-
-const upwards = (value: number): string => roundedUp(value, 5);
 
 // ------------------------------------------------------------------------------- input
 

@@ -7,10 +7,14 @@ import type {
   RoundResource,
   TaskResource,
 } from "@tributary/protocol";
+import { roundedUp } from "@tributary/protocol";
 
 import type { Column } from "./table.ts";
 
 const NOTHING = "-";
+
+/** A number of a promise about privacy. */
+export const upwards = (value: number): string => roundedUp(value, 5);
 
 export function bytesText(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;

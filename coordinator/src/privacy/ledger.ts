@@ -1,5 +1,7 @@
 /** What counts of a ledger, and the promise in words that follows from it. Pure. */
 
+import { roundedUp } from "@tributary/protocol";
+
 import type { Adjacency, DrawnAlike } from "./sampling-facts.ts";
 import { describeSampling, isAmplified } from "./sampling-facts.ts";
 
@@ -101,11 +103,3 @@ function clippingAndNoise({ noiseMultiplier, clippingNorm, adaptiveClipping }: P
 export const NO_PRIVACY_STATEMENT =
   "No differential privacy: the model is made from the plain mean of its clients' updates, and may reveal " +
   "what single clients contributed.";
-
-/** So many digits, never less than the number itself: a promise is not improved by rounding. */
-export function roundedUp(value: number, digits: number): string {
-  const nearest = Number(value.toPrecision(digits));
-  if (!(nearest < value)) return String(nearest);
-  const unit = 10 ** (Math.floor(Math.log10(value)) - digits + 1);
-  return String(Number((nearest + unit).toPrecision(digits)));
-}

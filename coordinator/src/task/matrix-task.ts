@@ -1,10 +1,9 @@
 /** What a task under a matrix mechanism needs beyond good fields: a matrix, and numbers that fit together. */
 
 import type { FactorizationSpec, TaskSpec } from "@tributary/protocol";
-import { muOfGaussian } from "@tributary/protocol";
+import { muOfGaussian, roundedUp } from "@tributary/protocol";
 
 import { bltFault } from "../privacy/matrix/blt.ts";
-import { roundedUp } from "../privacy/ledger.ts";
 import { noiseStateBytes } from "../privacy/matrix/noise-state.ts";
 import { optimizeBlt } from "../privacy/matrix/optimize-blt.ts";
 import { mostParticipations } from "../privacy/matrix/toeplitz.ts";

@@ -1,6 +1,6 @@
 /** What is promised under a matrix mechanism, in words. Pure. */
 
-import { roundedUp } from "../ledger.ts";
+import { roundedUp } from "@tributary/protocol";
 
 export interface MatrixFacts {
   readonly epsilonOfRun: number;
