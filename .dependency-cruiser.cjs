@@ -85,7 +85,18 @@ module.exports = {
     rule(
       "sdk-root-knows-no-entry-of-its-own",
       { path: "^client-sdk/src/[^/]+\\.ts$", pathNot: TESTS },
-      { path: "^client-sdk/src/(tfjs|node|worker|testing)/" },
+      { path: "^client-sdk/src/(tfjs|node|browser|worker|react|testing)/" },
+    ),
+    rule(
+      "dashboard-is-a-client-of-the-api",
+      { path: "^coordinator/dashboard/src/" },
+      { path: "^(coordinator/src|client-sdk|examples|test)/" },
+    ),
+    rule("dashboard-knows-no-node", notFrom("^coordinator/dashboard/src/"), NODE_BUILTIN),
+    rule(
+      "coordinator-never-imports-its-dashboard",
+      { path: COORDINATOR },
+      { path: "^coordinator/dashboard/" },
     ),
     rule(
       "no-deep-imports-across-packages",
@@ -95,7 +106,7 @@ module.exports = {
         pathNot: [
           "^$1/",
           "/src/index\\.ts$",
-          "/src/(evaluation|privacy|tfjs|node|testing)/index\\.ts$",
+          "/src/(evaluation|privacy|tfjs|node|browser|worker|react|testing)/index\\.ts$",
           "^protocol/src/schema\\.ts$",
         ],
       },

@@ -57,7 +57,11 @@ export default tseslint.config(
     },
   },
   {
-    files: ["client-sdk/src/**/*.ts", "protocol/src/**/*.ts"],
+    files: [
+      "client-sdk/src/**/*.ts",
+      "protocol/src/**/*.ts",
+      "coordinator/dashboard/src/**/*.{ts,tsx}",
+    ],
     ignores: ["client-sdk/src/node/**", "client-sdk/src/testing/**", "**/*.test.ts"],
     rules: { "no-restricted-globals": ["error", ...NODE_GLOBALS] },
   },
@@ -84,7 +88,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["**/vitest.config.ts"],
+    files: ["**/vitest.config.ts", "**/vite.config.ts"],
     rules: { "no-restricted-syntax": "off" },
   },
   {

@@ -15,6 +15,7 @@ export default defineConfig({
           name: "unit",
           include: [
             "{protocol,coordinator,client-sdk}/src/**/*.test.ts",
+            "coordinator/dashboard/src/**/*.test.ts",
             "examples/*/src/**/*.test.ts",
           ],
           testTimeout: 20_000,
@@ -25,7 +26,16 @@ export default defineConfig({
         test: {
           name: "system",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/dist/**"],
+          exclude: ["test/dist/**", "test/browser/**"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        ...source,
+        test: {
+          name: "browser",
+          include: ["test/browser/**/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

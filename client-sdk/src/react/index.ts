@@ -1,0 +1,3 @@
+/** `@tributary/client-sdk/react`: Hooks for React apps. */
+
+export {};
