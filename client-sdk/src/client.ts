@@ -13,6 +13,7 @@ import type { Fetch } from "./http.ts";
 import { createHttp } from "./http.ts";
 import type { ClosableParticipant, JoinOptions, Participant } from "./participant.ts";
 import { startParticipant } from "./participant.ts";
+import type { PendingUpdateStore } from "./pending-updates.ts";
 import type { PrivacyOptions } from "./privacy/guard.ts";
 import { createPrivacyGuard } from "./privacy/guard.ts";
 import type { ClientPrivacy } from "./privacy/statement.ts";
@@ -44,6 +45,11 @@ export interface ClientOptions {
   readonly trust?: TrustOptions;
   /** What this client may give away of its data, over all its tasks, and where it keeps account of it. */
   readonly privacy?: PrivacyOptions;
+  /**
+   * Where a finished update waits until its round has it or is over, so that a client that starts again sends
+   * it as it is. Default: in memory, where it is lost with the process.
+   */
+  readonly pendingUpdates?: PendingUpdateStore;
   readonly fetch?: Fetch;
   readonly backoff?: Partial<BackoffOptions>;
   /** Longest wait for the answer to a control message. Default 10 s. */
@@ -70,6 +76,11 @@ export interface Client extends AsyncDisposable {
    * damaged, UNAVAILABLE for one that cannot be read
    */
   privacy(taskId: string): Promise<ClientPrivacy>;
+  /**
+   * Connects at once where there is no connection, instead of after the back-off: for a device that wakes or
+   * is back online. A pause that the coordinator asked for is kept.
+   */
+  wake(): void;
   /** Takes leave everywhere, waits until work has stopped, and disconnects. Idempotent. */
   close(): Promise<void>;
 }
@@ -131,6 +142,7 @@ export function createClient(options: ClientOptions): Client {
       return model;
     },
     privacy: async (taskId) => privacy.about(parseTaskId(taskId)),
+    wake: session.wake,
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => (closing ??= close()),
   };

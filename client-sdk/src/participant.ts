@@ -11,6 +11,7 @@ import type {
 } from "@tributary/protocol";
 import { toFederatedError } from "@tributary/protocol";
 
+import type { PauseReason, TrainingConditions } from "./conditions.ts";
 import type { BackoffOptions } from "./delay.ts";
 import { createDeferred } from "./deferred.ts";
 import { backoffDelay, LONGEST_PAUSE_MS, orAborted } from "./delay.ts";
@@ -40,6 +41,8 @@ export interface JoinOptions {
   readonly trainer: Trainer;
   /** Asked before each assignment; false declines it, and the client waits for the next round. */
   readonly accept?: (offer: Offer) => boolean | Promise<boolean>;
+  /** While something stands against it this client is paused: it trains for nobody and takes no place. */
+  readonly conditions?: TrainingConditions;
   /** Leaves when it aborts. */
   readonly signal?: AbortSignal;
 }
@@ -48,6 +51,8 @@ export interface ParticipantEvents {
   state: ParticipationState;
   /** Accepted, and its turn has come: the work begins. */
   assigned: Offer;
+  /** What stands against training has changed; empty: nothing does any more. */
+  paused: readonly PauseReason[];
   progress: TrainingProgress & { readonly roundId: RoundId };
   /** The update is counted. */
   reported: Receipt;
@@ -63,9 +68,11 @@ export interface ParticipantEvents {
 export interface Participant extends Subscribable<ParticipantEvents> {
   readonly taskId: TaskId;
   readonly state: ParticipationState;
+  /** Why it does not train now: "user" while `pause()` holds, and what its conditions say. Empty: it may. */
+  readonly pausedBy: readonly PauseReason[];
   /** Resolves when the participation is over and its work has stopped; never rejected. */
   readonly done: Promise<ParticipationEnd>;
-  /** Gives up the work under way and takes no more until `resume()`. */
+  /** Gives up the work under way and takes no more until `resume()`, and until its conditions allow it. */
   pause(): void;
   resume(): void;
   /** Gives up the work under way, takes leave and ends. */
@@ -88,7 +95,7 @@ export interface ClosableParticipant extends Participant {
 export function startParticipant(
   deps: ParticipantDeps,
   taskId: TaskId,
-  { trainer, accept, signal }: JoinOptions,
+  { trainer, accept, conditions, signal }: JoinOptions,
 ): ClosableParticipant {
   const { session, http, slot } = deps;
   const events = createEmitter<ParticipantEvents>((error, name) => {
@@ -101,7 +108,13 @@ export function startParticipant(
   const done = createDeferred<ParticipationEnd>();
 
   const queue: ParticipationEvent[] = [];
-  let state = startParticipation();
+  let pausedByUser = false;
+  const reasons = (): readonly PauseReason[] => [
+    ...(pausedByUser ? (["user"] as const) : []),
+    ...(conditions?.against ?? []),
+  ];
+  let pausedBy = reasons();
+  let state = startParticipation(pausedBy.length > 0);
   let checkIns = 0;
   let alarm: ReturnType<typeof setTimeout> | undefined;
   let work: AbortController | undefined;
@@ -253,6 +266,21 @@ export function startParticipant(
     void settle();
   }
 
+  /** Conditions are told of often: only what changes is acted on and told. */
+  function weigh(): void {
+    const before = pausedBy;
+    pausedBy = reasons();
+    if (String(before) === String(pausedBy)) return;
+    dispatch({ type: pausedBy.length > 0 ? "pause" : "resume" });
+    events.emit("paused", pausedBy);
+    if (pausedBy.length === 0) session.open();
+  }
+
+  const pauseByUser = (paused: boolean) => {
+    pausedByUser = paused;
+    weigh();
+  };
+
   const leave = async (reason: "left" | "closed"): Promise<void> => {
     dispatch({ type: "leave", reason });
     await done.promise;
@@ -289,21 +317,26 @@ export function startParticipant(
       "taskEnded",
       mine(({ reason }) => ({ type: "taskEnded", endReason: reason })),
     ),
+    ...(conditions === undefined ? [] : [conditions.subscribe(weigh)]),
   ];
   signal?.addEventListener("abort", onAbort);
   if (signal?.aborted === true) onAbort();
   else if (session.connected) dispatch({ type: "connected" });
-  else session.open();
+  // Whoever may not train yet is not told of to the coordinator either.
+  else if (pausedBy.length === 0) session.open();
 
   return {
     taskId,
     get state() {
       return state.kind;
     },
+    get pausedBy() {
+      return pausedBy;
+    },
     on: events.on,
     done: done.promise,
-    pause: () => dispatch({ type: "pause" }),
-    resume: () => dispatch({ type: "resume" }),
+    pause: () => pauseByUser(true),
+    resume: () => pauseByUser(false),
     leave: () => leave("left"),
     close: () => leave("closed"),
   };

@@ -75,7 +75,7 @@ export interface BackingOff extends Live {
   readonly kind: "backingOff";
   readonly connected: boolean;
 }
-/** Taken out by the app until it resumes. */
+/** Taken out by the app, or by what stands against training, until it resumes. */
 export interface Paused extends Live {
   readonly kind: "paused";
   readonly connected: boolean;
@@ -150,4 +150,5 @@ export interface Step {
 }
 
 /** A participation that nothing has happened to. */
-export const startParticipation = (): Participation => ({ kind: "idle", failures: 0 });
+export const startParticipation = (paused = false): Participation =>
+  paused ? { kind: "paused", failures: 0, connected: false } : { kind: "idle", failures: 0 };

@@ -68,6 +68,8 @@ export interface Session extends Subscribable<SessionEvents> {
   readonly connected: boolean;
   /** Connects, and connects again whenever the connection is lost. Calling it twice changes nothing. */
   open(): void;
+  /** Connects at once, unless it is connected or the coordinator asked for a pause that is not over. */
+  wake(): void;
   checkIn(taskId: TaskId): Promise<CheckInReply>;
   decline(roundId: RoundId): Promise<void>;
   leave(taskId: TaskId): Promise<void>;
@@ -93,6 +95,9 @@ export function createSession(options: SessionOptions): Session {
   let closed = false;
   let retryTimer: ReturnType<typeof setTimeout> | undefined;
   let refusals = 0;
+  /** No try before: so the coordinator asked. */
+  let restUntilMs = 0;
+  let wokenAtMs = -Infinity;
   /** The token that the newest handshake was made with. */
   let shown: string | undefined;
   /** That token was refused, and the app is being asked for another. */
@@ -180,8 +185,21 @@ export function createSession(options: SessionOptions): Session {
   function connectLater(retryAfterMs: number | undefined): void {
     if (closed) return;
     refusals += 1;
+    restUntilMs = performance.now() + (retryAfterMs ?? 0);
     clearTimeout(retryTimer);
     retryTimer = setTimeout(() => socket?.connect(), backoffDelay(refusals, backoff, retryAfterMs));
+  }
+
+  function wake(): void {
+    const now = performance.now();
+    if (socket === undefined || closed || socket.connected || now < restUntilMs) return;
+    // Whoever calls often does not make a flood of it.
+    if (now - wokenAtMs < backoff.baseMs) return;
+    wokenAtMs = now;
+    clearTimeout(retryTimer);
+    // Ends a try that hangs, or the pause before the next one; nobody is told, as nothing was connected.
+    socket.disconnect();
+    socket.connect();
   }
 
   async function request<E extends keyof ClientEvents>(
@@ -221,6 +239,7 @@ export function createSession(options: SessionOptions): Session {
     },
     on: events.on,
     open,
+    wake,
     checkIn: (taskId) => request("checkin", { protocolVersion: PROTOCOL_VERSION, taskId }),
     decline: async (roundId) => {
       await request("decline", { roundId });

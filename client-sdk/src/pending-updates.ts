@@ -1,0 +1,38 @@
+/** The port of finished updates: each waits here until its round has it or is over, also over a restart. */
+
+import type { Digest, RoundId, TaskId } from "@tributary/protocol";
+
+/** One update as it is sent, and what it may be sent for. Read-only: it is shared. */
+export interface PendingUpdate {
+  readonly origin: string;
+  readonly taskId: TaskId;
+  readonly roundId: RoundId;
+  /** Digest of the identity, base model and noise it was made with: it is sent for nothing else. */
+  readonly madeFor: Digest;
+  /** SHA-256 of `frame`: what is damaged is found by it, and not sent. */
+  readonly digest: Digest;
+  readonly frame: Uint8Array;
+}
+
+/** Holds at most one update for each task of each origin. A fault costs a training, no promise. */
+export interface PendingUpdateStore {
+  get(origin: string, taskId: TaskId): Promise<PendingUpdate | undefined>;
+  /** Takes the place of the task's former one; durable when it resolves. */
+  put(update: PendingUpdate): Promise<void>;
+  /** Deletes the update if it is of this round; another one stays. */
+  delete(origin: string, taskId: TaskId, roundId: RoundId): Promise<void>;
+}
+
+/** Updates that last as long as the process. May be shared by several clients. */
+export function createMemoryPendingUpdates(): PendingUpdateStore {
+  const updates = new Map<string, PendingUpdate>();
+  const keyOf = (origin: string, taskId: TaskId) => `${origin} ${taskId}`;
+  return {
+    get: async (origin, taskId) => updates.get(keyOf(origin, taskId)),
+    put: async (update) => void updates.set(keyOf(update.origin, update.taskId), update),
+    delete: async (origin, taskId, roundId) => {
+      const key = keyOf(origin, taskId);
+      if (updates.get(key)?.roundId === roundId) updates.delete(key);
+    },
+  };
+}
