@@ -1,6 +1,7 @@
 /** The composition root: the one place where the parts of the coordinator are put together. */
 
 import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
 
 import { FederatedError } from "@tributary/protocol";
 
@@ -16,6 +17,7 @@ import type { Config, ConfigInput } from "./config/schema.ts";
 import { resolveConfig } from "./config/schema.ts";
 import { createEventBus } from "./events/bus.ts";
 import { createHttpApp } from "./http/app.ts";
+import { DASHBOARD_PATH } from "./http/routes/dashboard.ts";
 import { createJwtVerifier } from "./identity/jwt.ts";
 import { onceInAWhile } from "./limits/once-in-a-while.ts";
 import { createRates } from "./limits/rates.ts";
@@ -75,6 +77,13 @@ export interface CoordinatorOptions {
   readonly logger?: Logger;
 }
 
+export interface Addresses {
+  /** What clients and commands take. */
+  readonly url: string;
+  /** For people with a browser; absent where `server.dashboard` is false. */
+  readonly dashboardUrl?: string;
+}
+
 export interface Coordinator extends AsyncDisposable {
   readonly config: Config;
   readonly tasks: TaskRegistry;
@@ -86,8 +95,8 @@ export interface Coordinator extends AsyncDisposable {
   readonly enrolment: EnrolmentRegistry;
   /** What was done with this coordinator, for good. */
   readonly audit: Pick<AuditLog, "list" | "head">;
-  /** Begins to listen. @returns the address, with the port that was chosen where it was 0 */
-  listen(): Promise<{ readonly url: string }>;
+  /** Begins to listen. @returns the addresses, with the port that was chosen where it was 0 */
+  listen(): Promise<Addresses>;
   /**
    * Reads certificate and key again, which also happens by itself when the files change: new connections
    * get what the files hold, open ones live on. Nothing happens without `server.tls`.
@@ -113,6 +122,9 @@ export async function createCoordinator(options: CoordinatorOptions = {}): Promi
     throw error;
   }
 }
+
+/** Built beside the compiled code; seen from `src` and from `dist` it is the same place. */
+const DASHBOARD_DIRECTORY = fileURLToPath(new URL("../dist/dashboard/", import.meta.url));
 
 /** A check writes to the disk and anybody may ask for it; a supervisor does so every few seconds. */
 const STORE_CHECK_INTERVAL_MS = 1000;
@@ -276,6 +288,7 @@ async function assemble(
       },
     },
     limits: config.limits,
+    ...(config.server.dashboard ? { dashboardDirectory: DASHBOARD_DIRECTORY } : {}),
     readsAreProtected: asksClients(config.auth),
     version: VERSION,
   });
@@ -320,7 +333,13 @@ async function assemble(
       phase = "ready";
       const bound = (app.server.address() as AddressInfo).port;
       const scheme = tls === undefined ? "http" : "https";
-      return { url: `${scheme}://${host.includes(":") ? `[${host}]` : host}:${bound}` };
+      const url = `${scheme}://${host.includes(":") ? `[${host}]` : host}:${bound}`;
+      const addresses: Addresses = {
+        url,
+        ...(config.server.dashboard ? { dashboardUrl: `${url}${DASHBOARD_PATH}` } : {}),
+      };
+      logger.info({ ...addresses }, "listening");
+      return addresses;
     },
     reloadTls: async () => tls?.reload(),
     close,

@@ -1,7 +1,7 @@
 /** The coordinator as a library: create it, give it tasks, listen. */
 
 export { createCoordinator } from "./coordinator.ts";
-export type { Coordinator, CoordinatorOptions } from "./coordinator.ts";
+export type { Addresses, Coordinator, CoordinatorOptions } from "./coordinator.ts";
 export type { Config, ConfigInput } from "./config/schema.ts";
 export type {
   EnrolmentRegistry,

@@ -10,6 +10,7 @@ import type { TaskResource } from "@tributary/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { makeCertificate, writeCertificate } from "../../../test/support/certificate.ts";
+import type { Addresses } from "../coordinator.ts";
 import type { CliIo } from "./io.ts";
 import { runCli } from "./run.ts";
 
@@ -47,9 +48,9 @@ async function start(
 ) {
   const interrupt = new AbortController();
   let err = "";
-  const { promise: url, resolve, reject } = promised<string>();
+  const { promise: addresses, resolve, reject } = promised<Addresses>();
   const running = runCli(["start", "--port", "0", "--json", ...argv], {
-    stdout: { write: (text) => resolve((JSON.parse(text) as { url: string }).url) },
+    stdout: { write: (text) => resolve(JSON.parse(text) as Addresses) },
     stderr: { write: (text) => void (err += text) },
     env,
     cwd,
@@ -59,7 +60,7 @@ async function start(
   });
   void running.then((exitCode) => reject(new Error(`start ended with ${exitCode}: ${err}`)));
   return {
-    url: await url,
+    ...(await addresses),
     stop: async () => {
       interrupt.abort();
       return { exitCode: await running, err };
@@ -101,6 +102,20 @@ test("[CLI13] start runs a coordinator that the other commands steer with the to
   expect(err).toMatch(/^storage\.directory = .* # default$/m);
   expect(err).not.toContain(token);
   expect((await run(["task", "list", "--url", url])).exitCode).toBe(6);
+});
+
+test("[DS6] start tells the dashboard's address, in its log and to programs", async () => {
+  const { url, dashboardUrl, stop } = await start([]);
+  expect(dashboardUrl).toBe(`${url}/dashboard`);
+  const opened = await fetch(url, { headers: { accept: "text/html" }, redirect: "manual" });
+  expect(opened.headers.get("location")).toBe("/dashboard");
+  const { err } = await stop();
+  expect(err).toMatch(new RegExp(`"dashboardUrl":"${url}/dashboard".*"msg":"listening"`));
+
+  const without = await start(["--set", "server.dashboard=false"]);
+  expect(without.dashboardUrl).toBeUndefined();
+  expect((await fetch(`${without.url}/dashboard`)).status).toBe(404);
+  expect((await without.stop()).err).not.toContain("/dashboard");
 });
 
 test("[CLI13] an admin token that a crash left empty is told with its file, and never taken for one", async () => {

@@ -12,7 +12,7 @@ import type { EvaluatorSource } from "../config/config-file.ts";
 import { loadConfig } from "../config/load.ts";
 import { printConfig } from "../config/print.ts";
 import type { Config, ConfiguredTask } from "../config/schema.ts";
-import type { Coordinator } from "../coordinator.ts";
+import type { Addresses, Coordinator } from "../coordinator.ts";
 import { createLogger } from "../observability/logger.ts";
 import type { Evaluator } from "../ports.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
@@ -44,14 +44,14 @@ export function addStartCommand(program: Command, io: CliIo): void {
     const coordinator = await createCoordinator({ config, evaluators, logger });
     try {
       for (const task of config.tasks) await createIfAbsent(io, coordinator, task);
-      const { url } = await listen(coordinator, config);
+      const { url, dashboardUrl } = await listen(coordinator, config);
       if (config.server.tls.certificateFile !== undefined) {
         // What is wrong with new files is in the log; the old ones stay in force.
         io.onHangup?.(() => void coordinator.reloadTls().catch(() => {}));
       }
       const { publicKey } = coordinator.keys;
       note(io, `models are signed with key ${publicKey}`);
-      const address = { url, publicKey };
+      const address = { url, dashboardUrl, publicKey };
       writeLine(io, flags.json === true ? JSON.stringify(address) : `listening on ${url}`);
       await interrupted(io.signal);
       note(io, "stopping; interrupt again to force");
@@ -140,7 +140,7 @@ async function createIfAbsent(
 /** As it is after a trip through the store: the order of keys and absent ones do not matter. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
-async function listen(coordinator: Coordinator, { server }: Config): Promise<{ url: string }> {
+async function listen(coordinator: Coordinator, { server }: Config): Promise<Addresses> {
   try {
     return await coordinator.listen();
   } catch (error) {

@@ -64,6 +64,7 @@ test("[CF9] flags go before environment, environment before file, file before de
     trustedProxy: false,
     proxyHops: 1,
     allowedOrigins: [],
+    dashboard: true,
     tls: {},
   });
   expect(config.limits).toMatchObject({ maxClients: 2, sseStreams: 1 });

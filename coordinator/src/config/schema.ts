@@ -65,6 +65,8 @@ export const ConfigSchema = group({
     // Empty: no page of another origin reads or sends anything. Each is named in full, as browsers write
     // it; a pattern or "*" would let in pages that nobody thought of.
     allowedOrigins: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    // True: the page at /dashboard holds no data, and what it asks for asks for tokens as ever.
+    dashboard: Type.Boolean({ default: true }),
   }),
   storage: Type.Union(
     [

@@ -173,6 +173,7 @@ export interface FakeOptions {
   readonly rates?: Partial<RateOptions>;
   readonly clock?: Clock;
   readonly peerAddress?: HttpDeps["peerAddress"];
+  readonly dashboardDirectory?: string;
 }
 
 export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHeart> {
@@ -465,6 +466,9 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
         sseHeartbeatMs: 10_000,
         ...options.limits,
       },
+      ...(options.dashboardDirectory === undefined
+        ? {}
+        : { dashboardDirectory: options.dashboardDirectory }),
       readsAreProtected: options.protected === true,
       version: "1.2.3",
     },

@@ -22,6 +22,7 @@ import { sendProblem, setProblemHandlers } from "./problem.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { backupRoutes } from "./routes/backups.ts";
 import { checkpointRoutes } from "./routes/checkpoints.ts";
+import { dashboardRoutes } from "./routes/dashboard.ts";
 import { enrolmentRoutes } from "./routes/enrolment.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -105,6 +106,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   backupRoutes(app, deps);
   healthRoutes(app, deps);
   metricsRoutes(app, deps);
+  dashboardRoutes(app, deps);
   openapiRoutes(app, deps);
   await app.ready();
   return app;

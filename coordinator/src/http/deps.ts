@@ -88,6 +88,8 @@ export interface HttpDeps {
     ready(): Promise<void>;
   };
   readonly limits: HttpLimits;
+  /** The folder of the built dashboard; without one there is none. */
+  readonly dashboardDirectory?: string;
   /** Reading asks for a token, so shared caches must not keep what is read. */
   readonly readsAreProtected: boolean;
   readonly version: string;
