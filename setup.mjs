@@ -1,10 +1,19 @@
 /**
- * Makes a fresh clone ready: installs what package-lock.json names and builds the packages.
+ * Makes a fresh clone ready: installs what package-lock.json names and builds the packages; with `--chromium`
+ * also a browser for the tests, where there is none and it may.
  * `npm start` and `npm test` run it first; it does nothing that is done already.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+
+import {
+  canInstallChromium,
+  findChromium,
+  HOW_TO_GET_CHROMIUM,
+  installChromium,
+  isChromiumRequired,
+} from "./chromium.mjs";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const [major, minor] = process.versions.node.split(".").map(Number);
@@ -48,3 +57,17 @@ run(
     TURBO_NO_UPDATE_NOTIFIER: "1",
   },
 );
+
+if (process.argv.includes("--chromium") && findChromium() === undefined) {
+  let fault;
+  if (canInstallChromium()) {
+    console.error("Installing Chromium for the tests in a real browser (once, some minutes) …");
+    fault = installChromium();
+    if (fault !== undefined) console.error(`Chromium could not be installed: ${fault}`);
+  }
+  // Without it the tests say themselves what they skip.
+  if (findChromium() === undefined && isChromiumRequired()) {
+    console.error(`A Chromium is required here: ${HOW_TO_GET_CHROMIUM}.`);
+    process.exit(1);
+  }
+}

@@ -1,5 +1,7 @@
 import { defineConfig } from "vitest/config";
 
+import { findChromium } from "./chromium.mjs";
+
 /** Workspace packages are read from source, so that tests need no build. */
 const source = {
   resolve: { conditions: ["@tributary/source"] },
@@ -36,6 +38,11 @@ export default defineConfig({
         test: {
           name: "browser",
           include: ["test/browser/**/*.test.ts"],
+          globalSetup: "test/browser/build-pages.ts",
+          // Alone and one file at a time: a browser has processes enough for all cores.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+          ...(findChromium() === undefined ? { runner: "test/browser/skipping-runner.ts" } : {}),
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

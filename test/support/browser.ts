@@ -1,25 +1,17 @@
 /** A real browser for tests: Debian's Chromium, driven by Playwright, with a profile of its own. */
 
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import type { BrowserContext } from "playwright-core";
+import type { Browser, BrowserContext } from "playwright-core";
 import { chromium } from "playwright-core";
+import { afterAll, beforeAll } from "vitest";
 
-const CANDIDATES = [
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-];
-
-/** Chromium's path: `TRIBUTARY_CHROMIUM`, or where systems put it; undefined where there is none. */
-export function findChromium(): string | undefined {
-  const named = process.env.TRIBUTARY_CHROMIUM;
-  return named ?? CANDIDATES.find((path) => existsSync(path));
-}
+import { findChromium, HOW_TO_GET_CHROMIUM } from "../../chromium.mjs";
+import type { PageServer } from "./page-server.ts";
+import type { Functions, TestPage } from "./test-page.ts";
+import { openTestPage } from "./test-page.ts";
 
 /** Without a sandbox, since tests often run as root, and without a word to anybody's servers. */
 const FLAGS = [
@@ -38,24 +30,60 @@ export interface TestBrowser extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-type ContextOptions = NonNullable<Parameters<typeof chromium.launchPersistentContext>[1]>;
+type PersistentOptions = NonNullable<Parameters<typeof chromium.launchPersistentContext>[1]>;
+type ContextOptions = NonNullable<Parameters<Browser["newContext"]>[0]>;
 
-/** @throws Error when no Chromium can be found */
-export async function openBrowser(options: ContextOptions = {}): Promise<TestBrowser> {
+const launchOptions = () => {
   const executablePath = findChromium();
-  if (executablePath === undefined) {
-    throw new Error("no Chromium: install Debian's package, or name one in TRIBUTARY_CHROMIUM");
-  }
+  if (executablePath === undefined) throw new Error(`no Chromium: ${HOW_TO_GET_CHROMIUM}`);
+  return { executablePath, headless: true, args: FLAGS };
+};
+
+/**
+ * A browser whose profile lies in a folder of its own, removed with it.
+ * @throws Error when no Chromium can be found
+ */
+export async function openBrowser(options: PersistentOptions = {}): Promise<TestBrowser> {
+  const launch = launchOptions();
   const profile = await mkdtemp(join(tmpdir(), "tributary-browser-"));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath,
-    headless: true,
-    args: FLAGS,
-    ...options,
-  });
+  const context = await chromium.launchPersistentContext(profile, { ...launch, ...options });
   const close = async () => {
     await context.close();
     await rm(profile, { recursive: true, force: true, maxRetries: 5 });
   };
   return { context, close, [Symbol.asyncDispose]: close };
+}
+
+/** One person's tabs: they share storage, locks and network. Gone with everything in it when it is closed. */
+export interface Profile extends AsyncDisposable {
+  readonly context: BrowserContext;
+  /** A tab with `/name` of this server. */
+  open<F extends Functions>(server: PageServer, name: string): Promise<TestPage<F>>;
+  setOffline(offline: boolean): Promise<void>;
+}
+
+/**
+ * One browser for all tests of a file, started before the first and ended after the last, whatever becomes of
+ * them. To be called once, outside tests.
+ */
+export function shareBrowser(): { newProfile(options?: ContextOptions): Promise<Profile> } {
+  let browser: Browser | undefined;
+  beforeAll(async () => {
+    browser = await chromium.launch(launchOptions());
+  });
+  afterAll(async () => {
+    await browser?.close();
+  });
+  return {
+    newProfile: async (options = {}) => {
+      if (browser === undefined) throw new Error("profiles are opened in tests");
+      const context = await browser.newContext(options);
+      return {
+        context,
+        open: (server, name) => openTestPage(context, server.url(name)),
+        setOffline: (offline) => context.setOffline(offline),
+        [Symbol.asyncDispose]: () => context.close(),
+      };
+    },
+  };
 }
