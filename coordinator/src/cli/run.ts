@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { VERSION } from "../version.ts";
 import { addAuditCommands } from "./audit.ts";
 import { addConfigCommands } from "./config.ts";
+import { addExportCommands } from "./export/commands.ts";
 import { EXIT, EXIT_CODES_HELP, reportFailure } from "./failure.ts";
 import type { CliIo } from "./io.ts";
 import { sizeOf } from "./io.ts";
@@ -49,6 +50,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addPrivacyCommands(program, io);
   addTokenCommands(program, io);
   addWatchCommand(program, io);
+  addExportCommands(program, io);
   addStoreCommands(program, io);
   addAuditCommands(program, io);
   // Wherever it stands: it is an afterthought to a command that failed.
