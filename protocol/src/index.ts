@@ -23,3 +23,4 @@ export * from "./events.ts";
 export * from "./enrolment.ts";
 export * from "./routes.ts";
 export * from "./resources.ts";
+export * from "./event-stream.ts";

@@ -3,7 +3,7 @@
 import { isIP } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 
-import type { ClientId, RoundId } from "@tributary/protocol";
+import type { ClientId, RoundId, StreamEvent } from "@tributary/protocol";
 import {
   contentDigestOf,
   FederatedError,
@@ -17,7 +17,6 @@ import {
 import fc from "fast-check";
 
 import { followEvents } from "../../coordinator/src/cli/event-stream.ts";
-import type { StreamEvent } from "../../coordinator/src/cli/event-stream.ts";
 import {
   assertNotExpired,
   createAssignmentTokens,

@@ -1,11 +1,7 @@
 /** Server-sent events (WHATWG HTML, 9.2) that survive lost connections: resumes after the last id. */
 
-import { FederatedError, isFederatedError } from "@tributary/protocol";
-
-export interface StreamEvent {
-  readonly type: string;
-  readonly data: string;
-}
+import type { StreamEvent, StreamMessage } from "@tributary/protocol";
+import { createEventStreamParser, isFederatedError } from "@tributary/protocol";
 
 export type StreamSignal =
   /** Connected; `resumed` when nothing was missed since the last event. */
@@ -24,8 +20,6 @@ export interface EventStreamDeps {
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
-/** An event has about 1 KB; what has no end must not fill the memory. */
-const MAX_EVENT_CHARACTERS = 2 ** 20;
 
 /**
  * Events for ever, over as many connections as it takes.
@@ -62,51 +56,8 @@ export async function* followEvents(deps: EventStreamDeps): AsyncGenerator<Strea
   }
 }
 
-interface Parsed {
-  readonly id?: string;
-  readonly event?: StreamEvent;
-}
-
-async function* parseEvents(response: Response): AsyncGenerator<Parsed> {
-  let id: string | undefined;
-  let type = "message";
-  let data: string[] = [];
-  let characters = 0;
-  for await (const line of lines(response)) {
-    if (line === "") {
-      const event = data.length === 0 ? undefined : { type, data: data.join("\n") };
-      yield { ...(id === undefined ? {} : { id }), ...(event === undefined ? {} : { event }) };
-      type = "message";
-      data = [];
-      characters = 0;
-      continue;
-    }
-    characters += line.length;
-    if (characters > MAX_EVENT_CHARACTERS) throw endless();
-    const [, field = "", value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? [];
-    if (field === "id") id = value;
-    else if (field === "event") type = value;
-    else if (field === "data") data.push(value);
-  }
-}
-
-/** Lines without their ends. What follows the last end is no whole line, and is dropped. */
-async function* lines({ body }: Response): AsyncGenerator<string> {
+async function* parseEvents({ body }: Response): AsyncGenerator<StreamMessage> {
   if (body === null) return;
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) {
-    rest += decoder.decode(chunk, { stream: true });
-    // A carriage return at the end may be half of an end of line.
-    const whole = rest.split(/\r\n|\n|\r(?!$)/);
-    rest = whole.pop() ?? "";
-    if (rest.length > MAX_EVENT_CHARACTERS) throw endless();
-    yield* whole;
-  }
+  const parser = createEventStreamParser();
+  for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) yield* parser.push(chunk);
 }
-
-const endless = () =>
-  new FederatedError(
-    "MALFORMED_MESSAGE",
-    `the stream of events has one of more than ${MAX_EVENT_CHARACTERS} characters; is it a coordinator's?`,
-  );

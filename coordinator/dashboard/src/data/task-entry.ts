@@ -1,0 +1,104 @@
+/** All that the page knows of one task, each part a signal of its own. */
+
+import type {
+  MonitoringEvent,
+  PrivacyResource,
+  RoundResource,
+  TaskId,
+  TaskResource,
+} from "@tributary/protocol";
+import { routes } from "@tributary/protocol";
+import type { ReadonlySignal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
+
+import { isWithheld } from "../model/funnel.ts";
+import { isOpen } from "../model/round-now.ts";
+import type { Api } from "./api.ts";
+import { applyEvent, missedRounds } from "./apply-event.ts";
+import type { Resource } from "./resource.ts";
+import { createResource } from "./resource.ts";
+import type { RoundHistory } from "./round-history.ts";
+import { createRoundHistory } from "./round-history.ts";
+
+export interface TaskEntry {
+  readonly taskId: TaskId;
+  readonly task: ReadonlySignal<TaskResource>;
+  /** The round that is open, else the newest that has ended; undefined before the first. */
+  readonly round: ReadonlySignal<RoundResource | undefined>;
+  /** Are numbers of single rounds kept from whoever looks? */
+  readonly withheld: ReadonlySignal<boolean>;
+  readonly history: RoundHistory;
+  /** Loaded once a panel `want`s it, then again after each round. */
+  readonly privacy: Resource<PrivacyResource>;
+  /** Grows by one with every version: what lists versions loads them again. */
+  readonly published: ReadonlySignal<number>;
+}
+
+/** An entry with what the store alone may do with it. */
+export interface OwnedEntry extends TaskEntry {
+  replace(task: TaskResource): void;
+  /** Takes rounds that were loaded, newest or oldest first. */
+  addRounds(rounds: readonly RoundResource[]): void;
+  /** @returns whether rounds ended that this page was not told of, so that the task must be loaded */
+  apply(event: MonitoringEvent): boolean;
+}
+
+export function createTaskEntry(api: Api, loaded: TaskResource): OwnedEntry {
+  const { taskId } = loaded;
+  const task = signal(loaded);
+  const lastRound = signal<RoundResource | undefined>(undefined);
+  const published = signal(0);
+  const history = createRoundHistory();
+  const privacy = createResource(() =>
+    api.getJson<PrivacyResource>(routes.privacy.path({ taskId })),
+  );
+
+  /** The newest round in full; the others are columns. */
+  function see(round: RoundResource): void {
+    const last = lastRound.peek();
+    const isOlder =
+      last !== undefined &&
+      (last.roundNumber > round.roundNumber ||
+        (last.roundNumber === round.roundNumber && !isOpen(last) && isOpen(round)));
+    if (!isOlder) lastRound.value = round;
+  }
+
+  const replace = (next: TaskResource) => {
+    task.value = next;
+    if (next.currentRound === undefined) return;
+    history.put(next.currentRound);
+    see(next.currentRound);
+  };
+  batch(() => replace(loaded));
+
+  return {
+    taskId,
+    task,
+    round: computed(() => task.value.currentRound ?? lastRound.value),
+    withheld: computed(() => isWithheld(task.value)),
+    history,
+    privacy,
+    published,
+    replace,
+    addRounds: (rounds) => {
+      history.putAll(rounds);
+      const newest = rounds.reduce<RoundResource | undefined>(
+        (best, round) =>
+          best === undefined || round.roundNumber > best.roundNumber ? round : best,
+        undefined,
+      );
+      if (newest !== undefined) see(newest);
+    },
+    apply: (event) => {
+      const missed = missedRounds(task.peek(), event);
+      task.value = applyEvent(task.peek(), event);
+      if (event.type === "model:published") published.value += 1;
+      if (event.type === "round:phaseChanged" || event.type === "round:progress") {
+        history.put(event.data);
+        see(event.data);
+        if (!isOpen(event.data)) privacy.refresh();
+      }
+      return missed;
+    },
+  };
+}

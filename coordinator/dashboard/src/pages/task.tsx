@@ -1,0 +1,131 @@
+/** One task: its head, then a tab of panels. */
+
+import { useComputed } from "@preact/signals";
+
+import { useApp } from "../app.ts";
+import type { TaskEntry } from "../data/task-entry.ts";
+import { countText, counted, decimalText, percentText } from "../model/format.ts";
+import { taskStateWords } from "../model/words.ts";
+import { Budget } from "../panels/budget.tsx";
+import { taskActions, taskTabs } from "../panels/registry.ts";
+import { hrefs } from "../route.ts";
+import { Figure, Figures } from "../ui/panel.tsx";
+import { TaskPill } from "../ui/pill.tsx";
+import { Empty, Skeleton } from "../ui/states.tsx";
+
+export function TaskPage() {
+  const { store, route } = useApp();
+  if (route.value.page !== "task") return null;
+  const { taskId, tab } = route.value;
+  if (store.tasks.value === undefined) return <Skeleton lines={8} label="Loading the task" />;
+  const entry = store.entry(taskId);
+  if (entry === undefined) {
+    return (
+      <Empty title={`There is no task “${taskId}”`}>
+        <p class="soft">
+          It may have been on another coordinator, or on this one before its data was lost.
+        </p>
+        <a class="button" href={hrefs.overview}>
+          To the tasks
+        </a>
+      </Empty>
+    );
+  }
+  return <Task key={taskId} entry={entry} tab={tab} />;
+}
+
+function Task({ entry, tab }: { readonly entry: TaskEntry; readonly tab: string | undefined }) {
+  const { taskId, task } = entry;
+  const ended = useComputed(() => task.value.state === "ended");
+  const current = taskTabs.find(({ id }) => id === tab) ?? taskTabs[0];
+  return (
+    <>
+      <div class="page-head">
+        <div>
+          <p class="breadcrumb">
+            <a href={hrefs.overview}>Tasks</a>
+          </p>
+          <div class="row">
+            <h1>{taskId}</h1>
+            <TaskPill task={task.value} />
+          </div>
+          {task.value.spec.description !== "" && <p class="soft">{task.value.spec.description}</p>}
+          {ended.value && <p>{taskStateWords(task.value)}.</p>}
+        </div>
+        {taskActions.map((Action, i) => (
+          <Action key={i} entry={entry} />
+        ))}
+      </div>
+      <TaskFigures entry={entry} />
+      <nav class="tabs" aria-label={`Parts of ${taskId}`}>
+        <ul>
+          {taskTabs.map(({ id, title }) => (
+            <li key={id}>
+              <a
+                href={hrefs.task(taskId, id)}
+                aria-current={id === current?.id ? "page" : undefined}
+              >
+                {title}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <div class="panels">
+        {current?.panels.map((TaskPanel, i) => (
+          <TaskPanel key={`${current.id}-${i}`} entry={entry} />
+        ))}
+      </div>
+    </>
+  );
+}
+
+function TaskFigures({ entry }: { readonly entry: TaskEntry }) {
+  const { task, withheld } = entry;
+  const quality = useComputed(() => {
+    const { evaluation } = task.value;
+    if (evaluation === undefined) return "–";
+    return evaluation.accuracy === undefined
+      ? decimalText(evaluation.loss)
+      : percentText(evaluation.accuracy);
+  });
+  const qualityNote = useComputed(() => {
+    const { evaluation } = task.value;
+    if (evaluation === undefined) return "not evaluated yet";
+    const f1 = evaluation.macro === undefined ? [] : [`F1 ${decimalText(evaluation.macro.f1)}`];
+    const loss = evaluation.accuracy === undefined ? [] : [`loss ${decimalText(evaluation.loss)}`];
+    return [...f1, ...loss, `version ${countText(evaluation.modelVersion)}`].join(", ");
+  });
+  const qualityLabel = useComputed(() =>
+    task.value.evaluation !== undefined && task.value.evaluation.accuracy === undefined
+      ? "Loss"
+      : "Accuracy",
+  );
+  const { layout } = task.value;
+  return (
+    <Figures>
+      <Figure
+        label="Version"
+        value={countText(task.value.checkpoint.modelVersion)}
+        note={counted(layout.parameterCount, "parameter")}
+      />
+      <Figure label={qualityLabel.value} value={quality} note={qualityNote} />
+      <Figure
+        label="Rounds committed"
+        value={countText(task.value.roundsCommitted)}
+        note={`${countText(task.value.roundsAbandoned)} abandoned`}
+      />
+      {withheld.value ? (
+        <Figure label="Clients waiting" value="–" note="for the operator only" />
+      ) : (
+        <Figure label="Clients waiting" value={countText(task.value.clientsWaiting ?? NaN)} />
+      )}
+      <div class="figure">
+        <dt>Privacy</dt>
+        <dd class="figure-note">
+          <Budget entry={entry} />
+        </dd>
+      </div>
+    </Figures>
+  );
+}

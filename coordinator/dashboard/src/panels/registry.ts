@@ -1,0 +1,28 @@
+/** Tabs of a task's page and the panels in them. A new panel is a component in this folder and a line here. */
+
+import type { ComponentType } from "preact";
+
+import type { TaskEntry } from "../data/task-entry.ts";
+import { CohortPanel } from "./cohort.tsx";
+import { RoundNowPanel } from "./round-now.tsx";
+import { TaskEventsPanel } from "./task-events.tsx";
+
+export interface TaskPartProps {
+  readonly entry: TaskEntry;
+}
+
+export interface TaskTab {
+  /** As it stands in the address. */
+  readonly id: string;
+  readonly title: string;
+  /** In two columns where there is room; a `Panel` that is `wide` takes both. */
+  readonly panels: readonly ComponentType<TaskPartProps>[];
+}
+
+/** The first is shown where the address names none. */
+export const taskTabs: readonly TaskTab[] = [
+  { id: "now", title: "Now", panels: [RoundNowPanel, CohortPanel, TaskEventsPanel] },
+];
+
+/** Beside the task's name: buttons for whoever may press them. */
+export const taskActions: readonly ComponentType<TaskPartProps>[] = [];
