@@ -17,7 +17,12 @@ export const functions = expose({
   },
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- so is this
   evaluateText: (text: string): unknown => Function(text)(),
-  reach: async (url: string) => (await fetch(url)).status,
+  /** Status, and the headers that this page may read. */
+  reach: async (url: string, init: RequestInit = {}) => {
+    const { status, headers } = await fetch(url, init);
+    return { status, headers: Object.fromEntries(headers) };
+  },
+  isolated: () => crossOriginIsolated,
 });
 
 function fail(text: string): never {
