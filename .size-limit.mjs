@@ -1,0 +1,50 @@
+/**
+ * What a page loads of the SDK, gzipped: `npm run size`, and a test. An entry counts with every chunk that it
+ * imports statically; "later" are the chunks that it imports when they are needed.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const WEB = "client-sdk/dist/web";
+const root = fileURLToPath(new URL(".", import.meta.url));
+
+const STATIC = /(?:from|import)\s*["'](\.[^"']+)["']/g;
+const LATER = /import\(\s*["'`](\.[^"'`]+)["'`]\s*\)/g;
+
+/** The files that those of `from` import, and theirs, with themselves. */
+function closure(files, seen = new Set()) {
+  for (const file of files) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    closure(importsOf(file, STATIC), seen);
+  }
+  return [...seen];
+}
+
+function importsOf(file, pattern) {
+  if (!existsSync(root + file)) return [];
+  const code = readFileSync(root + file, "utf8");
+  return [...code.matchAll(pattern)].map(([, path]) => join(dirname(file), path));
+}
+
+const atStart = (entry) => closure([`${WEB}/${entry}.js`]);
+
+function later(entry) {
+  const start = atStart(entry);
+  const chunks = start.flatMap((file) => importsOf(file, LATER));
+  return closure(chunks).filter((file) => !start.includes(file));
+}
+
+const check = (name, path, limit) => ({ name, path, limit, gzip: true });
+
+export default [
+  check("@tributary/client-sdk with socket.io-client", atStart("index"), "29.1 kB"),
+  check("@tributary/client-sdk/tfjs, without TF.js", atStart("tfjs"), "11.5 kB"),
+  check("@tributary/client-sdk/browser", atStart("browser"), "6 kB"),
+  check("@tributary/client-sdk/worker", atStart("worker"), "5.2 kB"),
+  check("@tributary/client-sdk/react, without React", atStart("react"), "30.5 kB"),
+  ...(later("index").length > 0
+    ? [check("@tributary/client-sdk, what privacy loads later", later("index"), "8 kB")]
+    : []),
+];
