@@ -198,8 +198,9 @@ export interface AbandonedRoundRecord extends RoundRecordBase {
   readonly endedAt: Instant;
 }
 
+export type EndedRoundRecord = CommittedRoundRecord | AbandonedRoundRecord;
 /** A finished or open round; a record holds only what is true in its phase. */
-export type RoundRecord = OpenRoundRecord | CommittedRoundRecord | AbandonedRoundRecord;
+export type RoundRecord = OpenRoundRecord | EndedRoundRecord;
 
 /** How a release is accounted. */
 export type PrivacyCharge = Charge;
@@ -300,6 +301,11 @@ export interface Store extends AsyncDisposable {
     taskId: TaskId,
     page: { before?: number; limit: number },
   ): Promise<readonly RoundRecord[]>;
+  /** Oldest first; only rounds that have ended, numbered above `after`. */
+  listEndedRounds(
+    taskId: TaskId,
+    page: { after: number; limit: number },
+  ): Promise<readonly EndedRoundRecord[]>;
   countRounds(taskId: TaskId): Promise<{ committed: number; abandoned: number; last: number }>;
   /** Is the client's update part of the committed round? */
   wasReported(roundId: RoundId, clientId: ClientId): Promise<boolean>;
@@ -535,6 +541,11 @@ export interface TaskRegistry {
   /** Abandons the open round and ends the task. */
   cancel(taskId: TaskId): Promise<TaskResource>;
   rounds(taskId: TaskId, page: PageRequest): Promise<Page<RoundResource>>;
+  /** Rounds that have ended, oldest first, numbered above `after`; at most `limit`, which is read at one go. */
+  endedRounds(
+    taskId: TaskId,
+    page: { readonly after: number; readonly limit: number },
+  ): Promise<readonly RoundResource[]>;
   /** @throws FederatedError ROUND_NOT_FOUND */
   round(roundId: RoundId): Promise<RoundResource>;
   privacy(taskId: TaskId): Promise<PrivacyResource>;

@@ -202,6 +202,38 @@ export const RoundResourceSchema = Type.Object(
   { title: "Round" },
 );
 
+const orNull = <Value extends TSchema>(value: Value) =>
+  Type.Array(Type.Union([value, Type.Null()]));
+
+export const TaskHistorySchema = Type.Object(
+  {
+    taskId: TaskIdSchema,
+    roundNumber: Type.Array(PositiveIntegerSchema),
+    baseModelVersion: Type.Array(CountSchema),
+    modelVersion: orNull(PositiveIntegerSchema),
+    reason: optional(orNull(AbandonReasonSchema)),
+    openedAtMs: Type.Array(Type.Integer()),
+    endedAtMs: Type.Array(Type.Integer()),
+    selectingMs: optional(orNull(NonNegativeSchema)),
+    reportingMs: optional(orNull(NonNegativeSchema)),
+    aggregatingMs: optional(orNull(NonNegativeSchema)),
+    selected: optional(orNull(CountSchema)),
+    reported: optional(orNull(CountSchema)),
+    updateBytes: optional(orNull(CountSchema)),
+    clippingNorm: optional(orNull(PositiveSchema)),
+    trainLoss: optional(orNull(Type.Number())),
+    evaluatedVersion: optional(orNull(CountSchema)),
+    loss: optional(orNull(Type.Number())),
+    accuracy: optional(orNull(RateSchema)),
+    macroPrecision: optional(orNull(RateSchema)),
+    macroRecall: optional(orNull(RateSchema)),
+    macroF1: optional(orNull(RateSchema)),
+    epsilon: optional(orNull(NonNegativeSchema)),
+    next: optional(PositiveIntegerSchema),
+  },
+  { title: "TaskHistory" },
+);
+
 export const ReceiptSchema = Type.Object(
   {
     roundId: RoundIdSchema,

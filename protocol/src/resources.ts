@@ -92,6 +92,52 @@ export interface RoundResource {
   readonly epsilon?: number;
 }
 
+/** A value for each round; null where the round has none. */
+export type HistoryColumn<T = number> = readonly (T | null)[];
+
+/**
+ * Ended rounds of a task as columns of equal length, oldest first: what charts and tables of thousands of rounds
+ * need, at some 200 bytes a round. An optional column is absent where no round here has a value in it; under privacy
+ * `reason` and all from `selectingMs` to `trainLoss` but the norm are the operator's, as in a round itself.
+ */
+export interface TaskHistory {
+  readonly taskId: TaskId;
+  /** Growing, with gaps where rounds were forgotten. The last one is the `after` of what follows. */
+  readonly roundNumber: readonly number[];
+  readonly baseModelVersion: readonly number[];
+  /** The version that the round made; null for an abandoned one. */
+  readonly modelVersion: HistoryColumn;
+  /** Why it was abandoned. */
+  readonly reason?: HistoryColumn<AbandonReason>;
+  /** Milliseconds since the Unix epoch, as the next. */
+  readonly openedAtMs: readonly number[];
+  readonly endedAtMs: readonly number[];
+  /** How long the phases took; null for one that the round did not reach, or that took no time on record. */
+  readonly selectingMs?: HistoryColumn;
+  readonly reportingMs?: HistoryColumn;
+  readonly aggregatingMs?: HistoryColumn;
+  /** Places in the cohort. */
+  readonly selected?: HistoryColumn;
+  /** Updates in the aggregate. */
+  readonly reported?: HistoryColumn;
+  /** Bytes of accepted updates. */
+  readonly updateBytes?: HistoryColumn;
+  readonly clippingNorm?: HistoryColumn;
+  readonly trainLoss?: HistoryColumn;
+  /** The version that the figures below are of: the one made (central), or the base version (federated). */
+  readonly evaluatedVersion?: HistoryColumn;
+  readonly loss?: HistoryColumn;
+  readonly accuracy?: HistoryColumn;
+  /** Unweighted means over classes, as the next two. */
+  readonly macroPrecision?: HistoryColumn;
+  readonly macroRecall?: HistoryColumn;
+  readonly macroF1?: HistoryColumn;
+  /** Epsilon spent by the task up to and with the round. */
+  readonly epsilon?: HistoryColumn;
+  /** There are more: goes into `after`. */
+  readonly next?: number;
+}
+
 export interface ModelResource extends CheckpointRef {
   readonly taskId: TaskId;
   /** Round that made it; absent for version 0. */

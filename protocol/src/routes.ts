@@ -32,6 +32,8 @@ export const routes = {
   resumeTask: route("/v1/tasks/:taskId/resume"),
   cancelTask: route("/v1/tasks/:taskId/cancel"),
   rounds: route("/v1/tasks/:taskId/rounds"),
+  /** Ended rounds as columns of numbers, oldest first: for charts and tables of thousands. */
+  history: route("/v1/tasks/:taskId/history"),
   round: route("/v1/rounds/:roundId"),
   update: route("/v1/rounds/:roundId/update"),
   models: route("/v1/tasks/:taskId/models"),

@@ -33,6 +33,7 @@ import type {
   Receipt,
   RoundId,
   RoundResource,
+  TaskHistory,
   SignedManifest,
   TaskId,
   TaskResource,
@@ -88,6 +89,7 @@ describe("schemas and interfaces", () => {
     expectTypeOf<StaticOf<"CheckpointRefSchema">>().toEqualTypeOf<Plain<CheckpointRef>>();
     expectTypeOf<StaticOf<"ModelResourceSchema">>().toEqualTypeOf<Plain<ModelResource>>();
     expectTypeOf<StaticOf<"RoundResourceSchema">>().toEqualTypeOf<Plain<RoundResource>>();
+    expectTypeOf<StaticOf<"TaskHistorySchema">>().toEqualTypeOf<Plain<TaskHistory>>();
     expectTypeOf<StaticOf<"EnrolmentTokenSchema">>().toEqualTypeOf<Plain<EnrolmentTokenResource>>();
     expectTypeOf<StaticOf<"IssuedEnrolmentTokenSchema">>().toEqualTypeOf<
       Plain<IssuedEnrolmentToken>

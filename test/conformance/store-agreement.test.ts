@@ -189,6 +189,7 @@ const calls: fc.Arbitrary<Call> = fc.oneof(
     .map(([name, range]) =>
       call(`list ${name}'s rounds and versions ${JSON.stringify(range)}`, async (store) => [
         await store.listRounds(taskId(name), range),
+        await store.listEndedRounds(taskId(name), { after: range.before ?? 0, limit: range.limit }),
         await store.listModelVersions(taskId(name), range),
       ]),
     ),

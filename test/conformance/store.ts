@@ -662,6 +662,28 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
       expect((await store.latestModelVersion(A))?.modelVersion).toBe(12);
     });
 
+    test("[ST46] ended rounds are listed oldest first, each exactly once, and never the open one", async () => {
+      await using under = await open();
+      const { store } = under;
+      for (const id of ["a", "b"]) {
+        await createTask(store, id);
+        for (let i = 1; i <= 6; i++) await commitRound(store, id, i, i);
+      }
+      await abandonRound(store, openRound("a", 7, { baseModelVersion: 6 }));
+      await store.saveOpenRound(openRound("a", 8, { baseModelVersion: 6 }));
+      const numbers = async (after: number, limit: number) =>
+        (await store.listEndedRounds(A, { after, limit })).map(({ roundNumber }) => roundNumber);
+      expect(await numbers(0, 3)).toEqual([1, 2, 3]);
+      expect(await numbers(3, 3)).toEqual([4, 5, 6]);
+      expect(await numbers(6, 3)).toEqual([7]);
+      expect(await numbers(7, 3)).toEqual([]);
+      expect(await numbers(0, 100)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+      const [second] = await store.listEndedRounds(A, { after: 1, limit: 1 });
+      expect(second).toStrictEqual(await store.getRound(second!.roundId));
+      await store.prune(A, { rounds: 3 }, 100);
+      expect(await numbers(0, 100)).toEqual([6, 7]);
+    });
+
     test("[ST17] rounds are counted by how they ended; the last number counts an open one too", async () => {
       await using under = await open();
       const { store } = under;

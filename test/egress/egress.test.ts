@@ -15,6 +15,8 @@ const FEW: Figures = { reports: 5, refusals: 1, declined: 0, later: 2 };
 const normalized = (text: string): string =>
   text
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, "<instant>")
+    .replace(/127\.0\.0\.1:\d+/g, "<address>")
+    .replace(/"(opened|ended)AtMs":\[[\d,]+\]/g, "<instants>")
     .replace(/\b[0-9a-f]{64}\b/g, "<digest>")
     .replace(/[\w-]{40,}/g, "<random>")
     .replace(/"id":"\d+"|^id: \d+$/gm, "<event id>")

@@ -161,6 +161,8 @@ export interface FakeHeart {
   ready: () => Promise<void>;
   /** Is the task under differential privacy? */
   isPrivate: boolean;
+  /** Its ended rounds. */
+  ended: RoundResource[];
 }
 
 export interface FakeOptions {
@@ -266,6 +268,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
 
   const heart: FakeHeart = {
     isPrivate: false,
+    ended: [roundResource],
     bus,
     layout,
     frame,
@@ -297,6 +300,11 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
           note("rounds", taskId, request);
           await known(taskId);
           return page(roundResource);
+        },
+        endedRounds: async (taskId, { after, limit }) => {
+          note("endedRounds", taskId, { after, limit });
+          await known(taskId);
+          return heart.ended.filter(({ roundNumber }) => roundNumber > after).slice(0, limit);
         },
         round: async (roundId) => {
           if (roundId === ("digits.13" as RoundId)) throw new Error(`secret of ${CLIENT}`);

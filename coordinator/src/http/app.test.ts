@@ -51,6 +51,7 @@ function readPaths(): string[] {
     routes.tasks.path(),
     routes.task.path({ taskId: TASK }),
     routes.rounds.path({ taskId: TASK }),
+    routes.history.path({ taskId: TASK }),
     routes.round.path({ roundId: ROUND }),
     routes.models.path({ taskId: TASK }),
     routes.model.path({ taskId: TASK, modelVersion: 2 }),

@@ -26,6 +26,7 @@ import { dashboardRoutes } from "./routes/dashboard.ts";
 import { enrolmentRoutes } from "./routes/enrolment.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { historyRoutes } from "./routes/history.ts";
 import { keyRoutes } from "./routes/keys.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
@@ -95,6 +96,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   await describeApi(app, deps);
   taskRoutes(app, deps);
   roundRoutes(app, deps);
+  historyRoutes(app, deps);
   modelRoutes(app, deps);
   checkpointRoutes(app, deps);
   keyRoutes(app, deps);

@@ -91,6 +91,13 @@ function createMemoryRows(): Rows {
       const all = roundsOf(taskId).map(({ round }) => round);
       return copy(newestFirst(all, ({ roundNumber }) => roundNumber, page));
     },
+    endedRounds: (taskId, { after, limit }) =>
+      copy(
+        roundsOf(taskId)
+          .flatMap(({ round }) => (isOpen(round) || round.roundNumber <= after ? [] : [round]))
+          .sort((a, b) => a.roundNumber - b.roundNumber)
+          .slice(0, limit),
+      ),
     countRounds: (taskId) => {
       const { committed, abandoned, upTo } = dropped.get(taskId) ?? NONE_DROPPED;
       const counts = { committed, abandoned, last: upTo };

@@ -7,6 +7,7 @@ import { systemClock } from "../clock.ts";
 import type {
   Instant,
   ModelVersionRecord,
+  EndedRoundRecord,
   OpenRoundRecord,
   RoundRecord,
   Store,
@@ -101,6 +102,9 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     rounds: database.prepare(`
       SELECT record FROM rounds WHERE task_id = ? AND round_number < ?
       ORDER BY round_number DESC LIMIT ?`),
+    endedRounds: database.prepare(`
+      SELECT record FROM rounds WHERE task_id = ? AND round_number > ? AND NOT is_open
+      ORDER BY round_number LIMIT ?`),
     countRounds: database.prepare(`
       SELECT count(*) FILTER (WHERE phase = 'committed') AS committed,
              count(*) FILTER (WHERE phase = 'abandoned') AS abandoned
@@ -215,6 +219,8 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     },
     rounds: (taskId, { before = NO_LIMIT, limit }) =>
       sql.rounds.all(taskId, before, limit).map(record) as RoundRecord[],
+    endedRounds: (taskId, { after, limit }) =>
+      sql.endedRounds.all(taskId, after, limit).map(record) as EndedRoundRecord[],
     countRounds: (taskId) => {
       const row = sql.countRounds.get(taskId);
       const { last } = sql.lastRound.get(taskId) ?? {};

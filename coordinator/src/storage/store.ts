@@ -21,6 +21,7 @@ import type {
   Instant,
   LedgerEvent,
   ModelVersionRecord,
+  EndedRoundRecord,
   OpenRoundRecord,
   RoundRecord,
   Store,
@@ -85,6 +86,11 @@ export interface Rows {
   openRound(taskId: TaskId): { round: OpenRoundRecord; cohort: ClientId[] } | undefined;
   /** Newest first. */
   rounds(taskId: TaskId, page: NumberedPage): RoundRecord[];
+  /** Oldest first; only those numbered above `after`. */
+  endedRounds(
+    taskId: TaskId,
+    page: { readonly after: number; readonly limit: number },
+  ): EndedRoundRecord[];
   countRounds(taskId: TaskId): { committed: number; abandoned: number; last: number };
   /** Adds or replaces the round. `cohort` undefined keeps what there is; an ended round has none. */
   putRound(round: RoundRecord, cohort?: readonly ClientId[]): void;
@@ -250,6 +256,7 @@ export function createStore(rows: Rows, now: () => Instant): Store {
       }),
     getRound: (roundId) => read(() => rows.round(roundId)),
     listRounds: (taskId, page) => read(() => rows.rounds(taskId, page)),
+    listEndedRounds: (taskId, page) => read(() => rows.endedRounds(taskId, page)),
     countRounds: (taskId) => read(() => rows.countRounds(taskId)),
     wasReported: (roundId, clientId) => read(() => rows.hasReport(roundId, clientId)),
 

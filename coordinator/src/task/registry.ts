@@ -183,6 +183,11 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
           : {}),
       };
     },
+    endedRounds: async (taskId, page) => {
+      requireEngine(taskId);
+      const records = await store.listEndedRounds(taskId, page);
+      return records.map((record) => roundResource(record));
+    },
     round: async (roundId) => {
       const { taskId, roundNumber } = parseRoundId(roundId);
       const currentRound = engines.get(taskId)?.snapshot().currentRound;

@@ -9,6 +9,7 @@ import { FederatedError } from "@tributary/protocol";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 import { isUnchanged } from "../conditional.ts";
+import { takesGzip, varyBy } from "../content-coding.ts";
 import type { HttpDeps } from "../deps.ts";
 import type { PageFile, PageFiles } from "../page-files.ts";
 import { HASHED_FOLDER, INDEX, readPageFiles } from "../page-files.ts";
@@ -43,7 +44,8 @@ export function dashboardRoutes(app: FastifyInstance, { dashboardDirectory }: Ht
   // Whoever opens the address that `tributary start` prints is a person, and wants to look.
   app.get("/", { schema }, async (request, reply) => {
     if (!wantsPage(request.headers)) throw new FederatedError("NOT_FOUND", "no such path");
-    return reply.header("vary", "accept").redirect(DASHBOARD_PATH, 302);
+    varyBy(reply, "accept");
+    return reply.redirect(DASHBOARD_PATH, 302);
   });
   app.get(DASHBOARD_PATH, { schema }, async (request, reply) =>
     send(request, reply, fileAt(await files(), INDEX)),
@@ -76,8 +78,8 @@ function send(request: FastifyRequest, reply: FastifyReply, file: PageFile): Fas
     "cache-control": immutable ? `public, max-age=${YEAR_SECONDS}, immutable` : "no-cache",
     "content-security-policy": DASHBOARD_POLICY,
     etag,
-    vary: "accept-encoding",
   });
+  varyBy(reply, "accept-encoding");
   if (isUnchanged(request.headers, etag)) return reply.code(304).send();
   if (isCompressed) void reply.header("content-encoding", "gzip");
   return reply.type(type).send(bytes);
@@ -85,12 +87,6 @@ function send(request: FastifyRequest, reply: FastifyReply, file: PageFile): Fas
 
 /** Browsers ask for pages by name; their scripts, and other programs, do not. */
 const wantsPage = ({ accept }: IncomingHttpHeaders): boolean => /\btext\/html\b/.test(accept ?? "");
-
-/** `q=0` refuses it; a coding that is not named is not wanted. */
-const takesGzip = (headers: IncomingHttpHeaders): boolean =>
-  (headers["accept-encoding"] ?? "")
-    .split(",")
-    .some((coding) => /^\s*(x-)?gzip\s*(;\s*q=(?!0(\.0*)?\s*$)[\d.]+\s*)?$/i.test(coding));
 
 /** Asks again after a failure, and never after a success. Those who ask meanwhile share one asking. */
 function onceItSucceeds<T>(ask: () => Promise<T>): () => Promise<T> {
