@@ -14,6 +14,7 @@ import { createHttp } from "./http.ts";
 import type { ClosableParticipant, JoinOptions, Participant } from "./participant.ts";
 import { startParticipant } from "./participant.ts";
 import type { PendingUpdateStore } from "./pending-updates.ts";
+import { createMemoryPendingUpdates } from "./pending-updates.ts";
 import type { PrivacyOptions } from "./privacy/guard.ts";
 import { createPrivacyGuard } from "./privacy/guard.ts";
 import type { ClientPrivacy } from "./privacy/statement.ts";
@@ -107,7 +108,18 @@ export function createClient(options: ClientOptions): Client {
   const cache = options.cache ?? createMemoryCache();
   const trust = createTrust({ origin, cache, getKeys: http.getKeys }, options.trust);
   const privacy = createPrivacyGuard(origin, options.privacy);
-  const deps = { session, http, cache, trust, privacy, slot: createSlot(), backoff };
+  const deps = {
+    origin,
+    clientKey,
+    pendingUpdates: options.pendingUpdates ?? createMemoryPendingUpdates(),
+    session,
+    http,
+    cache,
+    trust,
+    privacy,
+    slot: createSlot(),
+    backoff,
+  };
   const participants = new Map<string, ClosableParticipant>();
   const models = new Set<ServedModel<never, unknown>>();
   let closing: Promise<void> | undefined;

@@ -2,6 +2,7 @@
 
 import type {
   Assignment,
+  CheckInReply,
   FederatedError,
   Layout,
   Receipt,
@@ -14,10 +15,11 @@ import { toFederatedError } from "@tributary/protocol";
 import type { PauseReason, TrainingConditions } from "./conditions.ts";
 import type { BackoffOptions } from "./delay.ts";
 import { createDeferred } from "./deferred.ts";
-import { backoffDelay, LONGEST_PAUSE_MS, orAborted } from "./delay.ts";
+import { backoffDelay, LONGEST_PAUSE_MS, orAborted, throwIfAborted } from "./delay.ts";
 import type { Subscribable } from "./emitter.ts";
 import { createEmitter } from "./emitter.ts";
 import type { Http } from "./http.ts";
+import { createKeptUpdate } from "./kept-update.ts";
 import type { ModelFetchDeps } from "./model-fetch.ts";
 import { checkLayout } from "./model-fetch.ts";
 import { transition } from "./participation-machine.ts";
@@ -28,7 +30,8 @@ import type {
   ParticipationState,
 } from "./participation.ts";
 import { startParticipation } from "./participation.ts";
-import { runAssignment } from "./run-assignment.ts";
+import type { PendingUpdateStore } from "./pending-updates.ts";
+import { checkFrameLength, runAssignment } from "./run-assignment.ts";
 import type { PrivacyGuard } from "./privacy/guard.ts";
 import type { Session } from "./session.ts";
 import type { Slot } from "./slot.ts";
@@ -80,6 +83,9 @@ export interface Participant extends Subscribable<ParticipantEvents> {
 }
 
 export interface ParticipantDeps extends Omit<ModelFetchDeps, "onCacheError"> {
+  readonly origin: string;
+  readonly clientKey: string;
+  readonly pendingUpdates: PendingUpdateStore;
   readonly session: Session;
   readonly http: Http;
   readonly slot: Slot;
@@ -91,6 +97,18 @@ export interface ParticipantDeps extends Omit<ModelFetchDeps, "onCacheError"> {
 export interface ClosableParticipant extends Participant {
   close(): Promise<void>;
 }
+
+/** While only these stand against training, an upload under way may end: it is short, and the work is done. */
+const UPLOAD_MAY_END: ReadonlySet<PauseReason> = new Set(["hidden", "battery", "otherTab"]);
+
+const pauseFor = (reasons: readonly PauseReason[]): ParticipationEvent => ({
+  type: "pause",
+  update: reasons.includes("consent")
+    ? "forgotten"
+    : reasons.every((reason) => UPLOAD_MAY_END.has(reason))
+      ? "maySend"
+      : "waits",
+});
 
 export function startParticipant(
   deps: ParticipantDeps,
@@ -104,7 +122,11 @@ export function startParticipant(
   });
   const tellError = (error: unknown) => events.emit("error", toFederatedError(error));
   const workDeps = { ...deps, onCacheError: tellError };
+  const kept = createKeptUpdate(deps.pendingUpdates, { origin: deps.origin, taskId }, tellError);
+  /** What check-ins have told: of the task once for all, of this client anew with each connection. */
   const layout = createDeferred<Layout>();
+  let welcome = createDeferred<CheckInReply>();
+  let welcomed = false;
   const done = createDeferred<ParticipationEnd>();
 
   const queue: ParticipationEvent[] = [];
@@ -158,9 +180,13 @@ export function startParticipant(
       case "send":
         begin(async (within) => {
           const { update } = effect.assignment;
+          checkFrameLength(effect.frame, update);
           const receipt = await http.putUpdate(update, effect.frame, { signal: within });
           return { type: "reported", receipt };
         });
+        break;
+      case "forget":
+        track(kept.forget(effect.roundId));
         break;
       case "stopWork":
         work?.abort();
@@ -189,8 +215,13 @@ export function startParticipant(
     const own = checkIns;
     let event: ParticipationEvent;
     try {
-      const { task, assignment } = await session.checkIn(taskId);
+      const reply = await session.checkIn(taskId);
+      const { task, assignment } = reply;
       layout.resolve(await checkLayout(task.layout));
+      if (own === checkIns) {
+        welcome.resolve(reply);
+        welcomed = true;
+      }
       event = { type: "checkedIn", assignment, taskPaused: task.paused };
     } catch (error) {
       event = { type: "checkInFailed", error: toFederatedError(error) };
@@ -224,11 +255,16 @@ export function startParticipant(
 
   async function make(assignment: Assignment, within: AbortSignal): Promise<ParticipationEvent> {
     const offer = offerOf(assignment);
+    const { clientId } = await orAborted(welcome.promise, within);
+    const identity = { clientKey: deps.clientKey, clientId };
+    const finished = await orAborted(kept.find(assignment, identity), within);
     // Before the app is asked and the work is done, as far as it can be told now.
-    const admitted = await orAborted(deps.privacy.admits(assignment), within);
+    const { admits, follows } = deps.privacy;
+    const admitted = await orAborted((finished ? follows : admits)(assignment), within);
     if (!admitted) return { type: "declined" };
     const accepted = accept === undefined || (await orAborted(ask(accept, offer), within));
     if (!accepted) return { type: "declined" };
+    if (finished !== undefined) return { type: "trained", frame: finished };
     const frame = await slot.run(within, async () => {
       events.emit("assigned", offer);
       return runAssignment(workDeps, {
@@ -242,6 +278,9 @@ export function startParticipant(
         },
       });
     });
+    throwIfAborted(within);
+    // Durable before it is sent: from here on nothing is trained, or spent, for this place again.
+    await kept.keep(assignment, identity, frame);
     return { type: "trained", frame };
   }
 
@@ -271,7 +310,7 @@ export function startParticipant(
     const before = pausedBy;
     pausedBy = reasons();
     if (String(before) === String(pausedBy)) return;
-    dispatch({ type: pausedBy.length > 0 ? "pause" : "resume" });
+    dispatch(pausedBy.length > 0 ? pauseFor(pausedBy) : { type: "resume" });
     events.emit("paused", pausedBy);
     if (pausedBy.length === 0) session.open();
   }
@@ -298,6 +337,9 @@ export function startParticipant(
     session.on("connected", () => dispatch({ type: "connected" })),
     session.on("disconnected", () => {
       checkIns += 1;
+      // The next connection may be another account's.
+      if (welcomed) welcome = createDeferred();
+      welcomed = false;
       dispatch({ type: "disconnected" });
     }),
     session.on("refused", (error) => dispatch({ type: "checkInFailed", error })),
@@ -320,6 +362,7 @@ export function startParticipant(
     ...(conditions === undefined ? [] : [conditions.subscribe(weigh)]),
   ];
   signal?.addEventListener("abort", onAbort);
+  if (pausedBy.length > 0) dispatch(pauseFor(pausedBy));
   if (signal?.aborted === true) onAbort();
   else if (session.connected) dispatch({ type: "connected" });
   // Whoever may not train yet is not told of to the coordinator either.

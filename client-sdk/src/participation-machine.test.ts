@@ -4,7 +4,12 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { DEADLINE_GRACE_MS, SWEEP_MS, transition } from "./participation-machine.ts";
-import type { Participation, ParticipationEvent } from "./participation.ts";
+import type {
+  EventOf,
+  Participation,
+  ParticipationEffect,
+  ParticipationEvent,
+} from "./participation.ts";
 import { startParticipation } from "./participation.ts";
 
 const TASK = "t" as TaskId;
@@ -53,23 +58,32 @@ const receipt = (status: "accepted" | "committed" = "accepted"): ParticipationEv
   receipt: { roundId: roundIdOf(TASK, 1), status, duplicate: false },
 });
 const trained: ParticipationEvent = { type: "trained", frame: FRAME };
+const pausing = (update: EventOf<"pause">["update"] = "waits"): ParticipationEvent => ({
+  type: "pause",
+  update,
+});
 const lost: ParticipationEvent = { type: "disconnected" };
 const back: ParticipationEvent = { type: "connected" };
 
-/** Kind of the state, and effects of the last event, after these events. */
+/** Kind of the state, and effects of the last event, after these events; what is forgotten has rules of its own. */
 function after(...events: ParticipationEvent[]): {
   state: Participation;
   kind: string;
   effects: string[];
+  /** "all", or the rounds of which what is kept is deleted. */
+  forgets: string[];
 } {
   let state = startParticipation();
-  let effects: string[] = [];
-  for (const event of events) {
-    const step = transition(state, event);
-    state = step.state;
-    effects = step.effects.map((effect) => effect.type);
-  }
-  return { state, kind: state.kind, effects };
+  let effects: readonly ParticipationEffect[] = [];
+  for (const event of events) ({ state, effects } = transition(state, event));
+  return {
+    state,
+    kind: state.kind,
+    effects: effects.map(({ type }) => type).filter((type) => type !== "forget"),
+    forgets: effects.flatMap((effect) =>
+      effect.type === "forget" ? [effect.roundId ?? "all"] : [],
+    ),
+  };
 }
 
 const UNTIL = {
@@ -311,7 +325,7 @@ test("[SDK21] an update that came too late costs nothing but the round", () => {
 
 test("[SDK22] pause and leave call work off and take leave; resume checks in again", () => {
   for (const until of [UNTIL.training, UNTIL.reporting]) {
-    expect(after(...until, { type: "pause" })).toMatchObject({
+    expect(after(...until, pausing())).toMatchObject({
       kind: "paused",
       effects: ["stopWork", "leave"],
     });
@@ -320,7 +334,7 @@ test("[SDK22] pause and leave call work off and take leave; resume checks in aga
       effects: ["stopWork", "leave"],
     });
   }
-  const paused = [...UNTIL.training, { type: "pause" }] satisfies ParticipationEvent[];
+  const paused = [...UNTIL.training, pausing()] satisfies ParticipationEvent[];
   expect(after(...paused, assigned(place(2)))).toMatchObject({
     kind: "paused",
     effects: ["decline"],
@@ -341,6 +355,101 @@ test("[SDK23] the end of the task ends the participation in every state", () => 
   }
 });
 
+test("[KU3] an upload under way ends before a pause that lets it, and then nothing begins", () => {
+  const uploading = [...UNTIL.reporting, pausing("maySend")];
+  expect(after(...uploading)).toMatchObject({ kind: "reporting", effects: [] });
+  expect(after(...uploading, receipt())).toMatchObject({
+    kind: "paused",
+    effects: ["tellReported", "leave"],
+  });
+  expect(after(...uploading, closed(1, "abandoned"))).toMatchObject({
+    kind: "paused",
+    effects: ["stopWork", "tellClosed", "leave"],
+  });
+  expect(after(...uploading, assigned(place(2)))).toMatchObject({
+    kind: "paused",
+    effects: ["stopWork", "leave"],
+  });
+  expect(after(...uploading, { type: "alarm" })).toMatchObject({
+    kind: "paused",
+    effects: ["stopWork", "tellError", "leave"],
+  });
+  // A round that was opened again wants the bytes once more, pause or not.
+  const reopened = place(1, { deadlineAt: "2030-01-01T00:00:05.000Z" });
+  const again = [...uploading, lost, back, answered(reopened), receipt()];
+  expect(after(...again)).toMatchObject({ kind: "reporting", effects: ["send"] });
+  expect(after(...again, receipt())).toMatchObject({ kind: "paused" });
+  // Whoever may train again in time goes on as if nothing had been.
+  expect(after(...uploading, { type: "resume" }, receipt())).toMatchObject({
+    kind: "awaitingClose",
+  });
+});
+
+test("[KU3] an upload stops at once for a pause that does not wait, also one that comes second", () => {
+  for (const until of [UNTIL.reporting, [...UNTIL.reporting, pausing("maySend")]]) {
+    expect(after(...until, pausing())).toMatchObject({
+      kind: "paused",
+      effects: ["stopWork", "leave"],
+    });
+  }
+  // Training is no upload.
+  expect(after(...UNTIL.training, pausing("maySend"))).toMatchObject({
+    kind: "paused",
+    effects: ["stopWork", "leave"],
+  });
+});
+
+test("[KU5] what is kept is forgotten as soon as its round has it, is over, or is given up", () => {
+  const [own, all] = [[roundIdOf(TASK, 1)], ["all"]];
+  for (const until of Object.values(UNTIL)) {
+    for (const outcome of ["committed", "abandoned", "reportsClosed"] as const) {
+      expect(after(...until, closed(1, outcome)).forgets).toEqual(own);
+    }
+    expect(after(...until, { type: "taskEnded", endReason: "cancelled" }).forgets).toEqual(all);
+    expect(after(...until, { type: "leave", reason: "left" }).forgets).toEqual(all);
+    // What a client that is closed has kept is for its next start.
+    expect(after(...until, { type: "leave", reason: "closed" }).forgets).toEqual([]);
+  }
+  expect(after(back, answered()).forgets).toEqual(all);
+  expect(after(...UNTIL.awaitingClose, answered()).forgets).toEqual(all);
+  expect(after(...UNTIL.training, { type: "declined" }).forgets).toEqual(own);
+  expect(after(...UNTIL.reporting, receipt("committed")).forgets).toEqual(own);
+  expect(after(...UNTIL.reporting, lost, back, answered(), receipt("accepted")).forgets).toEqual(
+    own,
+  );
+  for (const code of ["ROUND_CLOSED", "UPDATE_NOT_FINITE"] as const) {
+    expect(after(...UNTIL.reporting, { type: "workFailed", error: fault(code) }).forgets).toEqual(
+      own,
+    );
+  }
+  const ended = new FederatedError("TASK_ENDED", "x");
+  expect(after(back, { type: "checkInFailed", error: ended }).forgets).toEqual(all);
+});
+
+test("[KU4] what is kept stays while its round may still ask for it", () => {
+  for (const event of [
+    receipt(),
+    lost,
+    { type: "alarm" },
+    pausing(),
+    pausing("maySend"),
+  ] as const) {
+    expect(after(...UNTIL.reporting, event).forgets).toEqual([]);
+  }
+  const late = fault("UNAVAILABLE");
+  expect(after(...UNTIL.awaitingClose, { type: "checkInFailed", error: late }).forgets).toEqual([]);
+  expect(after(...UNTIL.awaitingClose, lost, back, answered(place(1))).forgets).toEqual([]);
+});
+
+test("[KU8] a pause without consent forgets, whatever the state, also when the client is paused already", () => {
+  for (const until of Object.values(UNTIL)) {
+    for (const before of [[], [pausing()], [pausing("maySend")]]) {
+      const step = after(...until, ...before, pausing("forgotten"));
+      expect(step).toMatchObject({ kind: "paused", forgets: ["all"] });
+    }
+  }
+});
+
 const someEvent: fc.Arbitrary<ParticipationEvent> = fc.oneof(
   fc.constant(back),
   fc.constant(lost),
@@ -349,7 +458,7 @@ const someEvent: fc.Arbitrary<ParticipationEvent> = fc.oneof(
   fc.constant(receipt()),
   fc.constant<ParticipationEvent>({ type: "declined" }),
   fc.constant<ParticipationEvent>({ type: "alarm" }),
-  fc.constant<ParticipationEvent>({ type: "pause" }),
+  fc.constantFrom("maySend", "waits", "forgotten" as const).map(pausing),
   fc.constant<ParticipationEvent>({ type: "resume" }),
   fc.boolean().map((paused): ParticipationEvent => ({ type: "taskPaused", paused })),
   fc
@@ -368,10 +477,19 @@ const someEvent: fc.Arbitrary<ParticipationEvent> = fc.oneof(
     .map(([type, code]) => ({ type, error: fault(code) })),
 );
 
+/** Chance alone seldom comes as far as an upload. */
+const someHistory = fc
+  .tuple(
+    fc.constantFrom<ParticipationEvent[]>([], ...Object.values(UNTIL)),
+    fc.array(someEvent, { maxLength: 60 }),
+  )
+  .map(([before, events]) => [...before, ...events]);
+
 test("[SDK24] whatever comes in whatever order: at most one work, and no state that waits for ever", () => {
   fc.assert(
-    fc.property(fc.array(someEvent, { maxLength: 60 }), (events) => {
-      let state = startParticipation();
+    fc.property(someHistory, fc.boolean(), (events, startsPaused) => {
+      let state = startParticipation(startsPaused);
+      let paused = startsPaused;
       let connected = false;
       let working = false;
       let alarm = false;
@@ -393,7 +511,11 @@ test("[SDK24] whatever comes in whatever order: at most one work, and no state t
         if (event.type === "alarm") alarm = false;
         if (isResult) working = false;
 
+        if (event.type === "pause") paused = true;
+        if (event.type === "resume") paused = false;
+
         const wasEnded = state.kind === "ended";
+        const wasReporting = state.kind === "reporting";
         const step = transition(state, event);
         state = step.state;
         for (const { type } of step.effects) {
@@ -402,9 +524,17 @@ test("[SDK24] whatever comes in whatever order: at most one work, and no state t
             expect(working).toBe(false);
             working = true;
           }
+          // [KU3] A client that is paused begins nothing, and at most ends its upload.
+          if (paused) expect(type).not.toBe("work");
+          if (paused && (type === "checkIn" || type === "send")) expect(wasReporting).toBe(true);
           if (type === "stopWork") working = false;
           if (type === "setAlarm" || type === "backOff") alarm = true;
           if (type === "checkIn") expect(connected).toBe(true);
+        }
+        if (paused) expect(["paused", "ended", "reporting"]).toContain(state.kind);
+        if (event.type === "pause" && event.update === "forgotten" && !wasEnded) {
+          expect(step.effects).toContainEqual({ type: "forget" });
+          expect(state.kind).toBe("paused");
         }
         expect(working).toBe(state.kind === "training" || state.kind === "reporting");
         const waits = ["waiting", "training", "reporting", "awaitingClose", "backingOff"];

@@ -8,7 +8,7 @@
  * client stands, and every state that waits for a message checks in again after a while.
  */
 
-import type { Assignment, ErrorCode, TaskEndReason } from "@tributary/protocol";
+import type { Assignment, ErrorCode, RoundId, TaskEndReason } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
 import type {
@@ -53,13 +53,13 @@ const TABLE: Table = {
     trained: "ignored",
     reported: "ignored",
     workFailed: "ignored",
-    roundClosed: "ignored",
+    roundClosed: (state, { message }) => stay(state, forget(message)),
     taskPaused: "ignored",
     taskEnded: (_, event) => taskEnded(event),
     alarm: "ignored",
-    pause: (state) => pause(state.failures, false),
+    pause: (state, event) => pause(event, state.failures, false),
     resume: "ignored",
-    leave: (_, { reason }) => end({ reason }),
+    leave: (_, event) => leave(event),
   },
   checkingIn: {
     connected: "ignored",
@@ -72,13 +72,13 @@ const TABLE: Table = {
     trained: "ignored",
     reported: "ignored",
     workFailed: "ignored",
-    roundClosed: "ignored",
+    roundClosed: (state, { message }) => stay(state, forget(message)),
     taskPaused: "ignored",
     taskEnded: (_, event) => taskEnded(event),
     alarm: "ignored",
-    pause: (state) => pause(state.failures, true),
+    pause: (state, event) => pause(event, state.failures, true),
     resume: "ignored",
-    leave: (_, { reason }) => end({ reason }, [LEAVE]),
+    leave: (_, event) => leave(event, [LEAVE]),
   },
   waiting: {
     connected: "ignored",
@@ -90,13 +90,13 @@ const TABLE: Table = {
     trained: "ignored",
     reported: "ignored",
     workFailed: "ignored",
-    roundClosed: "ignored",
+    roundClosed: (state, { message }) => stay(state, forget(message)),
     taskPaused: (state, { paused }) => stay({ ...state, taskPaused: paused }),
     taskEnded: (_, event) => taskEnded(event),
     alarm: (state) => stay(state, CHECK_IN, SWEEP),
-    pause: (state) => pause(state.failures, true),
+    pause: (state, event) => pause(event, state.failures, true),
     resume: "ignored",
-    leave: (_, { reason }) => end({ reason }, [LEAVE]),
+    leave: (_, event) => leave(event, [LEAVE]),
   },
   training: {
     connected: (state) => stay({ ...state, link: "unconfirmed" }, CHECK_IN),
@@ -110,22 +110,26 @@ const TABLE: Table = {
     },
     checkInFailed: (state, { error }) => endOr(error, [STOP], () => stay(state, tell(error))),
     assigned: (state, { assignment }) => goOnTraining(state, assignment),
-    declined: (state) => next(state, [decline(state.assignment)]),
+    declined: (state) => next(state, [decline(state.assignment), forget(state.assignment)]),
     trained: (state, { frame }) =>
       send({ failures: state.failures, assignment: state.assignment, link: state.link }, frame),
     reported: "ignored",
     workFailed: (state, { error }) =>
-      prepend([decline(state.assignment)], fail(state.failures, error, state.link !== "offline")),
+      prepend(
+        [decline(state.assignment), forget(state.assignment)],
+        fail(state.failures, error, state.link !== "offline"),
+      ),
     roundClosed: (state, { message }) =>
       message.roundId === state.assignment.roundId
-        ? next(state, [STOP, { type: "tellClosed", message }])
-        : stay(state),
+        ? next(state, [STOP, forget(message), { type: "tellClosed", message }])
+        : stay(state, forget(message)),
     taskPaused: "ignored",
     taskEnded: (_, event) => taskEnded(event, [STOP]),
     alarm: (state) => next(state, [STOP, tell(missedDeadline(state.assignment))]),
-    pause: (state) => prepend([STOP], pause(state.failures, state.link !== "offline")),
+    pause: (state, event) =>
+      prepend([STOP], pause(event, state.failures, state.link !== "offline")),
     resume: "ignored",
-    leave: (_, { reason }) => end({ reason }, [STOP, LEAVE]),
+    leave: (_, event) => leave(event, [STOP, LEAVE]),
   },
   reporting: {
     connected: (state) => stay({ ...state, link: "unconfirmed" }, CHECK_IN),
@@ -143,34 +147,43 @@ const TABLE: Table = {
     trained: "ignored",
     reported: (state, { receipt }) => {
       const { assignment, frame, link } = state;
-      if (state.sendAgain) return send({ failures: state.failures, assignment, link }, frame);
+      if (state.sendAgain) {
+        const again = { ...state, roundOver: false, sendAgain: false };
+        return stay(again, { type: "send", assignment, frame });
+      }
       const told: ParticipationEffect = { type: "tellReported", receipt };
       if (state.roundOver || receipt.status === "committed") {
-        return next({ ...state, failures: 0 }, [told]);
+        return next({ ...state, failures: 0 }, [forget(assignment), told]);
       }
       return prepend([told], awaitClose({ failures: 0, assignment, link }, frame));
     },
     workFailed: (state, { error }) =>
-      ROUND_IS_OVER.has(error.code)
-        ? next(state, [tell(error)])
-        : prepend(
-            [decline(state.assignment)],
-            fail(state.failures, error, state.link !== "offline"),
-          ),
+      prepend(
+        [forget(state.assignment)],
+        ROUND_IS_OVER.has(error.code)
+          ? next(state, [tell(error)])
+          : prepend(
+              [decline(state.assignment)],
+              fail(state.failures, error, state.link !== "offline"),
+            ),
+      ),
     roundClosed: (state, { message }) => {
-      if (message.roundId !== state.assignment.roundId) return stay(state);
-      const told: ParticipationEffect = { type: "tellClosed", message };
+      if (message.roundId !== state.assignment.roundId) return stay(state, forget(message));
+      const told: ParticipationEffect[] = [forget(message), { type: "tellClosed", message }];
       // The last report closes its round: then this message may overtake the answer to the PUT.
       return message.outcome === "committed"
-        ? stay({ ...state, roundOver: true }, told)
-        : next(state, [STOP, told]);
+        ? stay({ ...state, roundOver: true }, ...told)
+        : next(state, [STOP, ...told]);
     },
     taskPaused: "ignored",
     taskEnded: (_, event) => taskEnded(event, [STOP]),
     alarm: (state) => keepBytes(state),
-    pause: (state) => prepend([STOP], pause(state.failures, state.link !== "offline")),
-    resume: "ignored",
-    leave: (_, { reason }) => end({ reason }, [STOP, LEAVE]),
+    pause: (state, event) =>
+      event.update === "maySend"
+        ? stay({ ...state, pausing: true })
+        : prepend([STOP], pause(event, state.failures, state.link !== "offline")),
+    resume: (state) => stay({ ...state, pausing: false }),
+    leave: (_, event) => leave(event, [STOP, LEAVE]),
   },
   awaitingClose: {
     connected: (state) => stay({ ...state, link: "unconfirmed" }, CHECK_IN),
@@ -187,15 +200,15 @@ const TABLE: Table = {
     workFailed: "ignored",
     roundClosed: (state, { message }) =>
       message.roundId === state.assignment.roundId
-        ? next(state, [{ type: "tellClosed", message }])
-        : stay(state),
+        ? next(state, [forget(message), { type: "tellClosed", message }])
+        : stay(state, forget(message)),
     taskPaused: "ignored",
     taskEnded: (_, event) => taskEnded(event),
     alarm: (state) =>
       state.link === "offline" ? stay(state, SWEEP) : stay(state, CHECK_IN, SWEEP),
-    pause: (state) => pause(state.failures, state.link !== "offline"),
+    pause: (state, event) => pause(event, state.failures, state.link !== "offline"),
     resume: "ignored",
-    leave: (_, { reason }) => end({ reason }, [LEAVE]),
+    leave: (_, event) => leave(event, [LEAVE]),
   },
   backingOff: {
     connected: (state) => stay({ ...state, connected: true }),
@@ -207,13 +220,13 @@ const TABLE: Table = {
     trained: "ignored",
     reported: "ignored",
     workFailed: "ignored",
-    roundClosed: "ignored",
+    roundClosed: (state, { message }) => stay(state, forget(message)),
     taskPaused: "ignored",
     taskEnded: (_, event) => taskEnded(event),
     alarm: (state) => comeBack(state),
-    pause: (state) => pause(state.failures, state.connected),
+    pause: (state, event) => pause(event, state.failures, state.connected),
     resume: "ignored",
-    leave: (_, { reason }) => end({ reason }, [LEAVE]),
+    leave: (_, event) => leave(event, [LEAVE]),
   },
   paused: {
     connected: (state) => stay({ ...state, connected: true }),
@@ -225,13 +238,13 @@ const TABLE: Table = {
     trained: "ignored",
     reported: "ignored",
     workFailed: "ignored",
-    roundClosed: "ignored",
+    roundClosed: (state, { message }) => stay(state, forget(message)),
     taskPaused: "ignored",
     taskEnded: (_, event) => taskEnded(event),
     alarm: "ignored",
-    pause: "ignored",
+    pause: (state, event) => stay(state, ...unkept(event)),
     resume: (state) => comeBack(state),
-    leave: (_, { reason }) => end({ reason }),
+    leave: (_, event) => leave(event),
   },
   ended: {
     connected: "ignored",
@@ -258,12 +271,35 @@ export function transition(state: Participation, event: ParticipationEvent): Ste
   // The table's type relates each cell to its row and column; TypeScript cannot follow the look-up.
   const cell = TABLE[state.kind][event.type] as
     "ignored" | ((state: Participation, event: ParticipationEvent) => Step);
-  return cell === "ignored" ? stay(state) : cell(state, event);
+  const step = cell === "ignored" ? stay(state) : cell(state, event);
+  return state.kind === "reporting" && state.pausing ? pauseAfterUpload(state, step) : step;
+}
+
+/** The upload has ended in some way: now the client pauses, and does not begin anything. */
+function pauseAfterUpload({ link }: Reporting, step: Step): Step {
+  const { state, effects } = step;
+  if (state.kind === "reporting") return stay(state, ...effects);
+  if (state.kind === "paused" || state.kind === "ended") return step;
+  const connected = link !== "offline";
+  const rest = effects.filter(({ type }) => !BEGINNINGS.has(type));
+  return {
+    state: { kind: "paused", failures: state.failures, connected },
+    effects: connected ? [...rest, LEAVE] : rest,
+  };
 }
 
 const CHECK_IN: ParticipationEffect = { type: "checkIn" };
 const LEAVE: ParticipationEffect = { type: "leave" };
+/** This client has no place: whatever is kept is of a round that is over, or must not be sent any more. */
+const FORGET: ParticipationEffect = { type: "forget" };
 const STOP: ParticipationEffect = { type: "stopWork" };
+/** What leads on to the next piece of work. */
+const BEGINNINGS: ReadonlySet<ParticipationEffect["type"]> = new Set([
+  "checkIn",
+  "work",
+  "setAlarm",
+  "backOff",
+]);
 const SWEEP: ParticipationEffect = { type: "setAlarm", delayMs: SWEEP_MS };
 
 /**
@@ -314,6 +350,12 @@ const tell = (error: FederatedError): ParticipationEffect => ({ type: "tellError
 
 const decline = ({ roundId }: Assignment): ParticipationEffect => ({ type: "decline", roundId });
 
+/** The round is over for this client, or done: nothing of it will be asked for again. */
+const forget = ({ roundId }: { readonly roundId: RoundId }): ParticipationEffect => ({
+  type: "forget",
+  roundId,
+});
+
 const checkIn = (failures: number): Step => ({
   state: { kind: "checkingIn", failures },
   effects: [CHECK_IN],
@@ -327,12 +369,19 @@ const end = (ended: ParticipationEnd, effects: readonly ParticipationEffect[] = 
 const taskEnded = (
   { endReason }: EventOf<"taskEnded">,
   effects: readonly ParticipationEffect[] = [],
-): Step => end({ reason: "taskEnded", endReason }, effects);
+): Step => end({ reason: "taskEnded", endReason }, [...effects, FORGET]);
 
-const pause = (failures: number, connected: boolean): Step => ({
+/** Who leaves the task wants nothing sent; a client that is closed may come back. */
+const leave = ({ reason }: EventOf<"leave">, effects: readonly ParticipationEffect[] = []): Step =>
+  end({ reason }, reason === "left" ? [...effects, FORGET] : effects);
+
+const pause = (event: EventOf<"pause">, failures: number, connected: boolean): Step => ({
   state: { kind: "paused", failures, connected },
-  effects: connected ? [LEAVE] : [],
+  effects: [...unkept(event), ...(connected ? [LEAVE] : [])],
 });
+
+const unkept = (event: EventOf<"pause">): readonly ParticipationEffect[] =>
+  event.update === "forgotten" ? [FORGET] : [];
 
 /** Offers the client for the next round, at once or as soon as there is a connection. */
 const comeBack = (state: StateOf<"backingOff" | "paused">): Step =>
@@ -357,7 +406,11 @@ function endOr(
   if (!HOPELESS.has(error.code)) return otherwise();
   if (error.code === "TASK_ENDED") {
     const endReason = END_REASONS.find((reason) => reason === error.details?.endReason);
-    return end({ reason: "taskEnded", ...(endReason === undefined ? {} : { endReason }) }, effects);
+    const ended = {
+      reason: "taskEnded",
+      ...(endReason === undefined ? {} : { endReason }),
+    } as const;
+    return end(ended, [...effects, FORGET]);
   }
   const reason = error.code === "PRIVACY_BUDGET_EXHAUSTED" ? "privacyBudgetSpent" : "failed";
   return end({ reason, error }, [...effects, tell(error)]);
@@ -375,7 +428,7 @@ function fail(failuresBefore: number, error: FederatedError, connected: boolean)
 
 function beginWait(failures: number, { assignment, taskPaused }: EventOf<"checkedIn">): Step {
   return assignment === undefined
-    ? { state: { kind: "waiting", failures, taskPaused }, effects: [SWEEP] }
+    ? { state: { kind: "waiting", failures, taskPaused }, effects: [FORGET, SWEEP] }
     : take(failures, assignment);
 }
 
@@ -391,7 +444,7 @@ function take(failures: number, assignment: Assignment): Step {
 }
 
 const send = (place: Omit<Training, "kind">, frame: Uint8Array): Step => ({
-  state: { kind: "reporting", ...place, frame, roundOver: false, sendAgain: false },
+  state: { kind: "reporting", ...place, frame, roundOver: false, sendAgain: false, pausing: false },
   effects: [{ type: "send", assignment: place.assignment, frame }],
 });
 

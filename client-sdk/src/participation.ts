@@ -60,6 +60,8 @@ export interface Reporting extends InRound {
   readonly roundOver: boolean;
   /** The coordinator opened the round anew meanwhile: what it answers to this PUT may be lost to it. */
   readonly sendAgain: boolean;
+  /** Something stands against training, and the upload may end first. */
+  readonly pausing: boolean;
 }
 /**
  * The update is counted, or its answer did not come in time; the round is not known to be over. The bytes
@@ -114,7 +116,14 @@ export type ParticipationEvent =
   | { readonly type: "taskEnded"; readonly endReason: TaskEndReason }
   /** The alarm of the state rings. */
   | { readonly type: "alarm" }
-  | { readonly type: "pause" }
+  | {
+      readonly type: "pause";
+      /**
+       * What becomes of a finished update: an upload under way may end before the pause; or it stops, and goes on
+       * after the pause if its round is still open then; or nothing of it may ever be sent.
+       */
+      readonly update: "maySend" | "waits" | "forgotten";
+    }
   | { readonly type: "resume" }
   | { readonly type: "leave"; readonly reason: "left" | "closed" };
 
@@ -127,10 +136,12 @@ export type ParticipationEffect =
   | { readonly type: "decline"; readonly roundId: RoundId }
   /** Tell the coordinator to count on this client no more. */
   | { readonly type: "leave" }
-  /** Make the update; answer with `declined`, `trained` or `workFailed`. */
+  /** Make the update, or find the one that was kept; answer with `declined`, `trained` or `workFailed`. */
   | { readonly type: "work"; readonly assignment: Assignment }
   /** Send the update; answer with `reported` or `workFailed`. */
   | { readonly type: "send"; readonly assignment: Assignment; readonly frame: Uint8Array }
+  /** Delete the update that is kept of this round; without one, whatever is kept of the task. */
+  | { readonly type: "forget"; readonly roundId?: RoundId }
   /** Call off `work` or `send`; it must answer no more. */
   | { readonly type: "stopWork" }
   | { readonly type: "setAlarm"; readonly delayMs: number }

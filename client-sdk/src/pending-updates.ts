@@ -14,7 +14,10 @@ export interface PendingUpdate {
   readonly frame: Uint8Array;
 }
 
-/** Holds at most one update for each task of each origin. A fault costs a training, no promise. */
+/**
+ * Holds at most one update for each task of each origin; one store for each client key. A fault costs a
+ * training, no promise.
+ */
 export interface PendingUpdateStore {
   get(origin: string, taskId: TaskId): Promise<PendingUpdate | undefined>;
   /** Takes the place of the task's former one; durable when it resolves. */
@@ -23,7 +26,7 @@ export interface PendingUpdateStore {
   delete(origin: string, taskId: TaskId, roundId: RoundId): Promise<void>;
 }
 
-/** Updates that last as long as the process. May be shared by several clients. */
+/** Updates that last as long as the process. */
 export function createMemoryPendingUpdates(): PendingUpdateStore {
   const updates = new Map<string, PendingUpdate>();
   const keyOf = (origin: string, taskId: TaskId) => `${origin} ${taskId}`;

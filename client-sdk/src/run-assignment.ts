@@ -52,13 +52,20 @@ export async function runAssignment(
     metrics: metricsFor(plan.evaluate, result.metrics),
   };
   const frame = encodeUpdate(layout, await deps.privacy.protect(assignment, made, signal));
-  if (frame.length > update.maxBytes) {
-    throw new FederatedError(
-      "UPDATE_TOO_LARGE",
-      `the update has ${frame.length} bytes, the coordinator takes ${update.maxBytes}`,
-    );
-  }
+  checkFrameLength(frame, update);
   return frame;
+}
+
+/** @throws FederatedError UPDATE_TOO_LARGE for a frame that the coordinator would not read */
+export function checkFrameLength(
+  frame: Uint8Array,
+  { maxBytes }: Pick<Assignment["update"], "maxBytes">,
+): void {
+  if (frame.length <= maxBytes) return;
+  throw new FederatedError(
+    "UPDATE_TOO_LARGE",
+    `the update has ${frame.length} bytes, the coordinator takes ${maxBytes}`,
+  );
 }
 
 function deltaOf(

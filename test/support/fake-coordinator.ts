@@ -57,6 +57,8 @@ export interface FakeCoordinator extends AsyncDisposable {
   readonly puts: ReceivedPut[];
   /** Why handshakes are refused now. */
   refuseHandshake: FederatedError | undefined;
+  /** The name that check-ins are answered with. */
+  clientId: ClientId;
   /** The place that check-ins are answered with. */
   place: Assignment | undefined;
   /** Check-ins are not answered. */
@@ -132,7 +134,7 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
         ack(refused(fake.refuseCheckIn));
         return;
       }
-      const value: CheckInReply = { clientId: "client" as ClientId, task: brief() };
+      const value: CheckInReply = { clientId: fake.clientId, task: brief() };
       ack({
         ok: true,
         value: fake.place === undefined ? value : { ...value, assignment: fake.place },
@@ -196,6 +198,7 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
     log: [],
     puts: [],
     refuseHandshake: undefined,
+    clientId: "client" as ClientId,
     place: undefined,
     silent: false,
     nonsense: [],

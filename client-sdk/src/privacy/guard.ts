@@ -33,6 +33,11 @@ export interface PrivacyGuard {
    */
   admits(assignment: Assignment): Promise<boolean>;
   /**
+   * Is its plan one that this client follows, whatever it has spent? Enough for an update that was made and
+   * recorded before. @throws FederatedError CONFIG_INVALID
+   */
+  follows(assignment: Assignment): Promise<boolean>;
+  /**
    * Records what the update costs, then makes it: with local noise it has nothing of the client's data in it
    * but the noisy delta. Without, it is what it was. Whoever sends the result again spends nothing anew.
    * @param update its delta is not clipped yet under local noise
@@ -83,6 +88,10 @@ export function createPrivacyGuard(origin: string, options: PrivacyOptions = {})
       if (refused === undefined) return true;
       if (refused.refused === "tooEarly") return false;
       throw refusedDraw(assignment, refused);
+    },
+    follows: async (assignment) => {
+      drawOf(assignment);
+      return true;
     },
     protect: async (assignment, update, signal) => {
       const wanted = drawOf(assignment);
