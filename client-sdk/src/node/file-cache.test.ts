@@ -2,13 +2,15 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import type { Layout, TaskId } from "@tributary/protocol";
-import { createLayout, encodeCheckpoint, sha256, signKeyRecord } from "@tributary/protocol";
+import type { TaskId } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
-import { signFor, testKey } from "../../../test/support/signing.ts";
-import type { CachedModel, ModelCache, TrustedKeys } from "../cache.ts";
-import { createMemoryCache } from "../cache.ts";
+import {
+  COORDINATOR as ORIGIN,
+  modelCacheConformance,
+  modelOf as version,
+  trustedKeys,
+} from "../../../test/conformance/model-cache.ts";
 import { loadClientKey } from "./client-key-file.ts";
 import { createFileCache } from "./file-cache.ts";
 
@@ -20,40 +22,12 @@ async function temporary(): Promise<{ path: string } & AsyncDisposable> {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-async function version(modelVersion: number, value = modelVersion): Promise<CachedModel> {
-  const layout: Layout = await createLayout([{ name: "w", shape: [3] }]);
-  const frame = encodeCheckpoint(layout, {
-    modelVersion,
-    weights: new Float32Array(3).fill(value),
-  });
-  const digest = await sha256(frame);
-  const subject = { modelVersion, digest, bytes: frame.length };
-  const of = { ...subject, taskId: TASK, layoutDigest: layout.digest };
-  const signed = await signFor(await testKey(1), of);
-  return { layout, frame, checkpoint: { ...subject, signed } };
-}
-
-const caches: [string, (directory: string) => ModelCache][] = [
-  ["memory", () => createMemoryCache()],
-  ["file", (directory) => createFileCache({ directory: join(directory, "made/on/demand") })],
-];
-
-test.each(caches)("[SV10] a %s cache holds the newest version of each task", async (_, create) => {
-  await using directory = await temporary();
-  const cache = create(directory.path);
-  const [one, two, foreign] = [await version(1), await version(2), await version(1, 7)];
-  expect(await cache.get(TASK)).toBeUndefined();
-  expect(await cache.getFrame(one.checkpoint.digest)).toBeUndefined();
-  await cache.put(TASK, one);
-  await cache.put(OTHER, foreign);
-  await cache.put(TASK, two);
-  await cache.put(TASK, one);
-  const held = await cache.get(TASK);
-  expect(held?.checkpoint).toEqual(two.checkpoint);
-  expect(held?.layout).toEqual(two.layout);
-  expect(new Uint8Array(held!.frame)).toEqual(two.frame);
-  expect(new Uint8Array((await cache.getFrame(foreign.checkpoint.digest))!)).toEqual(foreign.frame);
-  expect(await cache.getFrame(one.checkpoint.digest)).toBeUndefined();
+modelCacheConformance("file", async () => {
+  const directory = await temporary();
+  return {
+    cache: createFileCache({ directory: join(directory.path, "made/on/demand") }),
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
 });
 
 test("[SV11] a file cache outlives its process and keeps one frame per task", async () => {
@@ -117,36 +91,6 @@ test("[SV12] names that lead out of the directory are refused", async () => {
     code: "MALFORMED_MESSAGE",
   });
 });
-
-const ORIGIN = "https://coordinator.example:8443";
-const AT = "2026-01-02T03:04:05.678Z";
-
-/** Key 1, which handed over to 2, which handed over to 3. */
-async function trustedKeys(): Promise<TrustedKeys> {
-  const [one, two, three] = [await testKey(1), await testKey(2), await testKey(3)];
-  const successors = [
-    await signKeyRecord(two.publicKey, AT, one),
-    await signKeyRecord(three.publicKey, AT, two),
-  ];
-  return { firstKey: one.publicKey, successors };
-}
-
-test.each(caches)(
-  "[SIG24] a %s cache holds the trusted keys of each coordinator",
-  async (_, create) => {
-    await using directory = await temporary();
-    const cache = create(directory.path);
-    const keys = await trustedKeys();
-    expect(await cache.getTrust(ORIGIN)).toBeUndefined();
-    await cache.putTrust(ORIGIN, { ...keys, successors: [] });
-    await cache.putTrust(ORIGIN, keys);
-    // A task of any name, and another coordinator, are something else.
-    await cache.put(TASK, await version(1));
-    await cache.putTrust("http://[::1]:80", { ...keys, successors: [] });
-    expect(await cache.getTrust(ORIGIN)).toEqual(keys);
-    expect(await cache.getTrust("https://coordinator.example")).toBeUndefined();
-  },
-);
 
 test("[SIG24] keys that are damaged on disk are never taken for absent ones", async () => {
   await using directory = await temporary();

@@ -7,11 +7,13 @@
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 
-import type { Digest, Layout, TaskId } from "@tributary/protocol";
-import { createLayout, isDigest, parseDigest, parseTaskId, sha256 } from "@tributary/protocol";
+import type { Digest, TaskId } from "@tributary/protocol";
+import { parseDigest, parseTaskId, sha256 } from "@tributary/protocol";
 
-import type { CachedModel, ModelCache } from "../cache.ts";
+import type { ModelCache } from "../cache.ts";
 import { createSlot } from "../slot.ts";
+import type { StoredModel } from "../stored-model.ts";
+import { readStoredModel } from "../stored-model.ts";
 import { isCode, writeDurably } from "./durable-file.ts";
 import { readTrust, writeTrust } from "./trust-file.ts";
 
@@ -20,8 +22,6 @@ export interface FileCacheOptions {
   readonly directory: string;
 }
 
-type Entry = Omit<CachedModel, "frame">;
-
 export function createFileCache({ directory }: FileCacheOptions): ModelCache {
   const entryPath = (taskId: TaskId) => join(directory, `${parseTaskId(taskId)}.json`);
   const framePath = (digest: Digest) => join(directory, `${parseDigest(digest)}.frame`);
@@ -29,7 +29,7 @@ export function createFileCache({ directory }: FileCacheOptions): ModelCache {
   const writes = createSlot();
   const never = new AbortController().signal;
 
-  async function readEntry(taskId: TaskId): Promise<Entry | undefined> {
+  async function readEntry(taskId: TaskId): Promise<StoredModel | undefined> {
     const path = entryPath(taskId);
     const bytes = await readOrMiss(path);
     if (bytes === undefined) return undefined;
@@ -73,7 +73,7 @@ export function createFileCache({ directory }: FileCacheOptions): ModelCache {
         const { modelVersion, digest, bytes, signed } = checkpoint;
         // The frame first: an entry never names a frame that was not there.
         await writeDurably(framePath(digest), frame);
-        const entry: Entry = { layout, checkpoint: { modelVersion, digest, bytes, signed } };
+        const entry: StoredModel = { layout, checkpoint: { modelVersion, digest, bytes, signed } };
         await writeDurably(entryPath(taskId), JSON.stringify(entry));
         if (before !== undefined && before.checkpoint.digest !== digest) {
           await removeFrame(before.checkpoint.digest);
@@ -93,22 +93,9 @@ async function readOrMiss(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-/** The entry, its layout computed anew from names and shapes; undefined for anything else. */
-async function parseEntry(bytes: Uint8Array): Promise<Entry | undefined> {
+async function parseEntry(bytes: Uint8Array): Promise<StoredModel | undefined> {
   try {
-    const { layout: described, checkpoint } = JSON.parse(new TextDecoder().decode(bytes)) as Entry;
-    const layout: Layout = await createLayout(described.tensors);
-    const { modelVersion, digest, bytes: frameBytes, signed } = checkpoint;
-    const sound =
-      layout.digest === described.digest &&
-      isDigest(digest) &&
-      Number.isInteger(modelVersion) &&
-      Number.isInteger(frameBytes) &&
-      // Of before there were signatures; the signature itself is verified by whoever uses it.
-      (signed as unknown) !== undefined;
-    return sound
-      ? { layout, checkpoint: { modelVersion, digest, bytes: frameBytes, signed } }
-      : undefined;
+    return await readStoredModel(JSON.parse(new TextDecoder().decode(bytes)));
   } catch {
     return undefined;
   }

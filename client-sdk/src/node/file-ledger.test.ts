@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { isFederatedError } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
+import { privacyLedgerConformance } from "../../../test/conformance/privacy-ledger.ts";
 import { createFileLedger } from "./file-ledger.ts";
 
 async function folder(): Promise<AsyncDisposable & { readonly path: string }> {
@@ -28,6 +29,15 @@ test("[LD8] what was saved is there for the next process, for its owner only, an
   expect(await createFileLedger({ directory }).read()).toEqual({ revision: 2, text: "two" });
   expect((await readdir(directory)).sort()).toEqual([nameOf(2), "privacy.begun"]);
   expect((await stat(join(directory, nameOf(2)))).mode & 0o777).toBe(0o600);
+});
+
+privacyLedgerConformance("file", async () => {
+  const place = await folder();
+  return {
+    ledger: createFileLedger({ directory: place.path }),
+    other: createFileLedger({ directory: place.path }),
+    [Symbol.asyncDispose]: () => place[Symbol.asyncDispose](),
+  };
 });
 
 test("[LD10] a revision has one successor, also when older ones are gone already", async () => {

@@ -2,10 +2,10 @@
 
 import { readFile } from "node:fs/promises";
 
-import type { KeyRecord } from "@tributary/protocol";
-import { FederatedError, followKeys, isPublicKey, parseKeys } from "@tributary/protocol";
+import { FederatedError } from "@tributary/protocol";
 
 import type { TrustedKeys } from "../cache.ts";
+import { readTrustedKeys } from "../stored-model.ts";
 import { isCode, writeDurably } from "./durable-file.ts";
 
 /**
@@ -34,12 +34,7 @@ export const writeTrust = (path: string, keys: TrustedKeys): Promise<void> =>
 
 async function parse(text: string): Promise<TrustedKeys | undefined> {
   try {
-    const { firstKey, successors: written } = JSON.parse(text) as TrustedKeys;
-    const successors: readonly KeyRecord[] = parseKeys(written);
-    if (!isPublicKey(firstKey) || successors.length !== written.length) return undefined;
-    const last = successors.at(-1)?.publicKey ?? firstKey;
-    const path = await followKeys(successors, (key) => key === firstKey, last);
-    return path?.length === successors.length ? { firstKey, successors } : undefined;
+    return await readTrustedKeys(JSON.parse(text));
   } catch {
     return undefined;
   }

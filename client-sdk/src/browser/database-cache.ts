@@ -1,0 +1,77 @@
+/**
+ * The cache of models in the device's database: one record for the newest version of each task, which another one
+ * replaces in one transaction, and the keys that each coordinator is trusted with.
+ */
+
+import type { Digest } from "@tributary/protocol";
+import { FederatedError, sha256 } from "@tributary/protocol";
+
+import type { CachedModel, ModelCache } from "../cache.ts";
+import { readStoredModel, readTrustedKeys } from "../stored-model.ts";
+import { ownBytes } from "./own-bytes.ts";
+import type { Person } from "./person.ts";
+
+type Stored = CachedModel & { readonly taskId: string };
+
+export function createDatabaseCache(person: Person): ModelCache {
+  /** What is damaged is removed and counts as missing. */
+  async function verify(stored: Stored | undefined): Promise<CachedModel | undefined> {
+    if (stored === undefined) return undefined;
+    const model = await readStoredModel(stored);
+    const { frame } = stored;
+    if (model !== undefined && (await isOf(frame, model.checkpoint.digest))) {
+      return { ...model, frame };
+    }
+    const isSame = (now: Stored | undefined) => versionOf(now) === versionOf(stored);
+    await person.write(async (tx) => {
+      const models = tx.objectStore("models");
+      // Not what another tab has put in its place meanwhile.
+      if (isSame(await models.get(stored.taskId))) await models.delete(stored.taskId);
+    }, "relaxed");
+    return undefined;
+  }
+
+  return {
+    get: async (taskId) => verify(await person.read((tx) => tx.objectStore("models").get(taskId))),
+    getFrame: async (digest) => {
+      const stored = await person.read((tx) =>
+        tx.objectStore("models").index("digest").get(digest),
+      );
+      return (await verify(stored))?.frame;
+    },
+    put: (taskId, { layout, checkpoint, frame }) =>
+      person.write(async (tx) => {
+        const { modelVersion, digest, bytes, signed } = checkpoint;
+        const models = tx.objectStore("models");
+        const newer = IDBKeyRange.bound([taskId, modelVersion + 1], [taskId, Infinity]);
+        if ((await models.index("version").count(newer)) > 0) return;
+        await models.put({
+          taskId,
+          layout,
+          checkpoint: { modelVersion, digest, bytes, signed },
+          frame: ownBytes(frame),
+        });
+      }, "relaxed"),
+    getTrust: async (origin) => {
+      const stored: unknown = await person.read((tx) => tx.objectStore("trust").get(origin));
+      if (stored === undefined) return undefined;
+      const keys = await readTrustedKeys(stored);
+      if (keys !== undefined) return keys;
+      throw new FederatedError(
+        "CONFIG_INVALID",
+        `this browser's record of the keys that ${origin} is trusted with is damaged; pin the keys instead ` +
+          "(trust.publicKeys), or have the person forget themselves to trust the next key that is seen",
+      );
+    },
+    putTrust: (origin, keys) =>
+      person.write(async (tx) => {
+        await tx.objectStore("trust").put(keys, origin);
+      }),
+  };
+}
+
+/** As far as a record that may be damaged tells. */
+const versionOf = (stored: Partial<CachedModel> | undefined) => stored?.checkpoint?.modelVersion;
+
+const isOf = async (frame: unknown, digest: Digest): Promise<boolean> =>
+  frame instanceof Uint8Array && (await sha256(frame)) === digest;

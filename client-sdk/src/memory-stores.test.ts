@@ -1,0 +1,15 @@
+import { modelCacheConformance } from "../../test/conformance/model-cache.ts";
+import { pendingUpdatesConformance } from "../../test/conformance/pending-updates.ts";
+import { privacyLedgerConformance } from "../../test/conformance/privacy-ledger.ts";
+import { createMemoryCache } from "./cache.ts";
+import { createMemoryPendingUpdates } from "./pending-updates.ts";
+import { createMemoryLedger } from "./privacy/ledger-store.ts";
+
+const nothingLeft = { [Symbol.asyncDispose]: async () => undefined };
+
+modelCacheConformance("memory", async () => ({ cache: createMemoryCache(), ...nothingLeft }));
+privacyLedgerConformance("memory", async () => ({ ledger: createMemoryLedger(), ...nothingLeft }));
+pendingUpdatesConformance("memory", async () => ({
+  updates: createMemoryPendingUpdates(),
+  ...nothingLeft,
+}));
