@@ -23,6 +23,11 @@ const evaluation: Evaluation = {
   macro: { precision: 0.7, recall: 0.6, f1: 0.65 },
 };
 
+interface Target {
+  readonly expr: string;
+  readonly legendFormat: string;
+  readonly datasource: { readonly uid: string };
+}
 interface Panel {
   readonly id: number;
   readonly type: string;
@@ -35,10 +40,7 @@ interface Panel {
     readonly w: number;
     readonly h: number;
   };
-  readonly targets?: readonly {
-    readonly expr: string;
-    readonly datasource: { readonly uid: string };
-  }[];
+  readonly targets?: readonly Target[];
 }
 interface Variable {
   readonly name: string;
@@ -104,7 +106,8 @@ async function metricsOfRounds(): Promise<string> {
   expect([stream.status, refused.status]).toEqual([200, 429]);
   await stream.body?.cancel();
   const headers = { authorization: `Bearer ${ADMIN}` };
-  return (await fetch(url + routes.metrics.path(), { headers })).text();
+  const answer = await fetch(url + routes.metrics.path(), { headers });
+  return await answer.text();
 }
 
 async function metricsOverTls(): Promise<string> {
@@ -177,10 +180,10 @@ describe("the Grafana dashboard", () => {
 
   test("[EP9] every label of a legend is one that its query leaves", () => {
     for (const { targets = [] } of dashboard.panels) {
-      for (const target of targets as readonly { expr: string; legendFormat: string }[]) {
+      for (const target of targets) {
         const wanted = [...target.legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, name]) => name!);
         const by = /by \(([^)]*)\)/.exec(target.expr)?.[1]?.split(/, */);
-        const isTotal = /^sum\(/.test(target.expr);
+        const isTotal = target.expr.startsWith("sum(");
         const left = by ?? [...served.get(selectors(target.expr)[0]!.name)!.keys()];
         for (const label of wanted) {
           expect(isTotal ? [] : [...left, ADDED_BY_PROMETHEUS], target.expr).toContain(label);
