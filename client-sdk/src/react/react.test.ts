@@ -187,7 +187,7 @@ test("[RX6] pause, resume and leave are the participant's; the latest trainer an
   await began.promise;
   const training = await until(({ state }) => state === "training");
   training.pause();
-  await until(({ state }) => state === "paused");
+  expect((await until(({ state }) => state === "paused")).pausedBy).toEqual(["user"]);
   const able = createTrivialTrainer();
   const asked: number[] = [];
   options = { trainer: able, accept: () => asked.push(1) > 0 };

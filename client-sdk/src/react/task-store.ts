@@ -4,6 +4,7 @@ import type { FederatedError, Receipt, RoundClosed, RoundId } from "@tributary/p
 import { toFederatedError } from "@tributary/protocol";
 
 import type { Client } from "../client.ts";
+import type { PauseReason } from "../conditions.ts";
 import type { JoinOptions, Offer, Participant } from "../participant.ts";
 import type { ParticipationEnd, ParticipationState } from "../participation.ts";
 import type { Trainer, TrainingProgress } from "../trainer.ts";
@@ -14,6 +15,8 @@ import { createStore } from "./store.ts";
 export interface TaskSnapshot {
   /** `notJoined` without a client, on a server, and until the first effect has run. */
   readonly state: ParticipationState | "notJoined";
+  /** Why it does not train now: "user" after `pause()`, and what the conditions say. Empty: nothing against it. */
+  readonly pausedBy: readonly PauseReason[];
   /** The assignment under way, or the last one. */
   readonly assignment?: Offer;
   /** Of the training under way; absent between two. */
@@ -40,6 +43,7 @@ export type TaskView = TaskSnapshot & TaskActions;
 
 export const NOT_JOINED: TaskView = {
   state: "notJoined",
+  pausedBy: [],
   pause: () => {},
   resume: () => {},
   leave: async () => {},
@@ -86,7 +90,12 @@ function follow(participant: Participant, { shown, show }: StoreHandle<TaskView>
     resume: () => participant.resume(),
     leave: () => participant.leave(),
   };
-  let view: TaskView = { ...shown, ...actions, state: participant.state };
+  let view: TaskView = {
+    ...shown,
+    ...actions,
+    state: participant.state,
+    pausedBy: participant.pausedBy,
+  };
   const change = (changes: Partial<TaskSnapshot>) => show((view = { ...view, ...changes }));
   const without = (...names: readonly (keyof TaskSnapshot)[]): TaskView =>
     Object.fromEntries(
@@ -97,6 +106,7 @@ function follow(participant: Participant, { shown, show }: StoreHandle<TaskView>
     if (state !== "training") view = without("progress");
     change({ state });
   });
+  participant.on("paused", (pausedBy) => change({ pausedBy }));
   participant.on("assigned", (assignment) => change({ assignment }));
   participant.on("progress", (progress) => change({ progress }));
   participant.on("reported", (receipt) => {

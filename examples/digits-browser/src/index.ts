@@ -1,3 +1,8 @@
-/** A page where a person draws digits and trains with others; its coordinator and its first companions. */
+/** The parts of the browser demo that its tests run, too. */
 
-export {};
+export { startDemo } from "./demo.ts";
+export type { Demo, DemoOptions } from "./demo.ts";
+export { prepareDigit } from "./digit-image.ts";
+export { createDigitsModel, IMAGE_PIXELS, IMAGE_SIDE, NUM_CLASSES } from "./model.ts";
+export { pagePolicy } from "./page-server.ts";
+export { TASK_ID } from "./task.ts";
