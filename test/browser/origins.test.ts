@@ -11,7 +11,7 @@ import type { functions as training } from "./pages/training.page.ts";
 
 const browser = shareBrowser();
 const TOKEN = "a-client-token-for-tests-in-a-browser";
-const JOIN = { taskId: STRIPES, seed: 1, count: EXAMPLES };
+const START = { where: "page", images: { seed: 1, count: EXAMPLES } } as const;
 
 test("[RB7] a page of an allowed origin trains with its token, and without one or with a wrong one it is told so", async () => {
   await using server = await startPageServer();
@@ -20,7 +20,8 @@ test("[RB7] a page of an allowed origin trains with its token, and without one o
   const endWith = async (token: object) => {
     await using profile = await browser.newProfile();
     const page = await profile.open<typeof training>(server, "training");
-    await page.call("join", { ...JOIN, url, ...token });
+    await page.call("start", { ...START, url, ...token });
+    await page.call("join", STRIPES);
     // Awaited here: the profile is gone afterwards.
     return await page.until("ended");
   };
@@ -37,7 +38,8 @@ test("[RB8] a page of an origin that is not allowed neither reads, nor connects,
   const { url } = running;
   await using profile = await browser.newProfile();
   const page = await profile.open<typeof training>(stranger, "training");
-  await page.call("join", { ...JOIN, url });
+  await page.call("start", { ...START, url });
+  await page.call("join", STRIPES);
   await page.takeFault(/WebSocket connection to .* failed/);
   expect(page.told.filter(({ type }) => type === "state")).toEqual([]);
 

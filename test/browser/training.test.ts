@@ -17,8 +17,9 @@ type Training = typeof functions;
 
 const browser = shareBrowser();
 const AT_THE_END = { reason: "taskEnded", endReason: "maxRoundsReached" };
+const IMAGES = { seed: 1, count: EXAMPLES };
 /** Images that nobody trains on. */
-const UNSEEN = 999;
+const UNSEEN = { seed: 999, count: 150 };
 
 test("[RB3] a page and clients in Node train one model over real rounds, and it improves", async () => {
   await using server = await startPageServer();
@@ -30,14 +31,14 @@ test("[RB3] a page and clients in Node train one model over real rounds, and it 
   const { url } = running;
   await using profile = await browser.newProfile();
   const page = await profile.open<Training>(server, "training");
-  const joined = await page.call("join", { url, taskId: STRIPES, seed: 1, count: EXAMPLES });
-  expect(joined).toEqual({ backend: "wasm" });
-  const before = await page.call("accuracy", STRIPES, UNSEEN, 150);
+  await page.call("start", { url, images: IMAGES });
+  await page.call("join", STRIPES);
+  const before = await page.call("accuracy", STRIPES, UNSEEN);
   expect(before.version).toBe(0);
   await using second = await joinInNode(url, 2);
   await using third = await joinInNode(url, 3);
   expect(await page.until("ended")).toEqual(AT_THE_END);
-  const after = await page.call("accuracy", STRIPES, UNSEEN, 150);
+  const after = await page.call("accuracy", STRIPES, UNSEEN);
   expect(after.version).toBe(4);
   expect(after.accuracy).toBeGreaterThan(before.accuracy + 0.25);
   // Nothing was made or sent twice.
@@ -54,7 +55,8 @@ test("[RB4] in one round a page and a client in Node make the same update from t
   const { url } = running;
   await using profile = await browser.newProfile();
   const page = await profile.open<Training>(server, "training");
-  await page.call("join", { url, taskId: STRIPES, seed: 5, count: EXAMPLES });
+  await page.call("start", { url, images: { seed: 5, count: EXAMPLES } });
+  await page.call("join", STRIPES);
   await using twin = await joinInNode(url, 5);
   await page.until("ended");
   await twin.participant.done;
@@ -67,24 +69,28 @@ test("[RB4] in one round a page and a client in Node make the same update from t
   expect(inPage!.metrics.trainLoss).toBeCloseTo(inNode!.metrics.trainLoss!, 5);
 });
 
-test("[RB5] under the strictest policy, without eval and with exact origins, a page trains and predicts", async () => {
-  let connect = "";
-  await using server = await startPageServer({
-    headers: () => ({
-      "content-security-policy":
-        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; img-src data:; " +
-        `base-uri 'none'; form-action 'none'; connect-src 'self' ${connect}`,
-    }),
-  });
-  await using running = await startStripes(server.origin, ALONE);
-  const { url } = running;
-  connect = `${url} ${url.replace("http", "ws")}`;
-  await using profile = await browser.newProfile();
-  const page = await profile.open<Training>(server, "training");
-  await page.call("join", { url, taskId: STRIPES, seed: 1, count: EXAMPLES });
-  expect(await page.until("ended")).toEqual(AT_THE_END);
-  expect(await page.call("accuracy", STRIPES, UNSEEN, 30)).toMatchObject({ version: 1 });
-});
+test.each(["page", "worker"] as const)(
+  "[RB5] under the strictest policy, without eval and with exact origins, a %s trains and predicts",
+  async (where) => {
+    let connect = "";
+    await using server = await startPageServer({
+      headers: () => ({
+        "content-security-policy":
+          "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; img-src data:; " +
+          `base-uri 'none'; form-action 'none'; connect-src 'self' ${connect}`,
+      }),
+    });
+    await using running = await startStripes(server.origin, ALONE);
+    const { url } = running;
+    connect = `${url} ${url.replace("http", "ws")}`;
+    await using profile = await browser.newProfile();
+    const page = await profile.open<Training>(server, "training");
+    await page.call("start", { url, where, images: IMAGES });
+    await page.call("join", STRIPES);
+    expect(await page.until("ended")).toEqual(AT_THE_END);
+    expect(await page.call("accuracy", STRIPES, UNSEEN)).toMatchObject({ version: 1 });
+  },
+);
 
 test("[RB6] a cross-origin-isolated page trains and predicts, on one thread", async () => {
   await using server = await startPageServer({
@@ -97,9 +103,10 @@ test("[RB6] a cross-origin-isolated page trains and predicts, on one thread", as
   await using profile = await browser.newProfile();
   const page = await profile.open<Training>(server, "training");
   expect(await page.page.evaluate(() => crossOriginIsolated)).toBe(true);
-  await page.call("join", { url: running.url, taskId: STRIPES, seed: 1, count: EXAMPLES });
+  await page.call("start", { url: running.url, images: IMAGES });
+  await page.call("join", STRIPES);
   expect(await page.until("ended")).toEqual(AT_THE_END);
-  expect(await page.call("accuracy", STRIPES, UNSEEN, 30)).toMatchObject({ version: 1 });
+  expect(await page.call("accuracy", STRIPES, UNSEEN)).toMatchObject({ version: 1 });
   expect(server.requests.filter((path) => path.startsWith("/wasm/"))).toEqual([
     "/wasm/tfjs-backend-wasm-simd.wasm",
   ]);

@@ -100,8 +100,9 @@ export class FakePage extends EventTarget {
     this.battery.dispatchEvent(new Event("levelchange"));
   }
 
-  tell(type: string): void {
-    this.dispatchEvent(new Event(type));
+  /** @param persisted of `pagehide`: it may come back */
+  tell(type: string, persisted = true): void {
+    this.dispatchEvent(Object.assign(new Event(type), { persisted }));
     this.document.dispatchEvent(new Event(type));
   }
 

@@ -6,6 +6,7 @@ import { createClient } from "@tributary/client-sdk";
 import { chooseBackend } from "@tributary/client-sdk/node";
 import { createTfjsTrainer, describeModel } from "@tributary/client-sdk/tfjs";
 import type { ConfigInput } from "@tributary/coordinator";
+import { calibrateLocalNoise } from "@tributary/coordinator/privacy";
 import type { Layout, TaskId, TaskSpecInput } from "@tributary/protocol";
 import { createLayout } from "@tributary/protocol";
 
@@ -32,6 +33,18 @@ export const ALONE: Partial<TaskSpecInput> = {
 export const wasmTf = async (): Promise<typeof tf> => {
   tf.env().set("PROD", true);
   return (await chooseBackend({ tf, prefer: "wasm" })).tf;
+};
+
+/** Within which a client has three updates with local noise. */
+export const LOCAL_PRIVACY: Partial<TaskSpecInput> = {
+  clippingNorm: 1,
+  privacy: {
+    mechanism: "local",
+    noiseMultiplier: calibrateLocalNoise({ targetEpsilon: 8, delta: 1e-5, rounds: 3 })
+      .noiseMultiplier,
+    delta: 1e-5,
+    maxEpsilon: 8,
+  },
 };
 
 export interface StripesCoordinator extends RunningCoordinator {
@@ -87,15 +100,15 @@ export interface NodeClient extends AsyncDisposable {
   readonly sent: readonly Uint8Array[];
 }
 
-/** A client that trains on images of its own, made from `seed`. */
+/** A client that trains on images of its own, made from `seed`; each training waits for `hold`. */
 export async function joinInNode(
   url: string,
   seed: number,
-  options: { readonly token?: string; readonly count?: number } = {},
+  options: { readonly token?: string; readonly count?: number; readonly hold?: Promise<void> } = {},
 ): Promise<NodeClient> {
   const tf = await wasmTf();
   const sent: Uint8Array[] = [];
-  const { token, count = EXAMPLES } = options;
+  const { token, count = EXAMPLES, hold } = options;
   const client = createClient({
     url,
     ...(token === undefined ? {} : { token }),
@@ -110,7 +123,15 @@ export async function joinInNode(
     model: () => makeModel(tf),
     dataset: makeStripes(seed, count),
   });
-  const participant = client.join(STRIPES, { trainer });
+  const participant = client.join(STRIPES, {
+    trainer: {
+      ...trainer,
+      train: async (request) => {
+        await hold;
+        return trainer.train(request);
+      },
+    },
+  });
   return {
     client,
     participant,

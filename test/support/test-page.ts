@@ -74,7 +74,7 @@ export async function openTestPage<F extends Functions>(
       };
       const timer = setTimeout(() => {
         waiting.delete(look);
-        const heard = told.map((one) => `${one.type} ${JSON.stringify(one.detail)}`);
+        const heard = told.map(({ type, detail }) => `${type} ${briefly(detail)}`);
         const instead = [...heard, ...faults].slice(-20).join("\n");
         reject(new Error(`${what} did not come in ${timeoutMs} ms, but:\n${instead}`));
       }, timeoutMs);
@@ -137,3 +137,5 @@ async function callInPage({ name, args }: { name: string; args: unknown[] }): Pr
   if (called === undefined) throw new Error(`the page has no function "${name}"`);
   return called(...args);
 }
+
+const briefly = (detail: unknown) => JSON.stringify(detail).slice(0, 200);

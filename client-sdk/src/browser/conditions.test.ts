@@ -139,6 +139,14 @@ test("[BR21] a tab that opens out of sight, or is put aside by the browser, has 
   }
 });
 
+test("[BR21] a page that goes for good, as in a reload, gives nothing back on its way", async () => {
+  const tab = await openTab();
+  await mayTrain(tab);
+  tab.page.tell("pagehide", false);
+  expect(tab.conditions.against).toEqual([]);
+  expect(tab.told.at(-1)).toBe("");
+});
+
 test("[BR22] of several tabs one may train, and the next one when it closes, hides or has enough", async () => {
   const locks = createLocks();
   const tabs: Tab[] = [];

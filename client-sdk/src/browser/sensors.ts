@@ -105,7 +105,10 @@ function hiddenSensor(
         listen(document, ["visibilitychange"], look),
         listen(document, ["freeze"], freeze),
         listen(document, ["resume"], thaw),
-        listen(world, ["pagehide"], freeze),
+        // A page that goes for good (a reload, say) gives nothing back: whoever comes after it goes on with its round.
+        listen(world, ["pagehide"], (event) => {
+          if ((event as PageTransitionEvent).persisted) freeze();
+        }),
         listen(world, ["pageshow"], thaw),
       ];
       return () => {

@@ -12,8 +12,8 @@ export interface World {
     getBattery?(): Promise<Battery>;
   };
   /** Of the window: `online`, `pageshow`, `pagehide`. */
-  addEventListener?(type: string, listener: () => void): void;
-  removeEventListener?(type: string, listener: () => void): void;
+  addEventListener?(type: string, listener: (event: Event) => void): void;
+  removeEventListener?(type: string, listener: (event: Event) => void): void;
   /** Throws where it is blocked. */
   readonly localStorage?: Storage;
   readonly isSecureContext?: boolean;
@@ -38,7 +38,7 @@ export const theWorld = (): World => globalThis;
 export function listen(
   target: Pick<World, "addEventListener" | "removeEventListener"> | undefined,
   types: readonly string[],
-  listener: () => void,
+  listener: (event: Event) => void,
 ): () => void {
   for (const type of types) target?.addEventListener?.(type, listener);
   return () => {

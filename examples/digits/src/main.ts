@@ -81,7 +81,6 @@ async function run(options: DigitsOptions, scratch: string): Promise<number> {
       `model: ${job.model} with ${PARAMETER_COUNTS[job.model].toLocaleString("en")} parameters`,
   );
   say(`coordinator at ${training.url}, evaluating with TF.js ${training.backend}`);
-  if (training.dashboardUrl !== undefined) say(`dashboard at ${training.dashboardUrl}`);
   const opening = budgetOf(await training.privacy());
   if (opening === undefined) say("without differential privacy");
   else say(`\n${openingText(opening, job.clients)}\n`);
@@ -194,13 +193,12 @@ async function showPrediction(
 
 function showUrls(
   { job, json }: DigitsOptions,
-  { url, dashboardUrl }: Training,
+  { url }: Training,
   { predictUrl }: ServedDigits,
   request: string,
 ): void {
   const taskId = job.taskId;
   const urls = {
-    ...(dashboardUrl === undefined ? {} : { dashboard: dashboardUrl }),
     task: url + routes.task.path({ taskId }),
     rounds: url + routes.rounds.path({ taskId }),
     metrics: url + routes.metrics.path(),
@@ -212,7 +210,7 @@ function showUrls(
     return;
   }
   console.log("\nStill up:");
-  for (const [name, address] of Object.entries(urls)) console.log(`  ${name.padEnd(9)} ${address}`);
+  for (const [name, address] of Object.entries(urls)) console.log(`  ${name.padEnd(8)} ${address}`);
   console.log(`\n  curl -d @${request} ${predictUrl}\n\nCtrl-C stops.`);
 }
 

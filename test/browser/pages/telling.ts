@@ -14,10 +14,20 @@ export function tellAbout(participant: Participant): void {
   participant.on("ended", (end) => tell("ended", end));
 }
 
-/** A `fetch` that tells `sent`, with the bytes, before each update goes out. */
-export function watchUploads(fetch: typeof globalThis.fetch): typeof globalThis.fetch {
+/** A `fetch` that tells `sent`, with the bytes, for each update, and waits for `open` before it goes out. */
+export function watchUploads(
+  fetch: typeof globalThis.fetch,
+  open: Promise<void>,
+): typeof globalThis.fetch {
   return async (input, init) => {
-    if (init?.method === "PUT") tell("sent", [...(init.body as Uint8Array)]);
+    if (init?.method === "PUT") {
+      tell("sent", [...(init.body as Uint8Array)]);
+      const { signal } = init;
+      const calledOff = new Promise<void>((resolve) => {
+        signal?.addEventListener("abort", () => resolve());
+      });
+      await Promise.race([open, calledOff]);
+    }
     return fetch(input, init);
   };
 }

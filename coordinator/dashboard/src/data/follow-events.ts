@@ -4,7 +4,9 @@
  */
 
 import type { FederatedError as Fault, MonitoringEvent } from "@tributary/protocol";
-import { createEventStreamParser, FederatedError, isFederatedError } from "@tributary/protocol";
+import { createEventStreamParser, FederatedError } from "@tributary/protocol";
+
+import { asFault } from "./api.ts";
 
 export interface EventListener {
   connecting(): void;
@@ -66,8 +68,6 @@ export function followEvents(deps: FollowDeps, listener: EventListener): Followe
       failures = 0;
       listener.opened(lastId !== undefined);
       const reader = body?.getReader();
-      // A read that waits ends with the connection, whatever the browser makes of the abort.
-      connection.signal.addEventListener("abort", () => void reader?.cancel().catch(() => {}));
       const parser = createEventStreamParser();
       for (;;) {
         const piece = await reader?.read();
@@ -107,9 +107,13 @@ export function followEvents(deps: FollowDeps, listener: EventListener): Followe
         await connect();
       } catch (error) {
         // Whatever breaks off in the middle, the network's own words say less than these.
-        fault = isFederatedError(error)
-          ? error
-          : new FederatedError("UNAVAILABLE", "the stream of events broke off", { cause: error });
+        fault = asFault(error);
+        if (fault.code === "INTERNAL" && error instanceof DOMException) {
+          fault = new FederatedError("UNAVAILABLE", "the stream of events broke off");
+        }
+        if (error instanceof TypeError) {
+          fault = new FederatedError("UNAVAILABLE", "the stream of events broke off");
+        }
       }
       if (stopped()) return;
       if (!fault.retryable) {
