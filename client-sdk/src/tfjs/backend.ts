@@ -40,7 +40,11 @@ export async function setFirstBackend(
   throw new FederatedError("UNAVAILABLE", `no TensorFlow.js backend works: ${failures.join("; ")}`);
 }
 
-async function startBackend(tf: TensorFlow, { name, load }: BackendCandidate): Promise<void> {
+/** @throws Error when the candidate cannot be loaded, does not start or computes nonsense */
+export async function startBackend(
+  tf: TensorFlow,
+  { name, load }: BackendCandidate,
+): Promise<void> {
   await load?.();
   if (name === "wasm") {
     tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
@@ -55,7 +59,7 @@ async function startBackend(tf: TensorFlow, { name, load }: BackendCandidate): P
 }
 
 /** Native loaders write pages; the first line says what is wrong. */
-function firstLine(error: unknown): string {
+export function firstLine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return (message.split("\n")[0] ?? "").trim();
 }
