@@ -1,48 +1,69 @@
-/** Training in a dedicated Worker of a page: what the page and the Worker's memory notice of it. */
+/** Real Workers that work, and that do not. */
 
 import { expect, test } from "vitest";
 
 import { shareBrowser } from "../support/browser.ts";
 import { startPageServer } from "../support/page-server.ts";
-import { ALONE, EXAMPLES, SEEDED_PLAN, startStripes, STRIPES } from "../support/stripes.ts";
-import type { Frames } from "./pages/frames.ts";
-import type { functions } from "./pages/training.page.ts";
-
-type Training = typeof functions;
+import type { functions } from "./pages/worker.page.ts";
 
 const browser = shareBrowser();
 
-test("[RB10] while a Worker trains the page goes on drawing, which training on the page itself stops", async () => {
+async function trainIn(
+  name: string,
+  fault?: RegExp,
+  options?: Parameters<typeof functions.train>[1],
+) {
   await using server = await startPageServer();
-  /** Of the whole training, one single step: the share that was the longest time without a frame. */
-  const longestGapOf = async (where: "page" | "worker") => {
-    const count = 6_000;
-    await using running = await startStripes(server.origin, {
-      ...ALONE,
-      plan: { ...SEEDED_PLAN, epochs: 1, batchSize: count },
-    });
-    await using profile = await browser.newProfile();
-    const page = await profile.open<Training>(server, "training");
-    await page.call("start", { url: running.url, where, images: { seed: 1, count } });
-    await page.call("join", STRIPES);
-    const { longestGapMs, spanMs } = await page.until<Frames>("trained");
-    expect(spanMs).toBeGreaterThan(0);
-    return longestGapMs / spanMs;
-  };
-  expect(await longestGapOf("page")).toBeGreaterThan(0.5);
-  expect(await longestGapOf("worker")).toBeLessThan(0.5);
+  await using profile = await browser.newProfile();
+  const page = await profile.open<typeof functions>(server, "worker");
+  if (fault !== undefined) page.expectFaults(fault);
+  return await page.call("train", name, options);
+}
+
+const worked = { sum: 3_000 };
+const lost = (text: RegExp) => ({ code: "UNAVAILABLE", text: expect.stringMatching(text) });
+
+test.each(["works", "late"])("[WK1] training in a real Worker: %s", async (name) => {
+  expect(await trainIn(name)).toEqual({
+    outcomes: [worked, worked],
+    progress: [0.5, 0.5],
+    ended: null,
+  });
 });
 
-test("[RB11] a Worker has no more tensors after five rounds than after one", async () => {
-  await using server = await startPageServer();
-  await using running = await startStripes(server.origin, { ...ALONE, stop: { maxRounds: 5 } });
-  await using profile = await browser.newProfile();
-  const page = await profile.open<Training>(server, "training");
-  await page.call("start", { url: running.url, images: { seed: 1, count: EXAMPLES } });
-  await page.call("join", STRIPES);
-  await page.until("ended");
-  const counts = page.told.filter(({ type }) => type === "tensors").map(({ detail }) => detail);
-  expect(counts).toHaveLength(5);
-  expect(new Set(counts).size).toBe(1);
-  expect(counts[0]).toBeGreaterThan(0);
+test.each([
+  ["missing", /404/, lost(/could not be loaded/)],
+  ["throws", /it cannot load/, lost(/it cannot load/)],
+])("[WK6] a Worker that cannot start fails at once: %s", async (name, fault, outcome) => {
+  expect(await trainIn(name, fault)).toEqual({
+    outcomes: [outcome, outcome],
+    progress: [],
+    ended: "UNAVAILABLE",
+  });
+});
+
+test("[WK6] a Worker that never calls serveWorker fails after the time for its start", async () => {
+  const outcome = lost(/300 ms/);
+  expect(await trainIn("silent", undefined, { startTimeoutMs: 300 })).toMatchObject({
+    outcomes: [outcome, outcome],
+    ended: "UNAVAILABLE",
+  });
+});
+
+test.each([
+  ["ends", lost(/has ended/)],
+  ["hangs", lost(/400 ms/)],
+])("[WK7] a Worker is lost while it trains: %s", async (name, outcome) => {
+  expect(await trainIn(name, undefined, { silenceTimeoutMs: 400 })).toEqual({
+    outcomes: [outcome, outcome],
+    progress: [],
+    ended: "UNAVAILABLE",
+  });
+});
+
+test("[WK7] an error that nobody caught in a Worker does not cost the work beside it", async () => {
+  expect(await trainIn("throwsAside", /thrown beside the work/)).toMatchObject({
+    outcomes: [worked, worked],
+    ended: null,
+  });
 });

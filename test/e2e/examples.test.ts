@@ -1,13 +1,33 @@
+import type { ChildProcessByStdio } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 import { expect, test } from "vitest";
 
 /** Runs a built example to its end. */
-async function run(example: string, ...args: string[]): Promise<{ code: number; output: string }> {
+const run = (example: string, ...args: string[]) => start(example, args).ended;
+
+/** Starts a built example; `said` resolves with the first match of what it writes. */
+function start(example: string, args: readonly string[]) {
   const main = fileURLToPath(new URL(`../../examples/${example}/dist/main.js`, import.meta.url));
   const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const ended = outputOf(child);
+  const said = (wanted: RegExp) =>
+    new Promise<string>((resolve, reject) => {
+      let text = "";
+      child.stdout.on("data", (chunk) => {
+        text += String(chunk);
+        const match = wanted.exec(text);
+        if (match !== null) resolve(match[0]);
+      });
+      child.once("close", () => reject(new Error(`it never said ${String(wanted)}: ${text}`)));
+    });
+  return { ended, said };
+}
+
+async function outputOf(child: ChildProcessByStdio<null, Readable, Readable>) {
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (chunk) => (output += String(chunk)));
@@ -54,7 +74,17 @@ test("[EE5] the plain job learns digits over processes and serves its model by H
     "--processes",
     "2",
   ];
-  const { code, output } = await run("digits", ...options, "--exit");
+  const { ended, said } = start("digits", [...options, "--exit"]);
+  // Whoever opens the address sees the training that runs, without a token.
+  const dashboard = await said(/http:\S+\/dashboard$/m);
+  const headers = { accept: "text/html" };
+  const page = await fetch(dashboard, { headers });
+  expect(await page.text()).toContain('<div id="app">');
+  const tasks = (await (await fetch(new URL("/v1/tasks", dashboard))).json()) as {
+    items: object[];
+  };
+  expect(tasks.items).toMatchObject([{ state: "running", clientsWaiting: expect.any(Number) }]);
+  const { code, output } = await ended;
   expect(output).toMatch(/model version 2 answers: \d/);
   const accuracies = [...output.matchAll(/(\d+\.\d+) %/g)].map((match) => Number(match[1]));
   expect(Math.max(...accuracies.slice(1, 3)), output).toBeGreaterThan(80);

@@ -2,7 +2,8 @@
 
 import { FederatedError } from "@tributary/protocol";
 
-import type { Knock, ToPage } from "./messages.ts";
+import { nameLifeline } from "./lifeline.ts";
+import type { Knock, ToPage, ToWorker } from "./messages.ts";
 import { WORKER_PROTOCOL } from "./messages.ts";
 
 /** What is used of a Worker. */
@@ -13,8 +14,8 @@ export interface WorkerLike {
 }
 
 export interface KnockEvents {
-  /** The port on which the Worker answered; whoever gets it sets the handlers it wants. */
-  readonly onOpen: (port: MessagePort) => void;
+  /** The port on which the Worker answered, and the lifeline that it holds, if any. */
+  readonly onOpen: (port: MessagePort, lifeline: string | undefined) => void;
   readonly onFailure: (error: FederatedError) => void;
 }
 
@@ -38,7 +39,11 @@ export function knock(
   const stop = (kept?: MessagePort) => {
     clearTimeout(timer);
     worker.removeEventListener("error", onError);
-    for (const port of ports) if (port !== kept) port.close();
+    for (const port of ports) {
+      if (port === kept) continue;
+      port.postMessage({ kind: "close" } satisfies ToWorker);
+      port.close();
+    }
     ports.clear();
   };
   const fail = (error: FederatedError) => {
@@ -55,6 +60,7 @@ export function knock(
 
   const offerPort = () => {
     const { port1: ours, port2: theirs } = new MessageChannel();
+    const lifeline = nameLifeline();
     ports.add(ours);
     ours.onmessage = ({ data }: MessageEvent<ToPage>) => {
       if (data.kind !== "welcome" || !ports.has(ours)) return;
@@ -63,9 +69,9 @@ export function knock(
         return;
       }
       stop(ours);
-      onOpen(ours);
+      onOpen(ours, data.held ? lifeline : undefined);
     };
-    const message: Knock = { tributaryWorker: WORKER_PROTOCOL, port: theirs };
+    const message: Knock = { tributaryWorker: WORKER_PROTOCOL, port: theirs, lifeline };
     worker.postMessage(message, [theirs]);
   };
 

@@ -9,6 +9,7 @@ import type { TrainingProgress } from "../trainer.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import type { WorkerLike } from "./knock.ts";
 import { knock } from "./knock.ts";
+import { watchLifeline } from "./lifeline.ts";
 import type { Answer, Ask, AskName, Asks, ToPage, ToWorker } from "./messages.ts";
 import { unpackError } from "./sent-error.ts";
 
@@ -61,12 +62,14 @@ export function openLink(worker: WorkerLike, options: LinkOptions): WorkerLink {
   let port: MessagePort | undefined;
   let lost: FederatedError | undefined;
   let lastId = 0;
+  let stopWatching = (): void => undefined;
 
   const end = (error: FederatedError, reason?: FederatedError) => {
     if (lost !== undefined) return;
     lost = error;
     stopKnocking();
     heartbeat.stop();
+    stopWatching();
     outbox = [];
     port?.close();
     for (const { answer } of pending.values()) answer.reject(error);
@@ -74,6 +77,7 @@ export function openLink(worker: WorkerLike, options: LinkOptions): WorkerLink {
     ended.resolve(reason);
   };
   const lose = (error: FederatedError) => end(error, error);
+  const onWorkerEnd = () => lose(new FederatedError("UNAVAILABLE", "the Worker has ended"));
 
   const settle = (id: number): Deferred<unknown> | undefined => {
     const answer = pending.get(id)?.answer;
@@ -127,14 +131,13 @@ export function openLink(worker: WorkerLike, options: LinkOptions): WorkerLink {
 
   const stopKnocking = knock(worker, startTimeoutMs, {
     onFailure: lose,
-    onOpen: (opened) => {
+    onOpen: (opened, lifeline) => {
       port = opened;
+      if (lifeline !== undefined) stopWatching = watchLifeline(lifeline, onWorkerEnd);
       opened.onmessage = ({ data }: MessageEvent<ToPage>) => hear(data);
       opened.onmessageerror = () => lose(unreadable("the Worker"));
-      // Not everywhere, and so the heartbeat; where it exists it tells at once.
-      opened.addEventListener("close", () => {
-        lose(new FederatedError("UNAVAILABLE", "the Worker has ended"));
-      });
+      // Browsers tell of a port whose other end is gone late or never, Node at once.
+      opened.addEventListener("close", onWorkerEnd);
       const waiting = outbox;
       outbox = [];
       for (const outgoing of waiting) send(outgoing);

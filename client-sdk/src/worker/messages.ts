@@ -15,6 +15,8 @@ export const WORKER_PROTOCOL = 1;
 export interface Knock {
   readonly tributaryWorker: number;
   readonly port: MessagePort;
+  /** The lock for the Worker to hold as long as it lives, where there are locks. */
+  readonly lifeline: string | undefined;
 }
 
 /** Weights that a request carries are a copy made for the Worker: its memory moves there and stays. */
@@ -58,8 +60,8 @@ export type ToWorker =
   | { readonly kind: "close" };
 
 export type ToPage =
-  /** The answer to a knock. */
-  | { readonly kind: "welcome"; readonly protocol: number }
+  /** The answer to a knock; `held`: whoever gets the lifeline from now on knows that the Worker has ended. */
+  | { readonly kind: "welcome"; readonly protocol: number; readonly held: boolean }
   | { readonly kind: "pong" }
   | { readonly kind: "progress"; readonly id: number; readonly progress: TrainingProgress }
   | { readonly kind: "answer"; readonly id: number; readonly value: Answer<AskName> }

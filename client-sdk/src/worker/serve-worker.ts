@@ -4,7 +4,8 @@ import { FederatedError } from "@tributary/protocol";
 
 import { once } from "../once.ts";
 import type { LoadedModel, Predictor, Trainer } from "../trainer.ts";
-import type { Answer, Ask, AskName, ToPage, ToWorker } from "./messages.ts";
+import { holdLifeline } from "./lifeline.ts";
+import type { Answer, Ask, AskName, Knock, ToPage, ToWorker } from "./messages.ts";
 import { isKnock, movable, WORKER_PROTOCOL } from "./messages.ts";
 import { paceProgress } from "./paced-progress.ts";
 import { packError } from "./sent-error.ts";
@@ -36,8 +37,19 @@ export function serveWorker<Input, Output, Setup = unknown>(
   scope.addEventListener("message", (event) => {
     if (!isKnock(event.data)) return;
     event.stopImmediatePropagation();
-    servePort(parts, event.data.port);
+    void open(parts, event.data);
   });
+}
+
+/** The page hears of the open port when it can also hear of the Worker's end. */
+async function open<Input, Output, Setup>(
+  parts: WorkerParts<Input, Output, Setup>,
+  { port, lifeline }: Knock,
+): Promise<void> {
+  const letGo = lifeline === undefined ? undefined : await holdLifeline(lifeline);
+  servePort(parts, port, letGo);
+  const welcome: ToPage = { kind: "welcome", protocol: WORKER_PROTOCOL, held: letGo !== undefined };
+  port.postMessage(welcome);
 }
 
 interface Running {
@@ -48,6 +60,7 @@ interface Running {
 function servePort<Input, Output, Setup>(
   parts: WorkerParts<Input, Output, Setup>,
   port: MessagePort,
+  letGo: (() => void) | undefined,
 ): void {
   let setup: unknown;
   let closed = false;
@@ -147,6 +160,7 @@ function servePort<Input, Output, Setup>(
     disposeTrainer();
     for (const id of models.keys()) disposeModel(id);
     port.close();
+    letGo?.();
   };
 
   const hear = (message: ToWorker): void => {
@@ -185,7 +199,6 @@ function servePort<Input, Output, Setup>(
   // Where ports tell of it: the page is gone, or goes on with another of the ports that it knocked with.
   port.addEventListener("close", close);
   port.start();
-  post({ kind: "welcome", protocol: WORKER_PROTOCOL });
 }
 
 /** @throws FederatedError CONFIG_INVALID when the Worker's file has no such part */

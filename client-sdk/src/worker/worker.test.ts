@@ -248,7 +248,11 @@ test("[WK6] a Worker that begins to listen late is found, and does each thing on
 test("[WK6] a Worker of another build is refused", async () => {
   using worker = startFakeWorker((scope) => {
     scope.addEventListener("message", ({ data }) => {
-      (data as { port: MessagePort }).port.postMessage({ kind: "welcome", protocol: 99 });
+      (data as { port: MessagePort }).port.postMessage({
+        kind: "welcome",
+        protocol: 99,
+        held: false,
+      });
     });
   });
   using connection = connectWorker(worker);

@@ -81,6 +81,7 @@ async function run(options: DigitsOptions, scratch: string): Promise<number> {
       `model: ${job.model} with ${PARAMETER_COUNTS[job.model].toLocaleString("en")} parameters`,
   );
   say(`coordinator at ${training.url}, evaluating with TF.js ${training.backend}`);
+  if (training.dashboardUrl !== undefined) say(`dashboard at ${training.dashboardUrl}`);
   const opening = budgetOf(await training.privacy());
   if (opening === undefined) say("without differential privacy");
   else say(`\n${openingText(opening, job.clients)}\n`);
@@ -193,12 +194,13 @@ async function showPrediction(
 
 function showUrls(
   { job, json }: DigitsOptions,
-  { url }: Training,
+  { url, dashboardUrl }: Training,
   { predictUrl }: ServedDigits,
   request: string,
 ): void {
   const taskId = job.taskId;
   const urls = {
+    ...(dashboardUrl === undefined ? {} : { dashboard: dashboardUrl }),
     task: url + routes.task.path({ taskId }),
     rounds: url + routes.rounds.path({ taskId }),
     metrics: url + routes.metrics.path(),
@@ -210,7 +212,7 @@ function showUrls(
     return;
   }
   console.log("\nStill up:");
-  for (const [name, address] of Object.entries(urls)) console.log(`  ${name.padEnd(8)} ${address}`);
+  for (const [name, address] of Object.entries(urls)) console.log(`  ${name.padEnd(9)} ${address}`);
   console.log(`\n  curl -d @${request} ${predictUrl}\n\nCtrl-C stops.`);
 }
 

@@ -33,6 +33,8 @@ export interface TrainingOptions {
 export interface Training extends AsyncDisposable {
   readonly coordinator: Coordinator;
   readonly url: string;
+  /** For people with a browser. */
+  readonly dashboardUrl?: string;
   readonly test: LabelledImages;
   /** Of the newest version when the training was opened: of the first weights, in a new one. */
   readonly before: Evaluation;
@@ -99,7 +101,7 @@ export async function openTraining(options: TrainingOptions): Promise<Training> 
     const task = known ?? (await coordinator.tasks.create(spec, initialWeights));
     const before = task.evaluation ?? (await evaluator.evaluate(initialWeights, layout, never));
     const { roundNumber: modelRound } = await coordinator.models.get(taskId, "latest");
-    const { url } = await coordinator.listen();
+    const { url, dashboardUrl } = await coordinator.listen();
     const watch = (listener: (event: MonitoringEvent) => void) =>
       coordinator.events.subscribe((event) => {
         if (event.taskId === taskId) listener(event);
@@ -107,6 +109,7 @@ export async function openTraining(options: TrainingOptions): Promise<Training> 
     return {
       coordinator,
       url,
+      ...(dashboardUrl === undefined ? {} : { dashboardUrl }),
       test,
       before,
       roundsBefore: task.roundsCommitted,

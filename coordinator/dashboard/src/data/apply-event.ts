@@ -42,14 +42,15 @@ export function applyEvent(task: TaskResource, event: MonitoringEvent): TaskReso
 /** Rounds are numbered without a gap, so that as many have ended as the last one's number says. */
 const roundsEnded = (task: TaskResource) => task.roundsCommitted + task.roundsAbandoned;
 
+/** Is `a` a later state of the rounds than `b`: a newer round, or the same one in a later phase? */
+export const isLater = (a: RoundResource, b: RoundResource): boolean =>
+  a.roundNumber > b.roundNumber ||
+  (a.roundNumber === b.roundNumber && ORDER[a.phase] > ORDER[b.phase]);
+
 function openRound(task: TaskResource, round: RoundResource): TaskResource {
   const { currentRound } = task;
   if (round.roundNumber <= roundsEnded(task)) return task;
-  if (currentRound !== undefined) {
-    const { roundNumber, phase } = currentRound;
-    if (roundNumber > round.roundNumber) return task;
-    if (roundNumber === round.roundNumber && ORDER[phase] > ORDER[round.phase]) return task;
-  }
+  if (currentRound !== undefined && isLater(currentRound, round)) return task;
   return { ...withoutRest(task), currentRound: round };
 }
 

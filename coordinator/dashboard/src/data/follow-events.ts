@@ -4,9 +4,7 @@
  */
 
 import type { FederatedError as Fault, MonitoringEvent } from "@tributary/protocol";
-import { createEventStreamParser, FederatedError } from "@tributary/protocol";
-
-import { asFault } from "./api.ts";
+import { createEventStreamParser, FederatedError, isFederatedError } from "@tributary/protocol";
 
 export interface EventListener {
   connecting(): void;
@@ -68,6 +66,8 @@ export function followEvents(deps: FollowDeps, listener: EventListener): Followe
       failures = 0;
       listener.opened(lastId !== undefined);
       const reader = body?.getReader();
+      // A read that waits ends with the connection, whatever the browser makes of the abort.
+      connection.signal.addEventListener("abort", () => void reader?.cancel().catch(() => {}));
       const parser = createEventStreamParser();
       for (;;) {
         const piece = await reader?.read();
@@ -107,13 +107,9 @@ export function followEvents(deps: FollowDeps, listener: EventListener): Followe
         await connect();
       } catch (error) {
         // Whatever breaks off in the middle, the network's own words say less than these.
-        fault = asFault(error);
-        if (fault.code === "INTERNAL" && error instanceof DOMException) {
-          fault = new FederatedError("UNAVAILABLE", "the stream of events broke off");
-        }
-        if (error instanceof TypeError) {
-          fault = new FederatedError("UNAVAILABLE", "the stream of events broke off");
-        }
+        fault = isFederatedError(error)
+          ? error
+          : new FederatedError("UNAVAILABLE", "the stream of events broke off", { cause: error });
       }
       if (stopped()) return;
       if (!fault.retryable) {

@@ -1,6 +1,6 @@
 /** The rounds of one task as columns of numbers: ten thousand of them take a megabyte, not thirty. */
 
-import type { RoundPhase, RoundResource } from "@tributary/protocol";
+import type { HistoryColumn, RoundPhase, RoundResource, TaskHistory } from "@tributary/protocol";
 import type { ReadonlySignal } from "@preact/signals";
 import { signal } from "@preact/signals";
 
@@ -48,6 +48,8 @@ export interface RoundHistory {
   put(round: RoundResource): boolean;
   /** Takes many at once, for one change. */
   putAll(rounds: readonly RoundResource[]): void;
+  /** Takes ended rounds as the API has them in columns, likewise. */
+  putColumns(columns: TaskHistory): void;
   /** @returns undefined for a round that is not known */
   row(roundNumber: number): RoundRow | undefined;
   /** One cell; NaN where there is nothing. Without making a row. */
@@ -116,8 +118,10 @@ export function createRoundHistory(mostRounds = MOST_ROUNDS): RoundHistory {
     capacity = next;
   }
 
-  function take(round: RoundResource): boolean {
-    const { roundNumber } = round;
+  function take(
+    { roundNumber, phase, reason }: Pick<RoundRow, "roundNumber" | "phase" | "reason">,
+    values: Readonly<Record<RoundColumn, number>>,
+  ): boolean {
     if (roundNumber <= newest - mostRounds) return false;
     const low = count === 0 ? roundNumber : Math.min(oldest, roundNumber);
     const high = Math.max(newest, roundNumber);
@@ -127,14 +131,13 @@ export function createRoundHistory(mostRounds = MOST_ROUNDS): RoundHistory {
     for (let n = oldest; count > 0 && n <= pushedOut; n++) forget(n);
     const known = has(roundNumber);
     const place = placeOf(roundNumber);
-    if (known && Number(ranks[place]) > rankOf(round.phase)) return false;
+    if (known && Number(ranks[place]) > rankOf(phase)) return false;
     if (!known) count += 1;
     newest = high;
     oldest = Math.max(low, high - mostRounds + 1);
     numbers[place] = roundNumber;
-    ranks[place] = rankOf(round.phase);
-    if (round.reason !== undefined) reasons.set(roundNumber, round.reason);
-    const values = valuesOf(round);
+    ranks[place] = rankOf(phase);
+    if (reason !== undefined) reasons.set(roundNumber, reason);
     for (const name of ROUND_COLUMNS) (columns.get(name) as Float64Array)[place] = values[name];
     return true;
   }
@@ -161,14 +164,24 @@ export function createRoundHistory(mostRounds = MOST_ROUNDS): RoundHistory {
       return newest;
     },
     put: (round) => {
-      const isNews = take(round);
+      const isNews = take(round, valuesOf(round));
       if (isNews) revision.value += 1;
       return isNews;
     },
     putAll: (rounds) => {
       // Oldest last would grow the columns again and again.
       const sorted = [...rounds].sort((a, b) => a.roundNumber - b.roundNumber);
-      if (sorted.map(take).some(Boolean)) revision.value += 1;
+      const news = sorted.map((round) => take(round, valuesOf(round)));
+      if (news.some(Boolean)) revision.value += 1;
+    },
+    putColumns: (columns) => {
+      const news = columns.roundNumber.map((roundNumber, i) => {
+        const reason = columns.reason?.[i] ?? undefined;
+        const phase = columns.modelVersion[i] === null ? "abandoned" : "committed";
+        const round = { roundNumber, phase, ...(reason === undefined ? {} : { reason }) } as const;
+        return take(round, cellsOf(columns, i));
+      });
+      if (news.some(Boolean)) revision.value += 1;
     },
     cell,
     phaseOf,
@@ -225,4 +238,28 @@ function durationOf({ phases, openedAt, endedAt }: RoundResource): number {
     return phases.reduce((sum, { durationMs }) => sum + durationMs, 0);
   }
   return Date.parse(endedAt) - Date.parse(openedAt);
+}
+
+function cellsOf(history: TaskHistory, i: number): Readonly<Record<RoundColumn, number>> {
+  const of = (column: HistoryColumn | undefined) => column?.[i] ?? NaN;
+  const [openedAt, endedAt] = [of(history.openedAtMs), of(history.endedAtMs)];
+  const { selectingMs, reportingMs, aggregatingMs } = history;
+  const phases = [selectingMs, reportingMs, aggregatingMs].map(of);
+  const timed = phases.filter((ms) => !Number.isNaN(ms));
+  return {
+    openedAt,
+    endedAt,
+    durationMs: timed.length === 0 ? endedAt - openedAt : timed.reduce((sum, ms) => sum + ms, 0),
+    modelVersion: of(history.modelVersion),
+    evaluatedVersion: of(history.evaluatedVersion),
+    accuracy: of(history.accuracy),
+    macroF1: of(history.macroF1),
+    loss: of(history.loss),
+    trainLoss: of(history.trainLoss),
+    updateBytes: of(history.updateBytes),
+    epsilon: of(history.epsilon),
+    clippingNorm: of(history.clippingNorm),
+    selected: of(history.selected),
+    reported: of(history.reported),
+  };
 }

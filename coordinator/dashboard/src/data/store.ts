@@ -8,6 +8,7 @@ import type {
   MonitoringEvent,
   Page,
   RoundResource,
+  TaskHistory,
   TaskId,
   TaskResource,
 } from "@tributary/protocol";
@@ -52,14 +53,19 @@ export interface Store {
   readonly log: EventLog;
   /** One task, or undefined where there is none of that name; reading it follows `tasks`. */
   entry(taskId: TaskId): TaskEntry | undefined;
-  /** Loads one task again: after an action, or where no event tells what changes (clients that wait). */
+  /** Loads one task again: after an action, say. Never throws: what is wrong the stream tells as well. */
   refreshTask(taskId: TaskId): Promise<void>;
   /**
-   * Loads older rounds of a task until the history has `rounds` of them or there are no more.
-   * Calls for the same task share their requests.
+   * Loads older rounds of a task, in one request, so that the history has `rounds` of them or all there are.
+   * Calls for the same task come one after the other.
    * @throws FederatedError
    */
   loadRounds(taskId: TaskId, rounds?: number): Promise<void>;
+  /**
+   * Somebody looks at this task: what no event tells of it (clients that wait) is asked for every few
+   * seconds, while it can matter. @returns how to stop
+   */
+  watch(taskId: TaskId): () => void;
   /** Tries to connect, or to load, at once. */
   retryNow(): void;
   /** Forgets everything and begins anew: with another token, other things may be seen. */
@@ -78,10 +84,12 @@ export interface StoreDeps {
 
 /** Rounds that are loaded of every task to begin with: a spark line, and the first rows of a table. */
 const FIRST_ROUNDS = 50;
-const PAGE_ROUNDS = 200;
 /** Requests that are under way at once; browsers keep six connections to one server. */
 const AT_ONCE = 4;
 const RELOAD_MS = 3000;
+const WATCH_MS = 3000;
+/** Events kept while a load is under way; whatever is older is in what is being loaded. */
+const MOST_EARLY = 5000;
 
 export function createStore({ api, now, after, random }: StoreDeps): Store {
   const tasks = signal<readonly OwnedEntry[] | undefined>(undefined);
@@ -90,6 +98,8 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
   const log = createEventLog();
   const byId = new Map<TaskId, OwnedEntry>();
   const histories = new Map<TaskId, Promise<void>>();
+  /** Of tasks that are being loaded: events that came meanwhile. */
+  const refreshing = new Map<TaskId, MonitoringEvent[]>();
   let follower: Follower | undefined;
   /** Grows with every load; an answer to an older one is passed over. */
   let generation = 0;
@@ -146,7 +156,7 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
     await Promise.all(Array.from({ length: AT_ONCE }, work));
   }
 
-  /** The newest page, and those before it until it joins what is known. */
+  /** The newest page. Where it does not join what is known, that is forgotten rather than shown with a hole. */
   async function loadNewest(entry: OwnedEntry): Promise<void> {
     const { newest } = entry.history;
     const page = await pageOf(entry, FIRST_ROUNDS);
@@ -155,48 +165,68 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
     entry.addRounds(page.items);
   }
 
-  const pageOf = ({ taskId }: TaskEntry, limit: number, before?: number) =>
-    api.getJson<Page<RoundResource>>(
-      `${routes.rounds.path({ taskId })}?limit=${limit}${before === undefined ? "" : `&before=${before}`}`,
-    );
+  const pageOf = ({ taskId }: TaskEntry, limit: number) =>
+    api.getJson<Page<RoundResource>>(`${routes.rounds.path({ taskId })}?limit=${limit}`);
 
-  async function loadOlder(entry: OwnedEntry, rounds: number): Promise<void> {
-    for (;;) {
-      const { oldest, newest } = entry.history;
-      if (oldest <= 1 || newest - oldest + 1 >= rounds) return;
-      const page = await pageOf(entry, PAGE_ROUNDS, oldest);
-      if (page.items.length === 0) return;
-      entry.addRounds(page.items);
-    }
+  async function loadOlder({ taskId, history }: OwnedEntry, rounds: number): Promise<void> {
+    const { oldest, newest } = history;
+    const after = Math.max(0, newest - rounds);
+    const limit = oldest - 1 - after;
+    if (newest === 0 || limit < 1) return;
+    history.putColumns(
+      await api.getJson<TaskHistory>(
+        `${routes.history.path({ taskId })}?after=${after}&limit=${limit}`,
+      ),
+    );
   }
 
   function apply(events: readonly MonitoringEvent[]): void {
     const incomplete = new Set<TaskId>();
     for (const event of events) {
-      const entry = byId.get(event.taskId);
-      if (entry === undefined || entry.apply(event)) incomplete.add(event.taskId);
+      const { taskId } = event;
+      refreshing.get(taskId)?.push(event);
+      const entry = byId.get(taskId);
+      if (entry === undefined || entry.apply(event)) incomplete.add(taskId);
     }
     for (const taskId of incomplete) void refreshTask(taskId);
   }
 
   async function refreshTask(taskId: TaskId): Promise<void> {
+    if (refreshing.has(taskId)) return;
     const mine = generation;
+    const since: MonitoringEvent[] = [];
+    refreshing.set(taskId, since);
     try {
       const task = await api.getJson<TaskResource>(routes.task.path({ taskId }));
       if (mine !== generation) return;
       const known = byId.get(taskId);
       if (known?.task.peek().createdAt === task.createdAt) {
-        known.replace(task);
+        batch(() => known.replace(task, since));
         return;
       }
       const entry = createTaskEntry(api, task);
       byId.set(taskId, entry);
-      const others = (tasks.peek() ?? []).filter((other) => other.taskId !== taskId);
-      tasks.value = [...others, entry];
+      batch(() => {
+        for (const event of since) entry.apply(event);
+        const others = (tasks.peek() ?? []).filter((other) => other.taskId !== taskId);
+        tasks.value = [...others, entry];
+      });
       await loadNewest(entry);
     } catch {
       // The stream or the next load tells what is wrong; what was shown stays.
+    } finally {
+      if (refreshing.get(taskId) === since) refreshing.delete(taskId);
     }
+  }
+
+  /** Who waits matters until the cohort is drawn, and is told to those who may know it. */
+  function mayGather(entry: OwnedEntry): boolean {
+    const { state, clientsWaiting, currentRound } = entry.task.peek();
+    return (
+      state !== "ended" &&
+      clientsWaiting !== undefined &&
+      (currentRound === undefined || currentRound.phase === "selecting")
+    );
   }
 
   function follow(): void {
@@ -219,7 +249,7 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
           batch(() => {
             log.add(events);
             if (early === undefined) apply(events);
-            else early.push(...events);
+            else early = [...early, ...events].slice(-MOST_EARLY);
           }),
         reset: () => {
           log.note(
@@ -269,6 +299,17 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
       histories.set(taskId, loads);
       return loads;
     },
+    watch: (taskId) => {
+      let callOff = () => {};
+      const look = () => {
+        const entry = byId.get(taskId);
+        const live = connection.peek().kind === "live";
+        if (entry !== undefined && live && mayGather(entry)) void refreshTask(taskId);
+        callOff = after(WATCH_MS, look);
+      };
+      look();
+      return () => callOff();
+    },
     retryNow: () => {
       if (connection.peek().kind === "refused") {
         stop();
@@ -282,6 +323,7 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
       stop();
       batch(() => {
         byId.clear();
+        refreshing.clear();
         early = undefined;
         tasks.value = undefined;
         loading.value = { kind: "loading" };

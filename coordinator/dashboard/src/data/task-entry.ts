@@ -9,12 +9,12 @@ import type {
 } from "@tributary/protocol";
 import { routes } from "@tributary/protocol";
 import type { ReadonlySignal } from "@preact/signals";
-import { batch, computed, signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 
 import { isWithheld } from "../model/funnel.ts";
 import { isOpen } from "../model/round-now.ts";
 import type { Api } from "./api.ts";
-import { applyEvent, missedRounds } from "./apply-event.ts";
+import { applyEvent, isLater, missedRounds } from "./apply-event.ts";
 import type { Resource } from "./resource.ts";
 import { createResource } from "./resource.ts";
 import type { RoundHistory } from "./round-history.ts";
@@ -36,8 +36,9 @@ export interface TaskEntry {
 
 /** An entry with what the store alone may do with it. */
 export interface OwnedEntry extends TaskEntry {
-  replace(task: TaskResource): void;
-  /** Takes rounds that were loaded, newest or oldest first. */
+  /** Takes the task as it was loaded; of events that came while it was asked for nothing is lost. */
+  replace(task: TaskResource, since?: readonly MonitoringEvent[]): void;
+  /** Takes rounds that were loaded, in any order. */
   addRounds(rounds: readonly RoundResource[]): void;
   /** @returns whether rounds ended that this page was not told of, so that the task must be loaded */
   apply(event: MonitoringEvent): boolean;
@@ -54,22 +55,19 @@ export function createTaskEntry(api: Api, loaded: TaskResource): OwnedEntry {
   );
 
   /** The newest round in full; the others are columns. */
-  function see(round: RoundResource): void {
+  function see(round: RoundResource | undefined): void {
     const last = lastRound.peek();
-    const isOlder =
-      last !== undefined &&
-      (last.roundNumber > round.roundNumber ||
-        (last.roundNumber === round.roundNumber && !isOpen(last) && isOpen(round)));
-    if (!isOlder) lastRound.value = round;
+    if (round === undefined || (last !== undefined && isLater(last, round))) return;
+    lastRound.value = round;
   }
 
-  const replace = (next: TaskResource) => {
-    task.value = next;
-    if (next.currentRound === undefined) return;
-    history.put(next.currentRound);
-    see(next.currentRound);
+  const replace = (next: TaskResource, since: readonly MonitoringEvent[] = []) => {
+    task.value = since.reduce(applyEvent, next);
+    const { currentRound } = task.value;
+    if (currentRound !== undefined) history.put(currentRound);
+    see(currentRound);
   };
-  batch(() => replace(loaded));
+  replace(loaded);
 
   return {
     taskId,
@@ -82,12 +80,7 @@ export function createTaskEntry(api: Api, loaded: TaskResource): OwnedEntry {
     replace,
     addRounds: (rounds) => {
       history.putAll(rounds);
-      const newest = rounds.reduce<RoundResource | undefined>(
-        (best, round) =>
-          best === undefined || round.roundNumber > best.roundNumber ? round : best,
-        undefined,
-      );
-      if (newest !== undefined) see(newest);
+      for (const round of rounds) see(round);
     },
     apply: (event) => {
       const missed = missedRounds(task.peek(), event);

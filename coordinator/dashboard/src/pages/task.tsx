@@ -1,6 +1,7 @@
 /** One task: its head, then a tab of panels. */
 
 import { useComputed } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 
 import { useApp } from "../app.ts";
 import type { TaskEntry } from "../data/task-entry.ts";
@@ -35,8 +36,10 @@ export function TaskPage() {
 }
 
 function Task({ entry, tab }: { readonly entry: TaskEntry; readonly tab: string | undefined }) {
+  const { store } = useApp();
   const { taskId, task } = entry;
   const ended = useComputed(() => task.value.state === "ended");
+  useEffect(() => store.watch(taskId), [store, taskId]);
   const current = taskTabs.find(({ id }) => id === tab) ?? taskTabs[0];
   return (
     <>

@@ -18,8 +18,8 @@ export function RoundNowPanel({ entry }: { readonly entry: TaskEntry }) {
   const title = useComputed(() => {
     const { value } = round;
     if (value === undefined) return "No round yet";
-    const name = `Round ${countText(value.roundNumber)}`;
-    return isOpen(value) ? name : `${name}, the last one`;
+    const number = countText(value.roundNumber);
+    return isOpen(value) ? `Round ${number}` : `Last round: ${number}`;
   });
   const left = useComputed(() => {
     const deadlineAt = round.value?.deadlineAt;
