@@ -3,7 +3,7 @@
 import type { MonitoringEvent, RoundResource } from "@tributary/protocol";
 
 import type { LogKind, LogTone } from "../data/event-log.ts";
-import { countText, decimalText, percentText, spanText } from "./format.ts";
+import { countText, decimalText, epsilonText, percentText, spanText } from "./format.ts";
 import { ABANDON_WORDS, END_WORDS, STATE_WORDS } from "./words.ts";
 
 export interface EventText {
@@ -69,7 +69,7 @@ function resultsOf({ evaluation, openedAt, endedAt, epsilon }: RoundResource): s
     ...(evaluation !== undefined && evaluation.accuracy === undefined
       ? [`loss ${decimalText(evaluation.loss)}`]
       : []),
-    ...(epsilon === undefined ? [] : [`ε ${decimalText(epsilon, 3)}`]),
+    ...(epsilon === undefined ? [] : [`ε ${epsilonText(epsilon)}`]),
     ...(endedAt === undefined ? [] : [spanText(Date.parse(endedAt) - Date.parse(openedAt))]),
   ];
 }

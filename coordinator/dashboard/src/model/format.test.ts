@@ -8,6 +8,8 @@ import {
   epsilonText,
   NOTHING,
   percentText,
+  settingSpanText,
+  settingText,
   spanText,
   wholeSpanText,
 } from "./format.ts";
@@ -39,6 +41,12 @@ test("[DB11] spans: fine where they were measured, whole seconds where they coun
   ]);
   expect([wholeSpanText(-5), wholeSpanText(9400), wholeSpanText(65_000)]).toEqual([
     ...["0\u202fs", "9\u202fs", "1\u202fmin 05\u202fs"],
+  ]);
+  expect([settingSpanText(60_000), settingSpanText(12_000), settingSpanText(90_000)]).toEqual([
+    ...["1\u202fmin", "12\u202fs", "1\u202fmin 30\u202fs"],
+  ]);
+  expect([settingSpanText(7_200_000), settingText(0.05), settingText(1)]).toEqual([
+    ...["2\u202fh", "0.05", "1"],
   ]);
   expect([wholeSpanText(3_723_000), wholeSpanText(3 * 86_400_000)]).toEqual([
     ...["1\u202fh 02\u202fmin", "3\u202fd 0\u202fh"],

@@ -67,13 +67,19 @@ export function wholeSpanText(ms: number): string {
   if (!Number.isFinite(ms)) return NOTHING;
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 60) return `${seconds}${THIN}s`;
-  const two = (value: number) => String(value).padStart(2, "0");
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes}${THIN}min ${two(seconds % 60)}${THIN}s`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours}${THIN}h ${two(minutes % 60)}${THIN}min`;
   return `${Math.floor(hours / 24)}${THIN}d ${hours % 24}${THIN}h`;
 }
+
+/** As it was written, without zeros that say nothing: `0.05`, `12 s`, `2 min`. For settings. */
+export const settingText = (value: number): string => String(Number(value.toPrecision(6)));
+export const settingSpanText = (ms: number): string =>
+  spanText(ms)
+    .replace(/\.0(?=\u202f)/, "")
+    .replace(/ 00?\u202f\S+$/, "");
 
 const two = (value: number) => String(value).padStart(2, "0");
 

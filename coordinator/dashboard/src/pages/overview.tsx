@@ -87,23 +87,27 @@ function Tasks({ entries }: { readonly entries: readonly TaskEntry[] }) {
             </span>
           </div>
         )}
-        <table class="table">
-          <thead>
-            <tr>
-              <th scope="col">Task</th>
-              <th scope="col" class="wide-only">
+        <table class="table task-table" role="table">
+          <thead role="rowgroup">
+            <tr role="row">
+              <th scope="col" role="columnheader">
+                Task
+              </th>
+              <th scope="col" role="columnheader" class="wide-only">
                 Now
               </th>
-              <th scope="col" class="number wide-only">
+              <th scope="col" role="columnheader" class="number wide-only">
                 Version
               </th>
-              <th scope="col" class="number">
+              <th scope="col" role="columnheader" class="number">
                 Quality
               </th>
-              <th scope="col">Privacy</th>
+              <th scope="col" role="columnheader">
+                Privacy
+              </th>
             </tr>
           </thead>
-          <tbody>
+          <tbody role="rowgroup">
             {shown.value.map((entry) => (
               <TaskRow key={entry.taskId} entry={entry} />
             ))}

@@ -5,11 +5,12 @@ import { useEffect } from "preact/hooks";
 
 import { useApp } from "../app.ts";
 import type { TaskEntry } from "../data/task-entry.ts";
-import { countText, counted, decimalText, percentText } from "../model/format.ts";
+import { counted, countText, decimalText, NOTHING, percentText } from "../model/format.ts";
 import { taskStateWords } from "../model/words.ts";
 import { Budget } from "../panels/budget.tsx";
 import { taskActions, taskTabs } from "../panels/registry.ts";
 import { hrefs } from "../route.ts";
+import type { FigureProps } from "../ui/panel.tsx";
 import { Figure, Figures } from "../ui/panel.tsx";
 import { TaskPill } from "../ui/pill.tsx";
 import { Empty, Skeleton } from "../ui/states.tsx";
@@ -85,25 +86,7 @@ function Task({ entry, tab }: { readonly entry: TaskEntry; readonly tab: string 
 
 function TaskFigures({ entry }: { readonly entry: TaskEntry }) {
   const { task, withheld } = entry;
-  const quality = useComputed(() => {
-    const { evaluation } = task.value;
-    if (evaluation === undefined) return "–";
-    return evaluation.accuracy === undefined
-      ? decimalText(evaluation.loss)
-      : percentText(evaluation.accuracy);
-  });
-  const qualityNote = useComputed(() => {
-    const { evaluation } = task.value;
-    if (evaluation === undefined) return "not evaluated yet";
-    const f1 = evaluation.macro === undefined ? [] : [`F1 ${decimalText(evaluation.macro.f1)}`];
-    const loss = evaluation.accuracy === undefined ? [] : [`loss ${decimalText(evaluation.loss)}`];
-    return [...f1, ...loss, `version ${countText(evaluation.modelVersion)}`].join(", ");
-  });
-  const qualityLabel = useComputed(() =>
-    task.value.evaluation !== undefined && task.value.evaluation.accuracy === undefined
-      ? "Loss"
-      : "Accuracy",
-  );
+  const quality = useComputed(() => qualityOf(entry));
   const { layout } = task.value;
   return (
     <Figures>
@@ -112,7 +95,7 @@ function TaskFigures({ entry }: { readonly entry: TaskEntry }) {
         value={countText(task.value.checkpoint.modelVersion)}
         note={counted(layout.parameterCount, "parameter")}
       />
-      <Figure label={qualityLabel.value} value={quality} note={qualityNote} />
+      <Figure {...quality.value} />
       <Figure
         label="Rounds committed"
         value={countText(task.value.roundsCommitted)}
@@ -131,4 +114,29 @@ function TaskFigures({ entry }: { readonly entry: TaskEntry }) {
       </div>
     </Figures>
   );
+}
+
+/** The best figure that there is: accuracy, else loss, else what clients say of their training. */
+function qualityOf({ task, history, withheld }: TaskEntry): FigureProps {
+  const { evaluation, spec } = task.value;
+  if (evaluation !== undefined) {
+    const { accuracy, macro, loss, modelVersion } = evaluation;
+    const version = `version ${countText(modelVersion)}`;
+    if (accuracy === undefined) return { label: "Loss", value: decimalText(loss), note: version };
+    const f1 = macro === undefined ? [] : [`F1 ${decimalText(macro.f1)}`];
+    const note = [...f1, `loss ${decimalText(loss)}`, version].join(", ");
+    return { label: "Accuracy", value: percentText(accuracy), note };
+  }
+  history.follow();
+  const trained = history.last("trainLoss");
+  if (trained !== undefined) {
+    const note = `mean of the clients, round ${countText(trained.roundNumber)}`;
+    return { label: "Training loss", value: decimalText(trained.value), note };
+  }
+  const why = {
+    none: "this task is not evaluated",
+    central: "not evaluated yet",
+    federated: withheld.value ? "for the operator only" : "not evaluated yet",
+  }[spec.evaluation.kind];
+  return { label: "Quality", value: NOTHING, note: why };
 }

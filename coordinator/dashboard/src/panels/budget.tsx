@@ -13,7 +13,7 @@ export function Budget({ entry }: { readonly entry: TaskEntry }) {
     history.follow();
     return history.last("epsilon")?.value ?? 0;
   });
-  if (privacy.mechanism === "none") return <span class="soft">None</span>;
+  if (privacy.mechanism === "none") return <span class="soft budget-none">None</span>;
   if (privacy.mechanism === "local") {
     return (
       <span title="Clients add the noise themselves, and each keeps its own account">

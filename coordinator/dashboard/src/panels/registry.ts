@@ -5,6 +5,8 @@ import type { ComponentType } from "preact";
 import type { TaskEntry } from "../data/task-entry.ts";
 import { CohortPanel } from "./cohort.tsx";
 import { RoundNowPanel } from "./round-now.tsx";
+import { RoundsPanel } from "./rounds.tsx";
+import { SetUpPanel, SpecPanel } from "./set-up.tsx";
 import { TaskEventsPanel } from "./task-events.tsx";
 
 export interface TaskPartProps {
@@ -22,6 +24,8 @@ export interface TaskTab {
 /** The first is shown where the address names none. */
 export const taskTabs: readonly TaskTab[] = [
   { id: "now", title: "Now", panels: [RoundNowPanel, CohortPanel, TaskEventsPanel] },
+  { id: "rounds", title: "Rounds", panels: [RoundsPanel] },
+  { id: "set-up", title: "Set-up", panels: [SetUpPanel, SpecPanel] },
 ];
 
 /** Beside the task's name: buttons for whoever may press them. */

@@ -35,8 +35,8 @@ export function TaskRow({ entry }: { readonly entry: TaskEntry }) {
     return leftMs > 0 ? `${wholeSpanText(leftMs)} left` : "deadline passed";
   });
   return (
-    <tr>
-      <td class="task-cell">
+    <tr role="row">
+      <td role="cell" class="task-cell">
         <a class="task-name" href={hrefs.task(taskId)}>
           {taskId}
         </a>{" "}
@@ -51,15 +51,17 @@ export function TaskRow({ entry }: { readonly entry: TaskEntry }) {
         )}
         <p class="narrow-only">{now}</p>
       </td>
-      <td class="wide-only">
+      <td role="cell" class="wide-only">
         {now}
         <div class="small soft">{left}</div>
       </td>
-      <td class="number wide-only">{version}</td>
-      <td class="number">
+      <td role="cell" class="number wide-only">
+        {version}
+      </td>
+      <td role="cell" class="number">
         <Quality entry={entry} />
       </td>
-      <td>
+      <td role="cell" class="budget-cell">
         <Budget entry={entry} />
       </td>
     </tr>
