@@ -4,6 +4,7 @@ import type { ComponentType } from "preact";
 
 import type { TaskEntry } from "../data/task-entry.ts";
 import { CohortPanel } from "./cohort.tsx";
+import { CurvesPanel } from "./curves.tsx";
 import { RoundNowPanel } from "./round-now.tsx";
 import { RoundsPanel } from "./rounds.tsx";
 import { SetUpPanel, SpecPanel } from "./set-up.tsx";
@@ -24,6 +25,7 @@ export interface TaskTab {
 /** The first is shown where the address names none. */
 export const taskTabs: readonly TaskTab[] = [
   { id: "now", title: "Now", panels: [RoundNowPanel, CohortPanel, TaskEventsPanel] },
+  { id: "curves", title: "Curves", panels: [CurvesPanel] },
   { id: "rounds", title: "Rounds", panels: [RoundsPanel] },
   { id: "set-up", title: "Set-up", panels: [SetUpPanel, SpecPanel] },
 ];
