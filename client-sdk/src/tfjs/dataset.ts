@@ -16,7 +16,10 @@ export interface Dataset {
   readonly inputShape: readonly number[];
 }
 
-/** A data set, or how to get it when training first needs it. */
+/**
+ * A data set, or how to get what there is of it now. It is asked each time: an app that loads something big keeps
+ * it itself.
+ */
 export type DatasetSource = Dataset | (() => Dataset | Promise<Dataset>);
 
 export interface Batch {

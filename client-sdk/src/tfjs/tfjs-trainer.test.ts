@@ -431,6 +431,23 @@ test("[TF15] data that does not fit says so: labels, shapes, an empty set", asyn
   await expect(train({ dataset: empty })).rejects.toMatchObject(invalid(/no local examples/));
 });
 
+test("[TF18] a function that gives data is asked each time, so that growing data are trained on and judged by", async () => {
+  let count = 0;
+  const { trainer, request } = await setUp(
+    { dataset: () => corners(count), testSet: async () => corners(2 * count) },
+    { evaluate: true },
+  );
+  // None yet is no fault of the app's: a later round may go better.
+  await expect(trainer.train(request)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  expect(await trainer.evaluate!(request)).toBeUndefined();
+  for (count of [6, 9]) {
+    const { numExamples, metrics } = await trainer.train(request);
+    expect(numExamples).toBe(count);
+    expect(metrics.evaluation).toMatchObject({ numExamples: 2 * count });
+    expect(await trainer.evaluate!(request)).toMatchObject({ numExamples: 2 * count });
+  }
+});
+
 test("[TF16] bytes are scaled on their way into a batch", async () => {
   const scaled = { ...onePoint, xs: Uint8Array.of(200), scale: 0.01 };
   const plain = await trainLine({ epochs: 3 });

@@ -22,9 +22,12 @@ export interface TfjsTrainerOptions extends LossOptions {
    * turns. A function is called once, and its model belongs to this trainer.
    */
   readonly model: LayersModel | (() => LayersModel | Promise<LayersModel>);
-  /** Local training examples; a function is called before the first training and its answer kept. */
+  /** Local training examples; a function is asked before each training, since data grow. */
   readonly dataset: DatasetSource;
-  /** Local examples that are never trained on: what `plan.evaluate` judges the received model by. */
+  /**
+   * Local examples that are never trained on: what `plan.evaluate` judges the received model by. A function is
+   * asked before each evaluation.
+   */
   readonly testSet?: DatasetSource;
   /** Mixed with the plan's seed, and used where the plan has none; absent, order is not repeatable. */
   readonly seed?: number;
@@ -37,8 +40,6 @@ export function createTfjsTrainer(options: TfjsTrainerOptions): Trainer {
   const getModel = once(() =>
     typeof options.model === "function" ? options.model() : options.model,
   );
-  const getDataset = once(() => loadDataset(dataset));
-  const getTestSet = once(() => (testSet === undefined ? undefined : loadDataset(testSet)));
   let runs = 0;
 
   /** Runs `work` alone on the model, holding the received weights, until either signal aborts. */
@@ -58,16 +59,18 @@ export function createTfjsTrainer(options: TfjsTrainerOptions): Trainer {
   };
 
   const evaluate = async (model: LayersModel, signal: AbortSignal) => {
-    const examples = await getTestSet();
-    if (examples === undefined) return undefined;
+    if (testSet === undefined) return undefined;
+    const examples = await loadDataset(testSet);
+    if (countExamples(examples) === 0) return undefined;
     return evaluateModel(tf, model, examples, options, signal);
   };
 
   const train = async (request: TrainingRequest): Promise<TrainingResult> => {
     const { plan } = request;
-    const examples = await getDataset();
+    const examples = await loadDataset(dataset);
     const run = ++runs;
     const uniform = createUniform(...seedsOf(plan.seed, seed, run));
+    if (countExamples(examples) === 0) throw noExamples(dataset);
     const order = chooseExamples(examples, plan.maxExamples, uniform);
     return onReceivedModel(request, async (model, signal) => {
       const evaluation = plan.evaluate ? await evaluate(model, signal) : undefined;
@@ -115,16 +118,20 @@ function seedsOf(plan: number | undefined, own: number | undefined, run: number)
   return [...crypto.getRandomValues(new Uint32Array(4))];
 }
 
-/** The examples that take part: all, or a random `maxExamples` of them. @throws CONFIG_INVALID */
+/** A function may have some for a later round; an object never will. */
+const noExamples = (source: DatasetSource) =>
+  new FederatedError(
+    typeof source === "function" ? "UNAVAILABLE" : "CONFIG_INVALID",
+    "there are no local examples to train on",
+  );
+
+/** The examples that take part: all, or a random `maxExamples` of them. */
 function chooseExamples(
   dataset: Dataset,
   maxExamples: number | undefined,
   uniform: Uniform,
 ): Uint32Array {
   const order = ascending(countExamples(dataset));
-  if (order.length === 0) {
-    throw new FederatedError("CONFIG_INVALID", "there are no local examples to train on");
-  }
   if (maxExamples === undefined || maxExamples >= order.length) return order;
   shuffle(order, uniform);
   return order.slice(0, maxExamples);
