@@ -1,9 +1,11 @@
 /** One assignment's work: received weights -> trained weights -> delta -> update frame. */
 
-import type { Assignment, Layout, TrainingPlan, UpdateMetrics } from "@tributary/protocol";
-import { clipToNorm, encodeUpdate, FederatedError, l2Norm, subtract } from "@tributary/protocol";
+import type { Assignment, Layout, UpdateMetrics } from "@tributary/protocol";
+import { encodeUpdate, FederatedError } from "@tributary/protocol";
 
+import { createBreather } from "./breather.ts";
 import { abortedError, throwIfAborted } from "./delay.ts";
+import { deltaOf } from "./delta.ts";
 import type { ModelFetchDeps } from "./model-fetch.ts";
 import { fetchModel } from "./model-fetch.ts";
 import type { PrivacyGuard } from "./privacy/guard.ts";
@@ -33,12 +35,16 @@ export async function runAssignment(
   deps: RunAssignmentDeps,
   { assignment, layout, trainer, signal, onProgress }: AssignmentWork,
 ): Promise<Uint8Array> {
-  const { taskId, plan, checkpoint, update } = assignment;
+  const { taskId, plan, checkpoint } = assignment;
   const model = { taskId, layout, checkpoint };
   const { weights: received } = await fetchModel(deps, model, { signal });
   throwIfAborted(signal);
   // The trainer may work in place: the delta is taken from a copy of our own.
+  // With turns of the event loop in between: each copy of a large model takes some milliseconds.
+  const breathe = createBreather(0);
+  await breathe();
   const weights = received.slice();
+  await breathe();
   let result: TrainingResult;
   try {
     result = await trainer.train({ weights, layout, plan, signal, onProgress });
@@ -47,12 +53,15 @@ export async function runAssignment(
   }
   throwIfAborted(signal);
   const made = {
-    delta: deltaOf(result.weights, received, plan),
+    delta: await deltaOf(result.weights, received, plan, signal),
     numExamples: checkExamples(result.numExamples),
     metrics: metricsFor(plan.evaluate, result.metrics),
   };
-  const frame = encodeUpdate(layout, await deps.privacy.protect(assignment, made, signal));
-  checkFrameLength(frame, update);
+  const update = await deps.privacy.protect(assignment, made, signal);
+  await breathe();
+  const frame = encodeUpdate(layout, update);
+  await breathe();
+  checkFrameLength(frame, assignment.update);
   return frame;
 }
 
@@ -66,29 +75,6 @@ export function checkFrameLength(
     "UPDATE_TOO_LARGE",
     `the update has ${frame.length} bytes, the coordinator takes ${maxBytes}`,
   );
-}
-
-function deltaOf(
-  trained: Float32Array,
-  received: Float32Array,
-  { clippingNorm, localNoise }: TrainingPlan,
-): Float32Array {
-  if (trained.length !== received.length) {
-    throw new FederatedError(
-      "UPDATE_LAYOUT_MISMATCH",
-      `the trainer returned ${trained.length} weights for a model of ${received.length}`,
-    );
-  }
-  const delta = subtract(trained, received);
-  if (!Number.isFinite(l2Norm(delta))) {
-    throw new FederatedError(
-      "UPDATE_NOT_FINITE",
-      "training ended in weights that are not finite; a lower learning rate may help",
-    );
-  }
-  // Under local noise the delta is clipped on its way to the grid, exactly.
-  if (clippingNorm !== undefined && localNoise === undefined) clipToNorm(delta, clippingNorm);
-  return delta;
 }
 
 function checkExamples(numExamples: number): number {

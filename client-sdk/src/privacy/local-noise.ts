@@ -22,6 +22,7 @@ import {
 
 import { createBreather } from "../breather.ts";
 import { throwIfAborted } from "../delay.ts";
+import { notFinite } from "../delta.ts";
 import { addNormalIntegers } from "./normal-integers.ts";
 
 /** Elements between two looks at the clock. */
@@ -71,13 +72,10 @@ export async function onGrid(
   { step, normBound }: Pick<NoiseGrid, "step" | "normBound">,
   rest: () => Promise<void>,
 ): Promise<Int32Array> {
+  await rest();
   const norm = l2Norm(delta);
-  if (!Number.isFinite(norm)) {
-    throw new FederatedError(
-      "UPDATE_NOT_FINITE",
-      "training ended in weights that are not finite; a lower learning rate may help",
-    );
-  }
+  if (!Number.isFinite(norm)) throw notFinite();
+  await rest();
   const integers = new Int32Array(delta.length);
   let factor = clipFactor(norm, normBound * step) / step;
   for (let tries = 1; tries <= TRIES; tries++) {
