@@ -2,6 +2,7 @@ import type { Assignment, TaskId } from "@tributary/protocol";
 import { isFederatedError } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
+import type { PrivacyOptions } from "./guard.ts";
 import { createPrivacyGuard } from "./guard.ts";
 import { createMemoryLedger } from "./ledger-store.ts";
 
@@ -47,4 +48,59 @@ test("[LD12] limits that are none are refused", () => {
   for (const delta of [0, 1, Number.NaN]) {
     expect(() => createPrivacyGuard("http://c", { maxEpsilon: 1, delta })).toThrow(/delta must be/);
   }
+});
+
+const plain = { ...assignment, plan: { clippingNorm: 1 } } as unknown as Assignment;
+const bounded = {
+  ...assignment,
+  plan: { clippingNorm: 1, participation: { minSeparation: 1, maxParticipations: 5 } },
+} as unknown as Assignment;
+
+test("[LD17] the part that keeps account is loaded where a plan or the app needs it, and not before", async () => {
+  const cases: [PrivacyOptions, Assignment, boolean][] = [
+    [{}, plain, false],
+    [{}, bounded, true],
+    [{ ledger: createMemoryLedger() }, plain, true],
+    [{ ledger: createMemoryLedger() }, assignment, true],
+    [{ maxEpsilon: 1, ledger: createMemoryLedger() }, assignment, true],
+  ];
+  for (const [options, offered, isLoaded] of cases) {
+    let loads = 0;
+    const guard = createPrivacyGuard("http://c", options, () => {
+      loads += 1;
+      return import("./ledger-guard.ts");
+    });
+    await guard.admits(offered).catch(() => false);
+    await guard.follows(offered);
+    await guard.protect(offered, update(), never).catch(() => undefined);
+    expect(loads).toBe(isLoaded ? 1 : 0);
+  }
+  await expect(createPrivacyGuard("http://c").about(plain.taskId)).resolves.toMatchObject({
+    updates: 0,
+  });
+});
+
+test("[LD17] where it cannot be loaded nothing is sent, and the next try asks for it again", async () => {
+  let fails = true;
+  const guard = createPrivacyGuard("http://c", { ledger: createMemoryLedger() }, () =>
+    fails ? Promise.reject(new TypeError("Failed to fetch")) : import("./ledger-guard.ts"),
+  );
+  const refused = { code: "UNAVAILABLE", cause: expect.any(TypeError) };
+  for (const offered of [plain, bounded, assignment]) {
+    await expect(guard.admits(offered)).rejects.toMatchObject(refused);
+    await expect(guard.follows(offered)).rejects.toMatchObject(refused);
+    await expect(guard.protect(offered, update(), never)).rejects.toMatchObject(refused);
+  }
+  fails = false;
+  expect(await guard.admits(assignment)).toBe(true);
+});
+
+test("[LD17] once a task was bounded, a plan without the bound is held against it, whatever was loaded when", async () => {
+  const guard = createPrivacyGuard("http://c");
+  expect(await guard.admits(plain)).toBe(true);
+  await guard.protect(bounded, update(), never);
+  await expect(guard.admits(plain)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+  await expect(guard.protect(plain, update(), never)).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+  });
 });
