@@ -11,6 +11,8 @@ import type { Page, RoundResource, TaskSpecInput } from "@tributary/protocol";
 import { createLayout, decodeCheckpoint, routes } from "@tributary/protocol";
 
 const CLI = fileURLToPath(new URL("../../coordinator/src/cli/main.ts", import.meta.url));
+const BUILT_CLI = fileURLToPath(new URL("../../coordinator/dist/cli/main.js", import.meta.url));
+const FROM_SOURCE = ["--conditions=@tributary/source", "--import=jiti/register"];
 
 /** Ends a child whose parent is gone, also where that was killed and could do nothing about it. */
 const DIE_WITH_PARENT =
@@ -25,6 +27,8 @@ export interface ProcessOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly port?: number;
   readonly logLevel?: string;
+  /** Runs what was built instead of the source: it starts in a tenth of the time. */
+  readonly built?: boolean;
 }
 
 export interface Vitals {
@@ -51,20 +55,15 @@ export interface CoordinatorProcess extends AsyncDisposable {
 export async function startCoordinatorProcess(
   options: ProcessOptions,
 ): Promise<CoordinatorProcess> {
-  const { directory, tasks, config = {}, port = 0, logLevel = "warn" } = options;
+  const { directory, tasks, config = {}, port = 0, logLevel = "warn", built = false } = options;
   const file = join(directory, "attack.config.json");
   await writeFile(file, JSON.stringify({ ...config, tasks: tasks.map((spec) => ({ spec })) }));
   const own = ["start", "--config", file, "--port", `${port}`, "--json"];
   const child = spawn(
     process.execPath,
     [
-      ...[
-        "--conditions=@tributary/source",
-        "--import=jiti/register",
-        `--import=${DIE_WITH_PARENT}`,
-        CLI,
-        ...own,
-      ],
+      ...(built ? [] : FROM_SOURCE),
+      ...[`--import=${DIE_WITH_PARENT}`, built ? BUILT_CLI : CLI, ...own],
       ...["--data", join(directory, "data"), "--log-level", logLevel],
     ],
     {

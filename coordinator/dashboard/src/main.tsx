@@ -1,6 +1,7 @@
 /** The dashboard: a page that looks at the coordinator through its public API and nothing else. */
 
 import "./style.css";
+import "./operator/operator.css";
 
 import { computed, signal } from "@preact/signals";
 import { render } from "preact";

@@ -3,6 +3,7 @@
 import type { ComponentType } from "preact";
 
 import type { TaskEntry } from "../data/task-entry.ts";
+import { TaskActions } from "../operator/task-actions.tsx";
 import { CohortPanel } from "./cohort.tsx";
 import { CurvesPanel } from "./curves.tsx";
 import { RoundNowPanel } from "./round-now.tsx";
@@ -31,4 +32,4 @@ export const taskTabs: readonly TaskTab[] = [
 ];
 
 /** Beside the task's name: buttons for whoever may press them. */
-export const taskActions: readonly ComponentType<TaskPartProps>[] = [];
+export const taskActions: readonly ComponentType<TaskPartProps>[] = [TaskActions];
