@@ -76,7 +76,7 @@ describe("[DB10] the round now", () => {
     const at = new Date(START_MS + 4000).toISOString();
     const next: readonly [Partial<TaskResource>, string][] = [
       [{ nextRoundAt: at }, "The next round starts in 4\u202fs."],
-      [{}, "The next round is about to start."],
+      [{}, "The next round starts as soon as clients wait for it."],
       [{ state: "paused" }, "The task is paused: no round starts until it is resumed."],
       [
         { state: "ended", endReason: "targetReached" },

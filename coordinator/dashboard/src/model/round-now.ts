@@ -93,7 +93,7 @@ export function betweenRounds(task: TaskResource, serverNowMs: number): string {
   if (state === "paused") return "The task is paused: no round starts until it is resumed.";
   const restMs = nextRoundAt === undefined ? 0 : Date.parse(nextRoundAt) - serverNowMs;
   if (restMs > 0) return `The next round starts in ${wholeSpanText(restMs)}.`;
-  return "The next round is about to start.";
+  return "The next round starts as soon as clients wait for it.";
 }
 
 export const isOpen = ({ phase }: Pick<RoundResource, "phase">): boolean =>

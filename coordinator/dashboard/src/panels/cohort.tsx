@@ -52,7 +52,7 @@ export function CohortPanel({ entry }: { readonly entry: TaskEntry }) {
           >
             <span class={`swatch fill-${part}`} aria-hidden="true" />
             <span>{label}</span>
-            <span />
+            <Bar parts={[{ key: part, share, fill: `fill-${part}` }]} />
             <span class="number">{countText(count)}</span>
             <span class="number small soft">{selected === 0 ? "" : percentText(share, 0)}</span>
           </li>

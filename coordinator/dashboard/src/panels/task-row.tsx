@@ -24,7 +24,8 @@ export function TaskRow({ entry }: { readonly entry: TaskEntry }) {
     const { value } = round;
     if (value === undefined || !isOpen(value)) {
       if (endReason.value !== undefined) return `Ended: ${END_WORDS[endReason.value]}`;
-      return state.value === "paused" ? "No round while paused" : "Between rounds";
+      if (state.value === "paused") return "No round while paused";
+      return task.value.nextRoundAt === undefined ? "Waits for clients" : "Rests between rounds";
     }
     return `Round ${countText(value.roundNumber)}, ${PHASE_WORDS[value.phase].toLowerCase()}`;
   });

@@ -68,13 +68,17 @@ const LINK_WORDS = {
   lost: ["dot dot-bad", "Reconnecting"],
   refused: ["dot dot-warn", "Not signed in"],
   "not-ready": ["dot dot-warn", "Not ready"],
+  "no-answer": ["dot dot-bad", "No answer"],
 } as const;
 
 function LinkState() {
   const { store, health } = useApp();
   const state = useComputed(() => {
     const { kind } = store.connection.value;
-    return kind === "live" && health.health.value.ready === false ? "not-ready" : kind;
+    const { alive, ready } = health.health.value;
+    if (kind !== "live") return kind;
+    if (alive === false) return "no-answer";
+    return ready === false ? "not-ready" : kind;
   });
   const [dot, words] = LINK_WORDS[state.value];
   return (
