@@ -10,6 +10,7 @@ test("[DB12] every place has an address, and an address that leads nowhere says 
   expect(parseRoute(hrefs.task(taskId, "rounds"))).toEqual({ page: "task", taskId, tab: "rounds" });
   expect(parseRoute(hrefs.events)).toEqual({ page: "events" });
   expect(parseRoute(hrefs.health)).toEqual({ page: "health" });
+  expect(parseRoute(hrefs.signIn)).toEqual({ page: "sign-in" });
   for (const hash of ["#/tasks/NO", "#/tasks/a/b/c", "#/nothing", "#/events/x", "#/tasks/%2e%2e"]) {
     expect(parseRoute(hash).page).toBe("nowhere");
   }

@@ -11,6 +11,7 @@ export type Route =
   | { readonly page: "task"; readonly taskId: TaskId; readonly tab: string | undefined }
   | { readonly page: "events" }
   | { readonly page: "health" }
+  | { readonly page: "sign-in" }
   | { readonly page: "nowhere"; readonly address: string };
 
 /** Reads `#/tasks/digits/rounds`. */
@@ -25,17 +26,20 @@ export function parseRoute(hash: string): Route {
     if (second === undefined) return { page: "overview" };
     if (isTaskId(second)) return { page: "task", taskId: second, tab: third };
   }
-  if (second === undefined && (first === "events" || first === "health")) {
-    return { page: first };
-  }
+  if (second === undefined && isPlain(first)) return { page: first };
   return { page: "nowhere", address: `#/${parts.join("/")}`.slice(0, 80) };
 }
+
+type PlainPage = "events" | "health" | "sign-in";
+const isPlain = (name: string): name is PlainPage =>
+  name === "events" || name === "health" || name === "sign-in";
 
 /** Addresses for links. */
 export const hrefs = {
   overview: "#/",
   events: "#/events",
   health: "#/health",
+  signIn: "#/sign-in",
   task: (taskId: TaskId, tab?: string) => `#/tasks/${taskId}${tab === undefined ? "" : `/${tab}`}`,
 } as const;
 

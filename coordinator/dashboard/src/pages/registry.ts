@@ -8,6 +8,7 @@ import { EventsPage } from "./events.tsx";
 import { HealthPage } from "./health.tsx";
 import { NowherePage } from "./nowhere.tsx";
 import { OverviewPage } from "./overview.tsx";
+import { SignInPage } from "./sign-in.tsx";
 import { TaskPage } from "./task.tsx";
 
 export interface PageEntry {
@@ -28,6 +29,8 @@ export function pageOf(route: Route): PageEntry {
       return { title: "Events", Page: EventsPage };
     case "health":
       return { title: "Health", Page: HealthPage, offline: true };
+    case "sign-in":
+      return { title: "Sign in", Page: SignInPage };
     case "nowhere":
       return { title: "No such page", Page: NowherePage, offline: true };
   }

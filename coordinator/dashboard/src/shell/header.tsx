@@ -37,10 +37,23 @@ export function Header() {
           >
             <Icon name={theme.theme.value === "dark" ? "sun" : "moon"} />
           </button>
-          {session.token.value !== undefined && <SignOut />}
+          {session.token.value === undefined ? <ToSignIn /> : <SignOut />}
         </div>
       </div>
     </header>
+  );
+}
+
+function ToSignIn() {
+  return (
+    <a
+      class="button button-quiet button-icon"
+      href={hrefs.signIn}
+      aria-label="Sign in with a token"
+      title="Sign in with a token"
+    >
+      <Icon name="key" />
+    </a>
   );
 }
 

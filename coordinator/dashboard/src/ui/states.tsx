@@ -3,7 +3,9 @@
 import type { FederatedError as Fault } from "@tributary/protocol";
 import type { ComponentChildren } from "preact";
 
+import { useApp } from "../app.ts";
 import { WITHHELD } from "../model/words.ts";
+import { hrefs } from "../route.ts";
 import type { IconName } from "./icon.tsx";
 import { Icon } from "./icon.tsx";
 
@@ -73,10 +75,19 @@ export function sentence(message: string): string {
 
 /** In place of numbers that are the operator's alone. */
 export function Withheld({ children }: { readonly children?: ComponentChildren }) {
+  const { session } = useApp();
   return (
     <p class="note">
       <Icon name="lock" />
-      <span>{children ?? WITHHELD}</span>
+      <span>
+        {children ?? WITHHELD}
+        {session.token.value === undefined && (
+          <>
+            {" "}
+            <a href={hrefs.signIn}>Sign in with it</a>
+          </>
+        )}
+      </span>
     </p>
   );
 }
