@@ -166,6 +166,9 @@ test("[DB2] a resumed stream loads nothing again; a reset does, and keeps what i
     "Connected again",
     expect.stringContaining("Connection lost"),
   ]);
+  expect(store.resetAtMs.peek()).toBe(1000);
+  store.dismissReset();
+  expect(store.resetAtMs.peek()).toBeUndefined();
   store.stop();
 });
 

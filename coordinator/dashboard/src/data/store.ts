@@ -51,6 +51,10 @@ export interface Store {
   readonly loading: ReadonlySignal<Loading>;
   readonly connection: ReadonlySignal<Connection>;
   readonly log: EventLog;
+  /** When everything was last loaded anew because events were missed; until somebody has read it. */
+  readonly resetAtMs: ReadonlySignal<number | undefined>;
+  /** It has been read. */
+  dismissReset(): void;
   /** One task, or undefined where there is none of that name; reading it follows `tasks`. */
   entry(taskId: TaskId): TaskEntry | undefined;
   /** Loads one task again: after an action, say. Never throws: what is wrong the stream tells as well. */
@@ -96,6 +100,7 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
   const loading = signal<Loading>({ kind: "loading" });
   const connection = signal<Connection>({ kind: "connecting" });
   const log = createEventLog();
+  const resetAtMs = signal<number | undefined>(undefined);
   const byId = new Map<TaskId, OwnedEntry>();
   const histories = new Map<TaskId, Promise<void>>();
   /** Of tasks that are being loaded: events that came meanwhile. */
@@ -256,6 +261,7 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
             now(),
             "The coordinator has started again, or too much was missed: all is loaded anew",
           );
+          resetAtMs.value = now();
           void load();
         },
         lost: (fault, retryInMs) => {
@@ -283,6 +289,10 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
     loading,
     connection,
     log,
+    resetAtMs,
+    dismissReset: () => {
+      resetAtMs.value = undefined;
+    },
     entry: (taskId) => (tasks.value === undefined ? undefined : byId.get(taskId)),
     refreshTask,
     loadRounds: (taskId, rounds = MOST_ROUNDS) => {
@@ -328,6 +338,7 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
         tasks.value = undefined;
         loading.value = { kind: "loading" };
         log.clear();
+        resetAtMs.value = undefined;
       });
       follow();
     },

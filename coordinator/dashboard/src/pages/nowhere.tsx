@@ -8,7 +8,7 @@ export function NowherePage() {
   const { route } = useApp();
   const address = route.value.page === "nowhere" ? route.value.address : "";
   return (
-    <Empty title="There is no such page">
+    <Empty title="There is no such page" whole>
       <p class="soft">
         Nothing is at <code>{address}</code>.
       </p>

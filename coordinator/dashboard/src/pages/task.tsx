@@ -1,5 +1,6 @@
 /** One task: its head, then a tab of panels. */
 
+import type { TaskResource, TaskState } from "@tributary/protocol";
 import { useComputed } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
@@ -23,7 +24,7 @@ export function TaskPage() {
   const entry = store.entry(taskId);
   if (entry === undefined) {
     return (
-      <Empty title={`There is no task “${taskId}”`}>
+      <Empty title={`There is no task “${taskId}”`} whole>
         <p class="soft">
           It may have been on another coordinator, or on this one before its data was lost.
         </p>
@@ -39,7 +40,10 @@ export function TaskPage() {
 function Task({ entry, tab }: { readonly entry: TaskEntry; readonly tab: string | undefined }) {
   const { store } = useApp();
   const { taskId, task } = entry;
-  const ended = useComputed(() => task.value.state === "ended");
+  // Of a task that changes several times a second only this much is followed here.
+  const state = useComputed(() => task.value.state);
+  const stateWords = useComputed(() => taskStateWords(task.value));
+  const { description } = task.peek().spec;
   useEffect(() => store.watch(taskId), [store, taskId]);
   const current = taskTabs.find(({ id }) => id === tab) ?? taskTabs[0];
   return (
@@ -51,10 +55,10 @@ function Task({ entry, tab }: { readonly entry: TaskEntry; readonly tab: string 
           </p>
           <div class="row">
             <h1>{taskId}</h1>
-            <TaskPill task={task.value} />
+            <TaskPill task={pillOf(state.value, task.peek())} />
           </div>
-          {task.value.spec.description !== "" && <p class="soft">{task.value.spec.description}</p>}
-          {ended.value && <p>{taskStateWords(task.value)}.</p>}
+          {description !== "" && <p class="soft">{description}</p>}
+          {state.value === "ended" && <p>{stateWords}.</p>}
         </div>
         {taskActions.map((Action, i) => (
           <Action key={i} entry={entry} />
@@ -84,27 +88,28 @@ function Task({ entry, tab }: { readonly entry: TaskEntry; readonly tab: string 
   );
 }
 
+/** Its reason comes with the end and stays. */
+const pillOf = (state: TaskState, { endReason }: TaskResource) => ({
+  state,
+  ...(endReason === undefined ? {} : { endReason }),
+});
+
 function TaskFigures({ entry }: { readonly entry: TaskEntry }) {
   const { task, withheld } = entry;
-  const quality = useComputed(() => qualityOf(entry));
-  const { layout } = task.value;
+  const version = useComputed(() => countText(task.value.checkpoint.modelVersion));
+  const committed = useComputed(() => countText(task.value.roundsCommitted));
+  const abandoned = useComputed(() => `${countText(task.value.roundsAbandoned)} abandoned`);
+  const waiting = useComputed(() => countText(task.value.clientsWaiting ?? NaN));
+  const parameters = counted(task.peek().layout.parameterCount, "parameter");
   return (
     <Figures>
-      <Figure
-        label="Version"
-        value={countText(task.value.checkpoint.modelVersion)}
-        note={counted(layout.parameterCount, "parameter")}
-      />
-      <Figure {...quality.value} />
-      <Figure
-        label="Rounds committed"
-        value={countText(task.value.roundsCommitted)}
-        note={`${countText(task.value.roundsAbandoned)} abandoned`}
-      />
+      <Figure label="Version" value={version} note={parameters} />
+      <QualityFigure entry={entry} />
+      <Figure label="Rounds committed" value={committed} note={abandoned} />
       {withheld.value ? (
-        <Figure label="Clients waiting" value="–" note="for the operator only" />
+        <Figure label="Clients waiting" value={NOTHING} note="for the operator only" />
       ) : (
-        <Figure label="Clients waiting" value={countText(task.value.clientsWaiting ?? NaN)} />
+        <Figure label="Clients waiting" value={waiting} />
       )}
       <div class="figure">
         <dt>Privacy</dt>
@@ -114,6 +119,10 @@ function TaskFigures({ entry }: { readonly entry: TaskEntry }) {
       </div>
     </Figures>
   );
+}
+
+function QualityFigure({ entry }: { readonly entry: TaskEntry }) {
+  return <Figure {...qualityOf(entry)} />;
 }
 
 /** The best figure that there is: accuracy, else loss, else what clients say of their training. */

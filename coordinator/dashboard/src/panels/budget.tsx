@@ -8,7 +8,7 @@ import { Bar } from "../ui/drawings.tsx";
 
 export function Budget({ entry }: { readonly entry: TaskEntry }) {
   const { task, history } = entry;
-  const { privacy } = task.value.spec;
+  const { privacy } = task.peek().spec;
   const spent = useComputed(() => {
     history.follow();
     return history.last("epsilon")?.value ?? 0;

@@ -21,18 +21,21 @@ export function RoundNowPanel({ entry }: { readonly entry: TaskEntry }) {
     const number = countText(value.roundNumber);
     return isOpen(value) ? `Round ${number}` : `Last round: ${number}`;
   });
-  const left = useComputed(() => {
-    const deadlineAt = round.value?.deadlineAt;
-    if (deadlineAt === undefined || round.value === undefined || !isOpen(round.value)) return "";
-    return wholeSpanText(Date.parse(deadlineAt) - serverNow.value);
+  const deadlineMs = useComputed(() => {
+    const { value } = round;
+    const isDue = value?.deadlineAt !== undefined && isOpen(value);
+    return isDue ? Date.parse(value.deadlineAt) : undefined;
   });
+  // Text alone: the panel is not drawn again with every second.
+  const left = useComputed(() =>
+    deadlineMs.value === undefined ? "" : wholeSpanText(deadlineMs.value - serverNow.value),
+  );
   const sentenceNow = useComputed(() =>
     round.value === undefined ? "" : phaseWaitsFor(task.value, round.value),
   );
+  const isBetween = useComputed(() => round.value === undefined || !isOpen(round.value));
   const between = useComputed(() =>
-    round.value !== undefined && isOpen(round.value)
-      ? ""
-      : betweenRounds(task.value, serverNow.value),
+    isBetween.value ? betweenRounds(task.value, serverNow.value) : "",
   );
   /** Changes with the phase and not with every report. */
   const announcement = useComputed(() => {
@@ -48,13 +51,13 @@ export function RoundNowPanel({ entry }: { readonly entry: TaskEntry }) {
       {round.value !== undefined && <Steps entry={entry} />}
       <div class="row">
         <p>{sentenceNow}</p>
-        {left.value !== "" && (
+        {deadlineMs.value !== undefined && (
           <p class="row-end">
             <span class="soft small">Deadline in</span> <span class="countdown">{left}</span>
           </p>
         )}
       </div>
-      {between.value !== "" && <p class="soft">{between}</p>}
+      {isBetween.value && <p class="soft">{between}</p>}
       {withheld.value && (
         <Withheld>
           When the phase ends and how long phases took is not shown, to protect the clients. The

@@ -10,21 +10,24 @@ import { sentence } from "../ui/states.tsx";
 
 export function Banner() {
   const { store } = useApp();
-  const { connection, loading, tasks } = store;
+  const { connection, loading, tasks, resetAtMs } = store;
   // Before the first load the whole page says it.
   const shown = useComputed(() => {
     if (tasks.value === undefined) return undefined;
     if (connection.value.kind === "lost") return "lost";
-    return loading.value.kind === "failed" ? "stale" : undefined;
+    if (loading.value.kind === "failed") return "stale";
+    return resetAtMs.value === undefined ? undefined : "reset";
   });
   const message = useComputed(() => {
     const { value } = connection;
     if (value.kind === "lost") {
       return `${sentence(value.fault.message)} What you see is as of ${timeText(value.lostAtMs)}.`;
     }
-    return loading.value.kind === "failed"
-      ? `${sentence(loading.value.fault.message)} What you see may be old.`
-      : "";
+    if (loading.value.kind === "failed") {
+      return `${sentence(loading.value.fault.message)} What you see may be old.`;
+    }
+    const at = timeText(resetAtMs.value ?? NaN);
+    return `The coordinator has started again, or too much was missed: all was loaded anew at ${at}.`;
   });
   return (
     <>
@@ -32,14 +35,23 @@ export function Banner() {
         {shown.value === undefined ? "" : message}
       </p>
       {shown.value !== undefined && (
-        <div class="banner">
+        <div class={shown.value === "reset" ? "banner banner-calm" : "banner"}>
           <div>
-            <span class="dot dot-bad" aria-hidden="true" />
+            <span
+              class={shown.value === "reset" ? "dot dot-good" : "dot dot-bad"}
+              aria-hidden="true"
+            />
             <span>{message}</span>
             {shown.value === "lost" && <NextAttempt connection={connection} />}
-            <button type="button" class="button row-end" onClick={store.retryNow}>
-              Try now
-            </button>
+            {shown.value === "reset" ? (
+              <button type="button" class="button row-end" onClick={store.dismissReset}>
+                I see
+              </button>
+            ) : (
+              <button type="button" class="button row-end" onClick={store.retryNow}>
+                Try now
+              </button>
+            )}
           </div>
         </div>
       )}

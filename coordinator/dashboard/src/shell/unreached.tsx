@@ -21,6 +21,7 @@ export function Unreached() {
           : "The coordinator does not let this page in"
       }
       fault={fault}
+      whole
       onRetry={store.retryNow}
     >
       {value.kind === "lost" && (

@@ -23,15 +23,17 @@ export function Skeleton({ lines = 3, label = "Loading" }: { lines?: number; lab
 
 export interface EmptyProps {
   readonly title: string;
+  /** The only thing on its page, whose heading it has. */
+  readonly whole?: boolean;
   readonly icon?: IconName;
   readonly children?: ComponentChildren;
 }
 
-export function Empty({ title, icon = "inbox", children }: EmptyProps) {
+export function Empty({ title, whole = false, icon = "inbox", children }: EmptyProps) {
   return (
     <div class="state">
       <Icon name={icon} />
-      <h2>{title}</h2>
+      {whole ? <h1>{title}</h1> : <h2>{title}</h2>}
       {children}
     </div>
   );
@@ -41,15 +43,17 @@ export interface FaultStateProps {
   /** What did not work, from the reader's side: "The rounds could not be loaded". */
   readonly title: string;
   readonly fault: Fault;
+  /** The only thing on its page, whose heading it has. */
+  readonly whole?: boolean;
   readonly onRetry?: () => void;
   readonly children?: ComponentChildren;
 }
 
-export function FaultState({ title, fault, onRetry, children }: FaultStateProps) {
+export function FaultState({ title, fault, whole = false, onRetry, children }: FaultStateProps) {
   return (
     <div class="state state-bad" role="alert">
       <Icon name="warning" />
-      <h2>{title}</h2>
+      {whole ? <h1>{title}</h1> : <h2>{title}</h2>}
       <p>
         {sentence(fault.message)}{" "}
         <span class="soft nowrap">
