@@ -41,6 +41,8 @@ export default defineConfig({
           globalSetup: "test/browser/build-pages.ts",
           // Alone and one file at a time: a browser has processes enough for all cores.
           fileParallelism: false,
+          // One process for all of them: what they import (TF.js) takes longer than some tests.
+          isolate: false,
           sequence: { groupOrder: 1 },
           ...(findChromium() === undefined ? { runner: "test/browser/skipping-runner.ts" } : {}),
           testTimeout: 120_000,

@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 
+import { startBrokenRoad } from "../support/broken-road.ts";
 import type { Profile } from "../support/browser.ts";
 import { shareBrowser } from "../support/browser.ts";
 import { startCoordinator } from "../support/coordinator.ts";
@@ -200,4 +201,27 @@ test("[RB18] an update that is made while the network is gone is sent when it is
   expect(sent.length).toBeGreaterThan(1);
   for (const frame of sent) expect(frame).toEqual(sent[0]);
   expect(countOf(page, "training")).toBe(1);
+});
+
+test("[RB18] an upload that breaks off in the middle is sent again, whole, when the network is back", async () => {
+  await using server = await startPageServer();
+  await using running = await startStripes(server.origin, ALONE);
+  await using road = await startBrokenRoad(running.url);
+  await using profile = await browser.newProfile();
+  const page = await joinIn(profile, server, road.url);
+  page.expectFaults(UNREACHABLE);
+  await road.stuck;
+  await profile.setOffline(true);
+  expect(road.uploads).toBe(1);
+  road.breakOff();
+  await profile.setOffline(false);
+  expect(await page.until("ended")).toEqual(AT_THE_END);
+  expect([countOf(page, "training"), countOf(page, "reported")]).toEqual([1, 1]);
+  // By the browser itself, or by the SDK.
+  expect(road.uploads).toBeGreaterThan(1);
+  expect(await running.roundEnded(1)).toMatchObject({
+    phase: "committed",
+    participants: { selected: 1, reported: 1, disconnected: 0 },
+    rejections: {},
+  });
 });
