@@ -28,8 +28,9 @@ export function isChromiumRequired() {
   return process.env.TRIBUTARY_REQUIRE_CHROMIUM === "1";
 }
 
-/** True where Debian's package can be installed without asking anybody: as root, with apt-get. */
+/** True where Debian's package can be installed without asking anybody: as root, with apt-get, and none named. */
 export function canInstallChromium() {
+  if (process.env.TRIBUTARY_CHROMIUM !== undefined) return false;
   const apt = spawnSync("apt-get", ["--version"], { stdio: "ignore" });
   return process.getuid?.() === 0 && apt.status === 0;
 }
@@ -46,5 +47,5 @@ export function installChromium() {
   // The lists of a fresh machine are empty or old; where they cannot be renewed, they may still do.
   apt("update");
   const { status, stderr, error } = apt("install", "-y", "--no-install-recommends", "chromium");
-  return status === 0 ? undefined : (error?.message ?? stderr.trim());
+  return status === 0 ? undefined : (error?.message ?? stderr.trim().split("\n").at(-1));
 }

@@ -59,10 +59,9 @@ run(
 );
 
 if (process.argv.includes("--chromium") && findChromium() === undefined) {
-  let fault;
   if (canInstallChromium()) {
     console.error("Installing Chromium for the tests in a real browser (once, some minutes) …");
-    fault = installChromium();
+    const fault = installChromium();
     if (fault !== undefined) console.error(`Chromium could not be installed: ${fault}`);
   }
   // Without it the tests say themselves what they skip.

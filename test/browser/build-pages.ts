@@ -43,7 +43,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
       rolldownOptions: {
         input: Object.fromEntries(names.map((name) => [name, join(PAGES, `${name}.page.ts`)])),
         output: { entryFileNames: "[name].js" },
-        checks: { pluginTimings: false },
+        checks: { bundlerTimings: false },
       },
     },
   });
