@@ -77,9 +77,14 @@ const Streams = () => (
   </svg>
 );
 
+const BLOCKED = ["SecurityError", "InvalidStateError"];
+
 function wordsOf(error: unknown): string {
   const { message, details } = toFederatedError(error);
-  if (details?.reason === "blocked") {
+  const isBlocked =
+    details?.reason === "blocked" ||
+    (error instanceof DOMException && BLOCKED.includes(error.name));
+  if (isBlocked) {
     return "This browser keeps no data for this page. Private windows and blocked site data are the usual reasons.";
   }
   return message;

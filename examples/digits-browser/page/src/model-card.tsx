@@ -93,7 +93,7 @@ function Chart({ history, mine }: { history: readonly Judged[]; mine: ReadonlySe
         `${percent(end.accuracy, 1)} after round ${end.roundNumber}`;
   return (
     <figure className="chart">
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={words}>
+      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label={words}>
         {[0, 0.5, 1].map((share) => (
           <g key={share}>
             <path className="grid" d={`M${LEFT} ${y(share)}H${WIDTH - 6}`} />
@@ -106,15 +106,23 @@ function Chart({ history, mine }: { history: readonly Judged[]; mine: ReadonlySe
           rounds
         </text>
         {points.length > 1 && <polyline className="line" points={line} />}
-        {points.map((point) => (
-          <circle
-            key={point.modelVersion}
-            className={mine.has(point.modelVersion) ? "mine" : ""}
-            cx={point.x}
-            cy={point.y}
-            r={mine.has(point.modelVersion) ? 4 : 2}
-          />
-        ))}
+        {points.map((point) => {
+          const isMine = mine.has(point.modelVersion);
+          const what = `Round ${point.roundNumber}: ${percent(point.accuracy, 1)}`;
+          return (
+            <circle
+              key={point.modelVersion}
+              // Each of up to two hundred would be too much to listen to.
+              {...(isMine ? { role: "img", "aria-label": `${what}, with your update` } : {})}
+              className={isMine ? "mine" : ""}
+              cx={point.x}
+              cy={point.y}
+              r={isMine ? 4 : 2}
+            >
+              <title>{isMine ? `${what}, with your update` : what}</title>
+            </circle>
+          );
+        })}
       </svg>
       <figcaption>
         <span className="dot" aria-hidden="true" /> rounds that your update counted in

@@ -34,6 +34,13 @@ export interface Rounds {
 const NOTHING: Rounds = { online: true, history: [] };
 /** Versions that are fetched of what came before, and shown at most. */
 const SHOWN = 200;
+const RETRY_MS = 3_000;
+const HEARD = [
+  "model:published",
+  "round:phaseChanged",
+  "round:progress",
+  "task:stateChanged",
+] as const satisfies readonly MonitoringEvent["type"][];
 
 export function useRounds(coordinatorUrl: string, taskId: string): Rounds {
   const [rounds, setRounds] = useState(NOTHING);
@@ -62,13 +69,6 @@ export function useRounds(coordinatorUrl: string, taskId: string): Rounds {
       }));
     };
 
-    const source = new EventSource(`${coordinatorUrl}${routes.events.path()}?taskId=${taskId}`);
-    const on = (type: MonitoringEvent["type"]) => {
-      source.addEventListener(type, ({ data }: MessageEvent<string>) => {
-        const event = JSON.parse(data) as MonitoringEvent;
-        if (event.taskId === (taskId as TaskId)) hear(event);
-      });
-    };
     const hear = (event: MonitoringEvent) => {
       switch (event.type) {
         case "model:published":
@@ -83,17 +83,33 @@ export function useRounds(coordinatorUrl: string, taskId: string): Rounds {
           void catchUp().catch(() => undefined);
       }
     };
-    on("model:published");
-    on("round:phaseChanged");
-    on("round:progress");
-    on("task:stateChanged");
-    source.onopen = () => void catchUp().catch(() => change(() => ({ online: false })));
-    source.onerror = () => change(() => ({ online: false }));
     const lost = () => change(() => ({ online: false }));
+    const listen = () => {
+      source?.close();
+      source = new EventSource(`${coordinatorUrl}${routes.events.path()}?taskId=${taskId}`);
+      for (const type of HEARD) {
+        source.addEventListener(type, ({ data }: MessageEvent<string>) => {
+          const event = JSON.parse(data) as MonitoringEvent;
+          if (event.taskId === (taskId as TaskId)) hear(event);
+        });
+      }
+      source.onopen = () => void catchUp().catch(lost);
+      // It tries again by itself, unless the answer was no stream at all.
+      source.onerror = lost;
+    };
+    let source: EventSource | undefined;
+    const again = setInterval(() => {
+      if (source?.readyState === EventSource.CLOSED) listen();
+    }, RETRY_MS);
+    // What was open before the network went may look open afterwards, and be dead.
+    addEventListener("online", listen);
     addEventListener("offline", lost);
+    listen();
     return () => {
       stop.abort();
-      source.close();
+      clearInterval(again);
+      source?.close();
+      removeEventListener("online", listen);
       removeEventListener("offline", lost);
     };
   }, [coordinatorUrl, taskId]);
