@@ -49,7 +49,10 @@ interface Visitor {
 
 /** A phone with an empty profile, on the page. */
 async function visit({ pageUrl } = demo): Promise<Visitor> {
-  const { context, ...profile } = await browser.newProfile({ viewport: PHONE, locale: "en" });
+  const { context, ...profile } = await browser.newProfile({
+    // Colours that are on their way from light to dark are neither.
+    ...{ viewport: PHONE, locale: "en", reducedMotion: "reduce" },
+  });
   onTestFinished(() => profile[Symbol.asyncDispose]());
   const { page, expectFaults } = await openTestPage(context, pageUrl);
   page.setDefaultTimeout(20_000);
