@@ -39,12 +39,12 @@ function later(entry) {
 const check = (name, path, limit) => ({ name, path, limit, gzip: true });
 
 export default [
-  check("@tributary/client-sdk with socket.io-client", atStart("index"), "29.1 kB"),
-  check("@tributary/client-sdk/tfjs, without TF.js", atStart("tfjs"), "11.5 kB"),
-  check("@tributary/client-sdk/browser", atStart("browser"), "6 kB"),
-  check("@tributary/client-sdk/worker", atStart("worker"), "5.2 kB"),
-  check("@tributary/client-sdk/react, without React", atStart("react"), "30.5 kB"),
+  check("@tributary/client-sdk with socket.io-client", atStart("index"), "27 kB"),
+  check("@tributary/client-sdk/tfjs, without TF.js", atStart("tfjs"), "11.7 kB"),
+  check("@tributary/client-sdk/browser", atStart("browser"), "9.7 kB"),
+  check("@tributary/client-sdk/worker", atStart("worker"), "5.3 kB"),
+  check("@tributary/client-sdk/react, without React", atStart("react"), "28.3 kB"),
   ...(later("index").length > 0
-    ? [check("@tributary/client-sdk, what privacy loads later", later("index"), "8 kB")]
+    ? [check("@tributary/client-sdk, what privacy loads later", later("index"), "4.5 kB")]
     : []),
 ];

@@ -139,7 +139,17 @@ test("[BU6] bundlers for browsers are led to these files, Node and bundlers for 
 
 test("[BU7] the licences of what is bundled lie beside it", async () => {
   const licences = await readFile(join(WEB, "licenses.md"), "utf8");
-  for (const name of ["socket.io-client", "engine.io-client", "socket.io-parser"]) {
-    expect(licences).toContain(`## ${name}`);
+  const maps = (await readdir(WEB, { recursive: true })).filter((name) => name.endsWith(".js.map"));
+  const bundled = new Set<string>();
+  for (const name of maps) {
+    const { sources } = JSON.parse(await readFile(join(WEB, name), "utf8")) as {
+      sources: string[];
+    };
+    for (const source of sources) {
+      const named = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(source)?.[1];
+      if (named !== undefined) bundled.add(named);
+    }
   }
+  expect(bundled).toContain("idb");
+  for (const name of bundled) expect(licences).toContain(`## ${name} - `);
 });

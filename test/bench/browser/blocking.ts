@@ -9,7 +9,7 @@ import type { Browser, Page } from "playwright-core";
 
 import type { Functions, Place } from "./pages/bench.ts";
 import type { Gaps } from "./pages/gap-meter.ts";
-import type { ModelName, Tf } from "./pages/workload.ts";
+import type { ModelName } from "./pages/workload.ts";
 import { buildModel } from "./pages/workload.ts";
 import { spreadOf, type Spread } from "./spread.ts";
 
