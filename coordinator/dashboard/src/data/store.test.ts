@@ -240,6 +240,17 @@ test("[DB4] rounds that this page was not told of have their task loaded again, 
   store.stop();
 });
 
+test("[DB4] how long a task rests after an abandoned round is asked of the coordinator", async () => {
+  const service = coordinator();
+  const { store } = open(service.api);
+  await expect.poll(() => service.asked.length).toBe(2);
+  const nextRoundAt = "2026-01-02T04:00:00.000Z";
+  service.tasks = [taskOf({ roundsAbandoned: 1, nextRoundAt })];
+  service.streams[0]?.send(textOf(roundEvent(committedOf(1, { phase: "abandoned" }))));
+  await expect.poll(() => taskIn(store)?.nextRoundAt).toBe(nextRoundAt);
+  store.stop();
+});
+
 test("[DB2] a task of the same name that was created at another time is another task", async () => {
   const service = coordinator();
   service.tasks = [taskOf({ roundsCommitted: 2 })];

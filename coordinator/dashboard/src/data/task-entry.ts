@@ -40,7 +40,10 @@ export interface OwnedEntry extends TaskEntry {
   replace(task: TaskResource, since?: readonly MonitoringEvent[]): void;
   /** Takes rounds that were loaded, in any order. */
   addRounds(rounds: readonly RoundResource[]): void;
-  /** @returns whether rounds ended that this page was not told of, so that the task must be loaded */
+  /**
+   * @returns whether the task must be loaded: rounds ended that this page was not told of, or one was
+   * abandoned, after which the coordinator alone knows how long it rests
+   */
   apply(event: MonitoringEvent): boolean;
 }
 
@@ -91,7 +94,7 @@ export function createTaskEntry(api: Api, loaded: TaskResource): OwnedEntry {
         see(event.data);
         if (!isOpen(event.data)) privacy.refresh();
       }
-      return missed;
+      return missed || (event.type === "round:phaseChanged" && event.data.phase === "abandoned");
     },
   };
 }
