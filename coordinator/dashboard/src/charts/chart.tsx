@@ -1,7 +1,7 @@
 /** A drawing with what belongs to it: a legend to switch lines by, values under the cursor, and a table of the same. */
 
 import type { Signal } from "@preact/signals";
-import { useComputed, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 
 import type { Curve } from "../model/curve.ts";
@@ -13,7 +13,12 @@ import { Plot } from "./plot.tsx";
 export interface Line extends Omit<PlotSeries, "isFaint"> {
   /** What a smoothed line was made from, drawn faintly behind it. */
   readonly raw?: Curve;
+  /** What it says where that is not what it is drawn at: of areas on top of one another. Same places. */
+  readonly values?: Curve;
 }
+
+/** What a line says, in its table and in words. */
+const saysOf = ({ raw, values, curve }: Line): Curve => values ?? raw ?? curve;
 
 export interface ChartProps extends Omit<PlotProps, "series" | "label" | "onHover"> {
   /** What it is of, as a beginning of a sentence: "Accuracy". */
@@ -23,15 +28,13 @@ export interface ChartProps extends Omit<PlotProps, "series" | "label" | "onHove
   readonly hidden: Signal<ReadonlySet<string>>;
   /** "version", "round": what the axis counts. */
   readonly xName: string;
-  /** Instead of the sum of lines: for areas on top of one another. */
-  readonly shownValue?: (key: string, values: ReadonlyMap<string, number>) => number | undefined;
 }
 
 /** Rows of the table: enough to follow a curve. */
 const TABLE_BUCKETS = 12;
 
 export function Chart(props: ChartProps) {
-  const { name, lines, hidden, xName, xText, yText, shownValue, ...plot } = props;
+  const { name, lines, hidden, xName, xText, yText, ...plot } = props;
   const hover = useSignal<Hover | undefined>(undefined);
   const off = hidden.value;
   const shown = useMemo(() => lines.filter(({ key }) => !off.has(key)), [lines, off]);
@@ -60,7 +63,6 @@ export function Chart(props: ChartProps) {
               hover={hover}
               onToggle={() => toggle(line.key)}
               yText={yText}
-              {...(shownValue === undefined ? {} : { shownValue })}
             />
           </li>
         ))}
@@ -93,23 +95,25 @@ function At({
   readonly hover: Signal<Hover | undefined>;
   readonly text: (x: number) => string;
 }) {
-  const said = useComputed(() => (hover.value === undefined ? "" : text(hover.value.x)));
-  return <span>{said}</span>;
+  return <span>{hover.value === undefined ? "" : text(hover.value.x)}</span>;
 }
 
-interface LegendEntryProps extends Pick<ChartProps, "yText" | "shownValue"> {
+interface LegendEntryProps extends Pick<ChartProps, "yText"> {
   readonly line: Line;
   readonly isShown: boolean;
   readonly hover: Signal<Hover | undefined>;
   readonly onToggle: () => void;
 }
 
-function LegendEntry({ line, isShown, hover, onToggle, yText, shownValue }: LegendEntryProps) {
-  const { key, label, colour, dash, curve } = line;
-  const value = hover.value === undefined ? undefined : hover.value.values;
-  const last = shownValue === undefined ? lastOf(curve) : undefined;
+function LegendEntry({ line, isShown, hover, onToggle, yText }: LegendEntryProps) {
+  const { key, label, colour, dash, curve, values } = line;
+  const at = hover.value;
   const current =
-    value === undefined ? last : shownValue === undefined ? value.get(key) : shownValue(key, value);
+    at === undefined
+      ? lastOf(values ?? curve)
+      : values === undefined
+        ? at.values.get(key)
+        : valueAt(values, at.x);
   return (
     <button type="button" class="legend-entry" aria-pressed={isShown} onClick={onToggle}>
       <LineSwatch colour={colour} dash={dash} />
@@ -122,6 +126,9 @@ function LegendEntry({ line, isShown, hover, onToggle, yText, shownValue }: Lege
 }
 
 const lastOf = ({ ys }: Curve): number | undefined => ys.findLast((y) => y !== null) ?? undefined;
+
+const valueAt = ({ xs, ys }: Curve, x: number): number | undefined =>
+  ys[xs.indexOf(x)] ?? undefined;
 
 /** A piece of the line: its colour and its strokes. */
 export function LineSwatch({ colour, dash }: Pick<Line, "colour" | "dash">) {
@@ -146,8 +153,9 @@ function saidOf(
   xText: (x: number) => string,
   yText: (y: number) => string,
 ): string {
-  const each = lines.map(({ label, raw, curve }) => {
-    const summary = summaryOf(raw ?? curve);
+  const each = lines.map((line) => {
+    const { label } = line;
+    const summary = summaryOf(saysOf(line));
     if (summary === undefined) return `${label} has no values yet`;
     const { first, last, lastX, low, high, highX, count } = summary;
     return (
@@ -164,7 +172,7 @@ interface ValuesProps extends Pick<ChartProps, "name" | "xName" | "xText" | "yTe
 
 function Values({ lines, name, xName, xText, yText }: ValuesProps) {
   const { xs, rows, kept } = useMemo(() => {
-    const all = aligned(lines.map(({ raw, curve }) => raw ?? curve));
+    const all = aligned(lines.map(saysOf));
     return { ...all, kept: withExtremes(all.rows, all.xs.length, TABLE_BUCKETS) };
   }, [lines]);
   if (xs.length === 0) return <p class="soft">No values yet.</p>;

@@ -169,7 +169,7 @@ function optionsOf(
   };
   return {
     ...{ width, height },
-    padding: [8, 8, 0, 0],
+    padding: [8, 22, 0, 0],
     legend: { show: false },
     scales: {
       x: { time: false },
@@ -307,13 +307,13 @@ function moved(u: uPlot, key: string): number | undefined {
   return wanted === undefined ? undefined : Math.min(last, Math.max(first, wanted));
 }
 
-/** A cross for each, at the foot of the drawing: seen without its colour, too. */
+/** A cross for each, at the top of the drawing: seen without its colour, too. */
 function drawMarks(u: uPlot, marks: readonly number[], colour: string): void {
   const { min, max } = u.scales.x as { min: number; max: number };
   const { ctx } = u;
   const ratio = uPlot.pxRatio;
   const reach = 3 * ratio;
-  const foot = u.bbox.top + u.bbox.height - 6 * ratio;
+  const middle = u.bbox.top + 5 * ratio;
   ctx.save();
   ctx.strokeStyle = colour;
   ctx.lineWidth = 1.5 * ratio;
@@ -325,10 +325,10 @@ function drawMarks(u: uPlot, marks: readonly number[], colour: string): void {
     // Crosses on top of one another say no more than one.
     if (x - before < reach) continue;
     before = x;
-    ctx.moveTo(x - reach, foot - reach);
-    ctx.lineTo(x + reach, foot + reach);
-    ctx.moveTo(x - reach, foot + reach);
-    ctx.lineTo(x + reach, foot - reach);
+    ctx.moveTo(x - reach, middle - reach);
+    ctx.lineTo(x + reach, middle + reach);
+    ctx.moveTo(x - reach, middle + reach);
+    ctx.lineTo(x + reach, middle - reach);
   }
   ctx.stroke();
   ctx.restore();

@@ -6,10 +6,13 @@ import type { TaskEntry } from "../data/task-entry.ts";
 import { TaskActions } from "../operator/task-actions.tsx";
 import { CohortPanel } from "./cohort.tsx";
 import { CurvesPanel } from "./curves.tsx";
+import { PrivacyPanel } from "./privacy.tsx";
 import { RoundNowPanel } from "./round-now.tsx";
+import { RoundTimesPanel } from "./round-times.tsx";
 import { RoundsPanel } from "./rounds.tsx";
 import { SetUpPanel, SpecPanel } from "./set-up.tsx";
 import { TaskEventsPanel } from "./task-events.tsx";
+import { VersionsPanel } from "./versions.tsx";
 
 export interface TaskPartProps {
   readonly entry: TaskEntry;
@@ -27,7 +30,9 @@ export interface TaskTab {
 export const taskTabs: readonly TaskTab[] = [
   { id: "now", title: "Now", panels: [RoundNowPanel, CohortPanel, TaskEventsPanel] },
   { id: "curves", title: "Curves", panels: [CurvesPanel] },
-  { id: "rounds", title: "Rounds", panels: [RoundsPanel] },
+  { id: "rounds", title: "Rounds", panels: [RoundTimesPanel, RoundsPanel] },
+  { id: "versions", title: "Versions", panels: [VersionsPanel] },
+  { id: "privacy", title: "Privacy", panels: [PrivacyPanel] },
   { id: "set-up", title: "Set-up", panels: [SetUpPanel, SpecPanel] },
 ];
 
