@@ -36,6 +36,7 @@ const TABLE_BUCKETS = 12;
 export function Chart(props: ChartProps) {
   const { name, lines, hidden, xName, xText, yText, ...plot } = props;
   const hover = useSignal<Hover | undefined>(undefined);
+  const isTableOpen = useSignal(false);
   const off = hidden.value;
   const shown = useMemo(() => lines.filter(({ key }) => !off.has(key)), [lines, off]);
   const series = useMemo<PlotSeries[]>(
@@ -47,6 +48,7 @@ export function Chart(props: ChartProps) {
     ],
     [shown],
   );
+  const label = useMemo(() => saidOf(name, xName, shown, xText, yText), [name, xName, shown]);
   const toggle = (key: string) => {
     const next = new Set(off);
     if (!next.delete(key)) next.add(key);
@@ -76,13 +78,13 @@ export function Chart(props: ChartProps) {
         <Plot
           {...plot}
           {...{ series, xText, yText }}
-          label={saidOf(name, xName, shown, xText, yText)}
+          label={label}
           onHover={(at) => (hover.value = at)}
         />
       )}
-      <details class="small">
+      <details class="small" onToggle={(event) => (isTableOpen.value = event.currentTarget.open)}>
         <summary class="soft">{name} as a table</summary>
-        <Values lines={shown} {...{ name, xName, xText, yText }} />
+        {isTableOpen.value && <Values lines={shown} {...{ name, xName, xText, yText }} />}
       </details>
     </div>
   );

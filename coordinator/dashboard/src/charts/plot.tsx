@@ -47,7 +47,9 @@ export interface PlotProps {
   readonly marks?: readonly number[];
   /** A line across, with its name. */
   readonly limit?: { readonly y: number; readonly label: string } | undefined;
-  /** The axis begins at zero. */
+  /** The axis is in seconds; else it counts something that comes in pieces. */
+  readonly isTime?: boolean;
+  /** The other axis begins at zero. */
   readonly fromZero?: boolean;
   readonly height?: number;
 }
@@ -59,6 +61,13 @@ export interface Hover {
 
 const HEIGHT_PX = 240;
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', sans-serif";
+/** 1, 2, 5, 10 … between two lines of the grid. */
+const WHOLE_STEPS = Array.from({ length: 9 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** i)).flat();
+/** Seconds, minutes, hours and days as people divide them. */
+const SECOND_STEPS = [
+  ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800],
+  ...[1, 2, 3, 6, 12, 24, 48, 96, 240, 480, 960, 2400].map((hours) => hours * 3600),
+];
 /** Below it single rounds are told apart, and get dots. */
 const DOTS_UP_TO = 60;
 
@@ -73,7 +82,10 @@ export function Plot(props: PlotProps) {
 
   // Another set of lines or other colours are another drawing; other values are not.
   const look = series.map(({ key, colour, dash, isFaint }) => [key, colour, dash, isFaint]);
-  const structure = JSON.stringify([look, theme.theme.value, props.limit?.label, height]);
+  const structure = JSON.stringify([
+    ...[look, theme.theme.value, props.limit?.label],
+    ...[props.isTime, height],
+  ]);
   useEffect(() => {
     const target = place.current;
     if (target === null) return undefined;
@@ -99,8 +111,11 @@ export function Plot(props: PlotProps) {
   useEffect(() => {
     const drawn = plot.current;
     if (drawn === undefined) return;
+    const data = dataOf(series);
+    // What it was made with a moment ago is drawn already.
+    if (data.every((row, i) => row === drawn.data[i]) && data[0].length > 0) return;
     drawn.batch(() => {
-      drawn.setData(dataOf(series), false);
+      drawn.setData(data, false);
       show(drawn, zoom.peek());
     });
   }, [series, props.marks]);
@@ -158,7 +173,7 @@ function optionsOf(
   height: number,
   syncKey: string,
 ): uPlot.Options {
-  const { series, xText, yText, yTick = yText, fromZero = false } = latest.current;
+  const { series, fromZero = false, isTime = false } = latest.current;
   const text = colour("--text-soft");
   const line = colour("--line");
   const axis = {
@@ -181,14 +196,18 @@ function optionsOf(
         space: 64,
         gap: 4,
         size: 28,
-        values: (_, places) => places.map((x) => (Number.isFinite(x) ? xText(x) : "")),
+        incrs: isTime ? SECOND_STEPS : WHOLE_STEPS,
+        values: (_, places) => places.map((x) => latest.current.xText(x)),
       },
       {
         ...axis,
         space: 36,
         gap: 4,
         size: (_, values) => axisWidth(values),
-        values: (_, places) => places.map((y) => (Number.isFinite(y) ? yTick(y) : "")),
+        values: (_, places) => {
+          const { yText, yTick = yText } = latest.current;
+          return places.map((y) => yTick(y));
+        },
       },
     ],
     series: [
@@ -292,7 +311,10 @@ const sayOf = ({ series, xText, yText }: PlotProps, at: Hover | undefined): stri
 /** The index that a key leads to. */
 function moved(u: uPlot, key: string): number | undefined {
   const { min, max } = u.scales.x as { min: number; max: number };
-  const [first, last] = [u.valToIdx(min), u.valToIdx(max)];
+  let [first, last] = [u.valToIdx(min), u.valToIdx(max)];
+  // The nearest ones may lie just outside, where no cursor can be.
+  if (Number(u.data[0][first]) < min) first += 1;
+  if (Number(u.data[0][last]) > max) last -= 1;
   const now = u.cursor.idx ?? undefined;
   const step = Math.max(1, Math.round((last - first) / 10));
   const next: Readonly<Record<string, number>> = {

@@ -299,6 +299,7 @@ function CurveChart({ plan, runs, zoom, hidden, tall }: CurveChartProps) {
       xText={abscissa === "time" ? (x) => wholeSpanText(1000 * x) : countText}
       yText={plan.yText}
       yTick={plan.yTick}
+      isTime={abscissa === "time"}
       syncKey="curves"
       height={tall ? 300 : 230}
       {...{ lines, zoom, hidden }}
