@@ -345,7 +345,7 @@ function drawMarks(u: uPlot, marks: readonly number[], colour: string): void {
     if (mark < min || mark > max) continue;
     const x = u.valToPos(mark, "x", true);
     // Crosses on top of one another say no more than one.
-    if (x - before < reach) continue;
+    if (x - before < 2.5 * reach) continue;
     before = x;
     ctx.moveTo(x - reach, middle - reach);
     ctx.lineTo(x + reach, middle + reach);
