@@ -34,7 +34,7 @@ export function lineageOf(table: HistoryTable, version: number, most = Infinity)
       if (steps.length >= most) return steps;
       step = { version: made, roundNumber: number, baseVersion: base, abandoned: [] };
       wanted = base;
-    } else if (made === null && base === step?.baseVersion) {
+    } else if (made === null && step !== undefined) {
       abandoned.push(number);
     }
   }

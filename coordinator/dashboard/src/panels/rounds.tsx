@@ -112,34 +112,36 @@ export function RoundsPanel({ entry }: { readonly entry: TaskEntry }) {
           protect them. The operator’s token shows it.
         </Withheld>
       )}
-      <table class="table">
-        <thead>
-          <tr>
-            <th scope="col">Round</th>
-            <th scope="col">Outcome</th>
-            {shown.map(({ title, wide }) => (
-              <th key={title} scope="col" class={wide ? "number wide-only" : "number"}>
-                {title}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {rows.value.map((row) => (
-            <tr key={row.roundNumber}>
-              <th scope="row">{countText(row.roundNumber)}</th>
-              <td>
-                <Outcome row={row} />
-              </td>
-              {shown.map(({ title, text, wide }) => (
-                <td key={title} class={wide ? "number wide-only" : "number"}>
-                  {text(row)}
-                </td>
+      <div class="table-scroll" tabIndex={0} role="group" aria-label="Rounds, newest first">
+        <table class="table">
+          <thead>
+            <tr>
+              <th scope="col">Round</th>
+              <th scope="col">Outcome</th>
+              {shown.map(({ title, wide }) => (
+                <th key={title} scope="col" class={wide ? "number wide-only" : "number"}>
+                  {title}
+                </th>
               ))}
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {rows.value.map((row) => (
+              <tr key={row.roundNumber}>
+                <th scope="row">{countText(row.roundNumber)}</th>
+                <td>
+                  <Outcome row={row} />
+                </td>
+                {shown.map(({ title, text, wide }) => (
+                  <td key={title} class={wide ? "number wide-only" : "number"}>
+                    {text(row)}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
       {fault.value !== undefined && (
         <FaultState
           title="Older rounds could not be loaded"
