@@ -198,6 +198,7 @@ describe("steering", () => {
     await dialog.waitFor({ state: "detached" });
     expect(await stateOf(url)).toBe("running");
     // Back where it came from, for whoever has no mouse.
+    await page.locator(":focus", { hasText: "Cancel task" }).waitFor();
     await page.keyboard.press("Enter");
     const confirm = dialog.getByRole("button", { name: "Cancel the task for ever" });
     await dialog.getByRole("textbox").fill("smal");
