@@ -2,7 +2,7 @@
 
 import type { Client } from "@tributary/client-sdk";
 import { createClient } from "@tributary/client-sdk";
-import { routes } from "@tributary/protocol";
+import { decodeCheckpoint, routes } from "@tributary/protocol";
 import type { TaskId, TaskResource } from "@tributary/protocol";
 import axe from "axe-core";
 import type { Page } from "playwright-core";
@@ -27,6 +27,8 @@ const TOKENS = {
   viewerToken: "viewer-token-of-this-test",
   clientToken: "client-token-of-this-test",
 };
+/** Everybody may read, and nobody steers without the token. */
+const OPERATOR = { adminToken: TOKENS.adminToken };
 const PRIVACY = { mechanism: "central", noiseMultiplier: 1, delta: 1e-5, maxEpsilon: 1e6 } as const;
 
 /** A tab with the dashboard, which asks nobody but its own coordinator. */
@@ -165,7 +167,7 @@ describe("steering", () => {
 
   test("[DB60] without the token the coordinator refuses, the page says so and offers it no more; with it a task is paused, resumed and cancelled", async () => {
     await using running = await startCoordinator({
-      config: { auth: { adminToken: TOKENS.adminToken } },
+      config: { auth: OPERATOR },
     });
     const { url } = running;
     await running.coordinator.tasks.create(smallTask());
@@ -194,6 +196,7 @@ describe("steering", () => {
     await button("Cancel task").click();
     const dialog = page.getByRole("dialog", { name: "Cancel “small”?" });
     await dialog.getByText("The task ends for ever").waitFor();
+    expect(await graveFaults(page)).toEqual([]);
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
     expect(await stateOf(url)).toBe("running");
@@ -211,10 +214,118 @@ describe("steering", () => {
     expect(await stateOf(url)).toBe("ended");
     expect(await button("Resume").count()).toBe(0);
   });
+
+  test("[DB64] a task is written as a form and as JSON, survives a reload, is not sent while it is wrong, and starts with its weights", async () => {
+    await using running = await startCoordinator({ config: { auth: OPERATOR } });
+    await using profile = await browser.newProfile();
+    const tab = await openDashboard(profile, running.url);
+    tab.expectFaults(/40[13]|422/);
+    const { page } = tab;
+    const sent: string[] = [];
+    page.on("request", (request) => {
+      if (request.method() === "POST") sent.push(request.url());
+    });
+    const field = (label: string) => page.getByLabel(label);
+    const create = page.getByRole("button", { name: "Create the task" });
+    const summary = page.getByRole("alert");
+    await page.getByRole("link", { name: "New task" }).click();
+
+    await create.click();
+    await summary.getByText("Nothing was created").waitFor();
+    expect(await summary.evaluate((element) => element === document.activeElement)).toBe(true);
+    await summary.getByRole("link", { name: "taskId" }).click();
+    await page.keyboard.type("written");
+    expect(sent).toEqual([]);
+    const model = { tensors: smallTask().model.tensors, initialWeights: {} };
+    await field("Tensors").fill(JSON.stringify(model));
+    await summary.waitFor({ state: "detached" });
+
+    await create.click();
+    await summary.getByText("UNAUTHENTICATED").waitFor();
+    expect(await create.isDisabled()).toBe(true);
+    await page.getByRole("button", { name: "Use the operator’s token" }).click();
+    await signIn(page, OPERATOR.adminToken);
+    sent.length = 0;
+
+    // What only the coordinator knows it tells, and it stands at its field.
+    await field("Reports that a round needs").fill("20");
+    await create.click();
+    await summary.getByText("CONFIG_INVALID").waitFor();
+    expect(await field("Reports that a round needs").getAttribute("aria-invalid")).toBe("true");
+    await page.getByText("is 20, above schedule.minClients of 10").first().waitFor();
+    expect(sent).toHaveLength(1);
+    await field("Reports that a round needs").fill("");
+    await field("Sampler").selectOption("Everybody who waits");
+
+    await page.getByRole("button", { name: "JSON" }).click();
+    const json = field("As in a task file");
+    const text = await json.inputValue();
+    expect(JSON.parse(text)).toMatchObject({ taskId: "written", sampler: { kind: "all" } });
+    await json.fill(text.slice(0, -1));
+    await page.getByText("It cannot be read yet").waitFor();
+    await create.click();
+    expect(sent).toHaveLength(1);
+    await json.fill(JSON.stringify({ ...JSON.parse(text), description: "by hand" }));
+    await page.reload();
+    expect(await field("Description").inputValue()).toBe("by hand");
+    expect(await field("Name").inputValue()).toBe("written");
+
+    const weights = Float32Array.from({ length: 7 }, (_, i) => i + 0.5);
+    const file = (bytes: Uint8Array) => ({
+      name: "first.f32",
+      mimeType: "application/octet-stream",
+      buffer: Buffer.from(bytes),
+    });
+    await field("First weights").setInputFiles(file(new Uint8Array(8)));
+    await page.getByText("are 2 values, and the model has 7 parameters").waitFor();
+    await field("First weights").setInputFiles(file(new Uint8Array(weights.buffer)));
+    await page.getByText("7 values from first.f32").waitFor();
+    await page.getByLabel("Name").press("Enter");
+    await heading(page, "written").waitFor();
+    const { coordinator } = running;
+    const created = await coordinator.tasks.get("written" as TaskId);
+    expect(created).toMatchObject({ state: "running", spec: { description: "by hand" } });
+    const bytes = await coordinator.models.checkpoint(created.checkpoint.digest);
+    expect(decodeCheckpoint(created.layout, bytes).weights).toEqual(weights);
+    const left = await page.evaluate(() => Object.keys(sessionStorage));
+    expect(left).toEqual(["tributary-token"]);
+  });
+
+  test("[DB62] a task file is opened into the form, and another mechanism asks for its own numbers", async () => {
+    await using running = await startCoordinator({ config: { auth: OPERATOR } });
+    await using profile = await browser.newProfile();
+    await profile.context.addInitScript(
+      (token) => sessionStorage.setItem("tributary-token", token),
+      OPERATOR.adminToken,
+    );
+    const { page } = await openDashboard(profile, running.url, "#/new-task");
+    const spec = smallTask({ clippingNorm: 1, privacy: PRIVACY, description: "from a file" });
+    await page.getByLabel("Open a task file").setInputFiles({
+      name: "task.json",
+      mimeType: "application/json",
+      buffer: Buffer.from(JSON.stringify(spec)),
+    });
+    const value = (label: string) => page.getByLabel(label).inputValue();
+    await page.getByText("7 parameters").waitFor();
+    expect(await value("Description")).toBe("from a file");
+    expect([await value("Delta"), await value("Largest epsilon")]).toEqual(["0.00001", "1000000"]);
+    await page.getByLabel("Mechanism").selectOption({ index: 3 });
+    await page.getByRole("button", { name: "Create the task" }).click();
+    const missing = page.getByRole("alert").getByRole("link");
+    expect(await missing.allTextContents()).toEqual([
+      "privacy.rounds",
+      "privacy.minSeparation",
+      "privacy.maxParticipations",
+    ]);
+    await page.getByLabel("Mechanism").selectOption({ index: 1 });
+    await page.getByRole("button", { name: "Create the task" }).click();
+    await heading(page, "small").waitFor();
+    expect((await running.coordinator.tasks.get(TASK)).spec.privacy).toEqual(PRIVACY);
+  });
 });
 
 describe("for everybody", () => {
-  const PLACES = ["", "#/tasks/small", "#/tasks/hidden", "#/events", "#/health"];
+  const PLACES = ["", "#/tasks/small", "#/tasks/hidden", "#/new-task", "#/events", "#/health"];
   const LOOKS = [
     { width: 1280, height: 800, colorScheme: "light" },
     { width: 1280, height: 800, colorScheme: "dark" },

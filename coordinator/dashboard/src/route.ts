@@ -9,6 +9,7 @@ export type Route =
   | { readonly page: "overview" }
   /** `tab` is one of `taskTabs`; the first where the address names none. */
   | { readonly page: "task"; readonly taskId: TaskId; readonly tab: string | undefined }
+  | { readonly page: "new-task" }
   | { readonly page: "events" }
   | { readonly page: "health" }
   | { readonly page: "sign-in" }
@@ -30,13 +31,14 @@ export function parseRoute(hash: string): Route {
   return { page: "nowhere", address: `#/${parts.join("/")}`.slice(0, 80) };
 }
 
-type PlainPage = "events" | "health" | "sign-in";
+type PlainPage = "new-task" | "events" | "health" | "sign-in";
 const isPlain = (name: string): name is PlainPage =>
-  name === "events" || name === "health" || name === "sign-in";
+  name === "new-task" || name === "events" || name === "health" || name === "sign-in";
 
 /** Addresses for links. */
 export const hrefs = {
   overview: "#/",
+  newTask: "#/new-task",
   events: "#/events",
   health: "#/health",
   signIn: "#/sign-in",

@@ -26,7 +26,7 @@ test("[DB61] what cancelling takes away and leaves is said with its numbers", ()
   const said = lossesOf(task(), round("reporting", 3)).join(" ");
   expect(said).toContain("Round 15, which is open, is abandoned");
   expect(said).toContain("the work of 3 clients in it is lost");
-  expect(said).toContain("version 12 of 12 committed rounds");
+  expect(said).toContain("version 12 after 12 committed rounds");
   expect(said).not.toContain("budget");
   expect(lossesOf(task(), round("committed", 0)).join(" ")).not.toContain("Round 15");
   expect(lossesOf(task(), undefined)[0]).toContain("for ever");

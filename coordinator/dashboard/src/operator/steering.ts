@@ -58,6 +58,6 @@ export function lossesOf(
     ...(spec.privacy.mechanism === "none" || spec.privacy.mechanism === "local"
       ? []
       : ["What was spent of its privacy budget stays spent."]),
-    `Kept: the model as it is, version ${countText(checkpoint.modelVersion)} of ${counted(roundsCommitted, "committed round")}. Clients go on serving it.`,
+    `Kept: the model as it is, version ${countText(checkpoint.modelVersion)} after ${counted(roundsCommitted, "committed round")}. Clients go on serving it.`,
   ];
 }

@@ -6,6 +6,7 @@ import { useApp } from "../app.ts";
 import type { TaskEntry } from "../data/task-entry.ts";
 import { countText } from "../model/format.ts";
 import { isOpen } from "../model/round-now.ts";
+import { NewTaskLink } from "../operator/new-task-link.tsx";
 import { TaskRow } from "../panels/task-row.tsx";
 import { Figure, Figures } from "../ui/panel.tsx";
 import { Empty, Skeleton } from "../ui/states.tsx";
@@ -36,14 +37,14 @@ export function OverviewPage() {
 }
 
 /** Buttons beside the heading. */
-export const overviewActions: readonly (() => preact.ComponentChild)[] = [];
+export const overviewActions: readonly (() => preact.ComponentChild)[] = [NewTaskLink];
 
 function NoTasks() {
   return (
     <Empty title="No task yet">
       <p>
-        A task says which model is trained, by how many clients, and under which privacy. Describe
-        one in a file and create it:
+        A task says which model is trained, by how many clients, and under which privacy. Write one
+        here, or create it from a file:
       </p>
       <pre tabIndex={0}>
         <code>{`tributary task create task.json --url ${location.origin}`}</code>

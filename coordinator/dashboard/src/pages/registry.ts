@@ -6,6 +6,7 @@ import type { Route } from "../route.ts";
 import { hrefs } from "../route.ts";
 import { EventsPage } from "./events.tsx";
 import { HealthPage } from "./health.tsx";
+import { NewTaskPage } from "./new-task.tsx";
 import { NowherePage } from "./nowhere.tsx";
 import { OverviewPage } from "./overview.tsx";
 import { SignInPage } from "./sign-in.tsx";
@@ -25,6 +26,8 @@ export function pageOf(route: Route): PageEntry {
       return { title: "Tasks", Page: OverviewPage };
     case "task":
       return { title: route.taskId, Page: TaskPage };
+    case "new-task":
+      return { title: "New task", Page: NewTaskPage };
     case "events":
       return { title: "Events", Page: EventsPage };
     case "health":
@@ -42,7 +45,7 @@ export const navigation: readonly {
   readonly href: string;
   readonly pages: readonly Route["page"][];
 }[] = [
-  { title: "Tasks", href: hrefs.overview, pages: ["overview", "task"] },
+  { title: "Tasks", href: hrefs.overview, pages: ["overview", "task", "new-task"] },
   { title: "Events", href: hrefs.events, pages: ["events"] },
   { title: "Health", href: hrefs.health, pages: ["health"] },
 ];

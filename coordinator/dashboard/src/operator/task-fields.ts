@@ -1,0 +1,320 @@
+/** The fields of a task as its form shows them: what they are called, what they may hold, what holds without them. */
+
+/** A value of its own. */
+export interface PlainField {
+  readonly kind: "text" | "integer" | "number";
+  /** Its place in the task: `plan.epochs`. */
+  readonly path: string;
+  readonly label: string;
+  readonly required?: true;
+  /** What holds when it is left empty. */
+  readonly usual?: string;
+  readonly hint?: string;
+  /** Bounds of numbers; `above` and `below` are left out themselves. */
+  readonly min?: number;
+  readonly above?: number;
+  readonly below?: number;
+  readonly max?: number;
+}
+
+/** One of several forms of an object, told apart by one of its properties. */
+export interface ChoiceField {
+  readonly kind: "choice";
+  readonly path: string;
+  readonly label: string;
+  readonly hint?: string;
+  /** The property that tells them apart. */
+  readonly by: "kind" | "mechanism" | "metric";
+  readonly options: readonly Option[];
+}
+
+export interface Option {
+  /** Of the property; undefined leaves the whole object out. */
+  readonly value: string | undefined;
+  readonly label: string;
+  readonly fields?: readonly Field[];
+}
+
+export type Field = PlainField | ChoiceField;
+
+export interface Section {
+  readonly title: string;
+  readonly about?: string;
+  readonly fields: readonly Field[];
+}
+
+const count = (path: string, label: string, more: Partial<PlainField> = {}): PlainField => ({
+  ...{ kind: "integer", path, label, min: 1 },
+  ...more,
+});
+const positive = (path: string, label: string, more: Partial<PlainField> = {}): PlainField => ({
+  ...{ kind: "number", path, label, above: 0 },
+  ...more,
+});
+const decay = (path: string, label: string, usual: string): PlainField => ({
+  ...{ kind: "number", path, label, usual, min: 0, below: 1 },
+});
+const required = true as const;
+const span = (path: string, label: string, usual: string, more: Partial<PlainField> = {}) =>
+  count(path, `${label} (ms)`, { usual, ...more });
+
+const noiseFields = (hint: string): readonly PlainField[] => [
+  positive("privacy.noiseMultiplier", "Noise multiplier z", { required, hint }),
+  positive("privacy.delta", "Delta", {
+    ...{ required, below: 1, hint: "Well below one over the number of clients." },
+  }),
+  positive("privacy.maxEpsilon", "Largest epsilon", {
+    ...{ required, hint: "The task ends before it would be exceeded." },
+  }),
+];
+const adaptive = (value: string, label: string): Option => ({
+  value,
+  label,
+  fields: [
+    positive("serverOptimizer.learningRate", "Server learning rate", { usual: "0.1" }),
+    decay("serverOptimizer.beta1", "Beta 1", "0.9"),
+    ...(value === "adagrad" ? [] : [decay("serverOptimizer.beta2", "Beta 2", "0.99")]),
+    positive("serverOptimizer.tau", "Tau", { usual: "0.001" }),
+  ],
+});
+
+export const taskSections: readonly Section[] = [
+  {
+    title: "Task",
+    fields: [
+      {
+        ...{ kind: "text", path: "taskId", label: "Name", required },
+        hint: "Lower-case letters, digits and hyphens. Clients join by it.",
+      },
+      { kind: "text", path: "description", label: "Description" },
+    ],
+  },
+  {
+    title: "Training at the clients",
+    fields: [
+      count("plan.epochs", "Epochs", { usual: "1" }),
+      count("plan.batchSize", "Batch size", { usual: "10" }),
+      positive("plan.learningRate", "Learning rate", {
+        usual: "0.1; with momentum 0.01, with Adam 0.001",
+      }),
+      {
+        kind: "choice",
+        path: "plan.optimizer",
+        label: "Optimizer",
+        by: "kind",
+        options: [
+          { value: undefined, label: "SGD" },
+          {
+            value: "momentum",
+            label: "SGD with momentum",
+            fields: [decay("plan.optimizer.momentum", "Momentum", "0.9")],
+          },
+          {
+            value: "adam",
+            label: "Adam",
+            fields: [
+              decay("plan.optimizer.beta1", "Beta 1", "0.9"),
+              decay("plan.optimizer.beta2", "Beta 2", "0.999"),
+              positive("plan.optimizer.epsilon", "Epsilon of Adam", { usual: "1e-7" }),
+            ],
+          },
+        ],
+      },
+      {
+        ...{ kind: "number", path: "plan.proximalMu", label: "Proximal mu", min: 0, usual: "0" },
+        hint: "Above 0 is FedProx: holds clients near the model they received.",
+      },
+      count("plan.maxExamples", "Most examples of a client", { usual: "all" }),
+    ],
+  },
+  {
+    title: "Who takes part",
+    fields: [
+      {
+        kind: "choice",
+        path: "sampler",
+        label: "Sampler",
+        by: "kind",
+        options: [
+          { value: "all", label: "Everybody who waits" },
+          {
+            value: "uniform",
+            label: "So many of those who wait",
+            fields: [
+              count("sampler.cohortSize", "Clients in a round", { required }),
+              {
+                ...{ kind: "number", path: "sampler.overSelection", label: "Over-selection" },
+                ...{ min: 0, usual: "0", hint: "0.3 selects 30 % more, to make up for drop-outs." },
+              },
+            ],
+          },
+          {
+            value: "poisson",
+            label: "A coin for each client",
+            fields: [
+              positive("sampler.samplingRate", "Sampling rate q", { required, max: 1 }),
+              count("sampler.population", "Population N", { required }),
+              count("sampler.maxCohort", "Most places in a round", { usual: "no cap" }),
+            ],
+          },
+        ],
+      },
+    ],
+  },
+  {
+    title: "Aggregation",
+    fields: [
+      {
+        kind: "choice",
+        path: "weighting",
+        label: "Weight of an update",
+        by: "kind",
+        options: [
+          { value: undefined, label: "As is usual: by examples, or equal under privacy" },
+          { value: "uniform", label: "Equal" },
+          {
+            value: "byExamples",
+            label: "By examples, up to a cap",
+            fields: [positive("weighting.cap", "Cap in examples", { required })],
+          },
+        ],
+      },
+      {
+        kind: "choice",
+        path: "serverOptimizer",
+        label: "Server optimizer",
+        by: "kind",
+        options: [
+          { value: undefined, label: "FedAvg" },
+          {
+            value: "sgd",
+            label: "SGD",
+            fields: [
+              positive("serverOptimizer.learningRate", "Server learning rate", { usual: "1" }),
+            ],
+          },
+          {
+            value: "momentum",
+            label: "FedAvgM",
+            fields: [
+              positive("serverOptimizer.learningRate", "Server learning rate", { usual: "1" }),
+              decay("serverOptimizer.momentum", "Momentum", "0.9"),
+            ],
+          },
+          adaptive("adagrad", "FedAdagrad"),
+          adaptive("adam", "FedAdam"),
+          adaptive("yogi", "FedYogi"),
+        ],
+      },
+      positive("clippingNorm", "Clipping norm", {
+        ...{ usual: "none" },
+        hint: "Longest delta of a client, in the model’s own units. Needed under privacy.",
+      }),
+    ],
+  },
+  {
+    title: "Privacy",
+    about:
+      "What a setting costs is known before anything is trained: “tributary privacy plan” lists it in a terminal. The page of a task says what it has spent.",
+    fields: [
+      {
+        kind: "choice",
+        path: "privacy",
+        label: "Mechanism",
+        by: "mechanism",
+        options: [
+          { value: undefined, label: "None" },
+          {
+            value: "central",
+            label: "Central: the coordinator adds noise to the sum",
+            fields: noiseFields("Noise on the sum, over the clipping norm."),
+          },
+          {
+            value: "local",
+            label: "Local: each client adds noise itself",
+            fields: noiseFields("Noise on one delta, over twice the clipping norm."),
+          },
+          {
+            value: "matrix",
+            label: "Matrix: noise that takes back noise, for clients that keep limits",
+            fields: [
+              ...noiseFields("Noise, over what one client can change in the whole run."),
+              count("privacy.rounds", "Rounds of the run", { required }),
+              count("privacy.minSeparation", "Rounds between two of a client", { required }),
+              count("privacy.maxParticipations", "Rounds of a client in all", { required }),
+            ],
+          },
+        ],
+      },
+    ],
+  },
+  {
+    title: "Schedule",
+    fields: [
+      count("schedule.minClients", "Clients to wait for", { usual: "as the sampler needs" }),
+      count("schedule.minReports", "Reports that a round needs", {
+        usual: "half of those expected",
+      }),
+      span("schedule.selectionDeadlineMs", "Longest wait for clients", "60000"),
+      span("schedule.reportWindowMs", "Time to train and report", "300000"),
+      span("schedule.aggregationDeadlineMs", "Longest aggregation", "120000"),
+      span("schedule.pauseBetweenRoundsMs", "Rest between rounds", "0", { min: 0 }),
+    ],
+  },
+  {
+    title: "When it ends",
+    fields: [
+      count("stop.maxRounds", "After so many rounds", { usual: "never" }),
+      {
+        kind: "choice",
+        path: "stop.target",
+        label: "Once a target is reached",
+        by: "metric",
+        options: [
+          { value: undefined, label: "No target" },
+          ...[
+            ["accuracy", "Accuracy of at least"],
+            ["macroF1", "Macro F1 of at least"],
+            ["loss", "Loss of at most"],
+          ].map(([value, label = ""]): Option => {
+            const path = "stop.target.value";
+            return { value, label, fields: [{ kind: "number", path, label: "Value", required }] };
+          }),
+        ],
+      },
+    ],
+  },
+  {
+    title: "Evaluation",
+    fields: [
+      {
+        kind: "choice",
+        path: "evaluation",
+        label: "Who evaluates",
+        by: "kind",
+        options: [
+          { value: undefined, label: "Nobody" },
+          {
+            value: "central",
+            label: "The coordinator, on data of its own",
+            fields: [
+              {
+                ...{ kind: "text", path: "evaluation.evaluator", label: "Evaluator", required },
+                hint: "The name under which the coordinator’s program or config file brings it.",
+              },
+            ],
+          },
+          {
+            value: "federated",
+            label: "Clients, on the model they receive",
+            fields: [
+              count("evaluation.numClasses", "Classes", {
+                ...{ required, min: 0, max: 1000, hint: "0 where only the loss is meant." },
+              }),
+            ],
+          },
+        ],
+      },
+    ],
+  },
+];
