@@ -39,11 +39,11 @@ function later(entry) {
 const check = (name, path, limit) => ({ name, path, limit, gzip: true });
 
 export default [
-  check("@tributary/client-sdk with socket.io-client", atStart("index"), "27 kB"),
+  check("@tributary/client-sdk with its socket", atStart("index"), "19.5 kB"),
   check("@tributary/client-sdk/tfjs, without TF.js", atStart("tfjs"), "11.7 kB"),
   check("@tributary/client-sdk/browser", atStart("browser"), "9.7 kB"),
   check("@tributary/client-sdk/worker", atStart("worker"), "5.3 kB"),
-  check("@tributary/client-sdk/react, without React", atStart("react"), "28.3 kB"),
+  check("@tributary/client-sdk/react, without React", atStart("react"), "20.6 kB"),
   ...(later("index").length > 0
     ? [check("@tributary/client-sdk, what privacy loads later", later("index"), "4.5 kB")]
     : []),

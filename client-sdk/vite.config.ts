@@ -3,65 +3,28 @@
  * what the `browser` condition of package.json leads bundlers to.
  */
 
+import { join } from "node:path";
+
 import { defineConfig, type Plugin } from "vite";
 
 const ENTRIES = [".", "tfjs", "browser", "worker", "react"];
 
 /**
  * The SDK sends and takes text over a websocket and nothing else, while socket.io-client brings polling,
- * WebTransport, binary messages and base64 along. What stands in for these files is what is left of them; a
- * binary frame is an error, as any other frame that cannot be read.
+ * WebTransport, binary messages, namespaces and buffers along. In a page a module of ours speaks its protocol.
  */
-const TEXT_OVER_WEBSOCKETS: Readonly<Record<string, string>> = {
-  "socket.io-client/build/esm/index.js": `
-    import { Manager } from "./manager.js";
-    export const io = (origin, options) => new Manager(origin, options).socket("/", options);`,
-  "socket.io-parser/build/esm/is-binary.js": `
-    export const isBinary = () => false;
-    export const hasBinary = () => false;`,
-  "socket.io-parser/build/esm/binary.js": `
-    export const deconstructPacket = undefined;
-    export const reconstructPacket = undefined;`,
-  "engine.io-client/build/esm/index.js": `
-    export { Socket } from "./socket.js";
-    export { installTimerFunctions } from "./util.js";
-    export { nextTick } from "./globals.js";`,
-  "engine.io-client/build/esm/globals.js": `
-    export const nextTick = (callback) => Promise.resolve().then(callback);
-    export const globalThisShim = globalThis;
-    export const defaultBinaryType = "arraybuffer";
-    export function createCookieJar() {}`,
-  "engine.io-client/build/esm/transports/index.js": `
-    import { WS } from "./websocket.js";
-    export const transports = { websocket: WS };`,
-  "engine.io-parser/build/esm/index.js": `
-    const TYPES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
-    export const protocol = 4;
-    export const encodePacket = ({ type, data }, _, send) => send(TYPES.indexOf(type) + (data ?? ""));
-    export const decodePacket = (frame) => {
-      const type = typeof frame === "string" ? TYPES[frame[0]] : undefined;
-      if (type === undefined) return { type: "error", data: "parser error" };
-      return frame.length > 1 ? { type, data: frame.slice(1) } : { type };
-    };`,
-};
-
 function textOverWebsockets(): Plugin {
-  const replaced = new Set<string>();
+  let isReplaced = false;
   return {
     name: "text-over-websockets",
-    load(id) {
-      const name = Object.keys(TEXT_OVER_WEBSOCKETS).find((path) =>
-        id.endsWith(`node_modules/${path}`),
-      );
-      if (name === undefined) return null;
-      replaced.add(name);
-      return TEXT_OVER_WEBSOCKETS[name];
+    enforce: "pre",
+    resolveId(id) {
+      if (id !== "socket.io-client") return null;
+      isReplaced = true;
+      return join(import.meta.dirname, "src/text-socket.ts");
     },
     buildEnd(error) {
-      // A newer socket.io-client with other files would silently be whole again.
-      const missed = Object.keys(TEXT_OVER_WEBSOCKETS).filter((path) => !replaced.has(path));
-      if (error === undefined && missed.length > 0)
-        this.error(`not replaced: ${missed.join(", ")}`);
+      if (error === undefined && !isReplaced) this.error("nothing imports socket.io-client");
     },
   };
 }
@@ -95,7 +58,7 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             // Bundlers leave it out where nobody opens a connection.
-            { name: "socket.io", test: /node_modules.*(socket|engine)\.io/ },
+            { name: "socket", test: /src\/text-socket\.ts$/ },
             { name: "shared", test: /src\/(errors|delay|deferred|breather|once)\.ts$/ },
           ],
         },

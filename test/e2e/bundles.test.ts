@@ -77,7 +77,7 @@ test("[BU3] every entry is within its limit of bytes, as `npm run size` says", a
   expect(results.filter(({ passed }) => !passed)).toEqual([]);
 });
 
-test("[BU4] an app that opens no connection carries no socket.io, and one that does carries it once", async () => {
+test("[BU4] an app that opens no connection carries no socket, and one that does carries it once", async () => {
   const socket = /EIO|connect_error/;
   const cache = await bundle(
     `import { createMemoryCache } from "@tributary/client-sdk"; globalThis.cache = createMemoryCache();`,
