@@ -111,7 +111,11 @@ export class FakePage extends EventTarget {
   }
 }
 
-/** Resolves once `holds` does, looking again in each turn of the event loop. */
+/** Resolves once `holds` does, looking again in each turn of the event loop. @throws Error after 10 s */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
+  const deadline = Date.now() + 10_000;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`it never came true: ${String(holds)}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }

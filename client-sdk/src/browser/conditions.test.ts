@@ -136,6 +136,16 @@ test("[BR21] a tab that opens out of sight, or is put aside by the browser, has 
       page.tell(back);
       expect(conditions.against).not.toContain("hidden");
     }
+    // Whoever comes back out of sight is not given a grace anew.
+    if (away === "freeze") {
+      page.show("hidden");
+      page.tell(away);
+      page.tell(back);
+      expect(tab.conditions.against).toEqual(["hidden"]);
+      page.tell("visibilitychange");
+      expect(tab.conditions.against).toEqual(["hidden"]);
+      page.show("visible");
+    }
   }
 });
 
@@ -203,6 +213,19 @@ test("[BR22] a turn is taken only by whoever listens, and never without Web Lock
   Object.assign(page.navigator, { locks: undefined });
   const lockless = await openTab({}, page);
   await standsOff(lockless, "otherTab");
+});
+
+test("[BR22] a wish that is taken back before it is granted gives no turn", async () => {
+  const locks = createLocks();
+  const tab = await openTab({}, new FakePage(locks));
+  await mayTrain(tab);
+  tab.stop();
+  await until(() => locks.held.size === 0);
+  tab.conditions.subscribe(() => {})();
+  const other = await openTab({}, new FakePage(locks));
+  await mayTrain(other);
+  stops.push(tab.conditions.subscribe(() => {}));
+  expect(tab.conditions.against).toEqual(["otherTab"]);
 });
 
 test("[BR22] a turn that is stolen, or refused, is none, and the next wish asks again", async () => {

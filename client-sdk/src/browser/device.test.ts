@@ -13,6 +13,7 @@ import { pendingUpdatesConformance } from "../../../test/conformance/pending-upd
 import { privacyLedgerConformance } from "../../../test/conformance/privacy-ledger.ts";
 import { FakePage, freshProfile, until } from "../../../test/support/device-world.ts";
 import type { PendingUpdate } from "../pending-updates.ts";
+import { createDatabase } from "./database.ts";
 import type { Device, DeviceOptions } from "./device.ts";
 import { openDevice } from "./device.ts";
 
@@ -124,6 +125,23 @@ test("[BR2] what lasts is there for the next tab: models, trusted keys, ledger, 
   expect(await clientOptions.cache.getTrust(COORDINATOR)).toEqual(keys);
   expect(await clientOptions.privacy.ledger.read()).toEqual({ revision: 1, text: "spent" });
   expect(await clientOptions.pendingUpdates.get(COORDINATOR, TASK)).toEqual(update);
+});
+
+test("[BR2] of a view into larger memory nothing else is kept", async () => {
+  const { cache, pendingUpdates } = await openTab();
+  const [model, update] = [await modelOf(1), await updateOf(1)];
+  const viewOf = (bytes: Uint8Array) => {
+    const memory = new Uint8Array(bytes.length + 100).fill(7);
+    memory.set(bytes, 50);
+    return memory.subarray(50, 50 + bytes.length);
+  };
+  await cache.put(TASK, { ...model, frame: viewOf(model.frame) });
+  await pendingUpdates.put({ ...update, frame: viewOf(update.frame) });
+  for (const store of ["models", "updates"]) {
+    const [{ frame }] = (await stored(store)) as [{ frame: Uint8Array }];
+    expect(frame.buffer.byteLength).toBe(frame.length);
+  }
+  expect(await cache.get(TASK)).toEqual(model);
 });
 
 test("[BR2] a model that is damaged is removed, counts as missing, and can be put again", async () => {
@@ -424,6 +442,21 @@ test("[BR9] blocked storage, a full disk and an insecure page say so, and nothin
   Object.assign(page, { isSecureContext: false });
   expect(await faultOf(openTab())).toEqual({ code: "CONFIG_INVALID" });
   expect(await tab.ledger.read()).toEqual({ revision: 1, text: "one" });
+});
+
+test("[BR9] a transaction that fails half way leaves everything as it was", async () => {
+  const tab = await openTab();
+  await tab.cache.putTrust(COORDINATOR, await trustedKeys());
+  const database = createDatabase(NAME, () => {});
+  const fault = await faultOf(
+    database.write(async (tx) => {
+      await tx.objectStore("trust").clear();
+      throw new Error("the app's own");
+    }),
+  );
+  expect(fault).toEqual({ code: "UNAVAILABLE", reason: "failed" });
+  database.close();
+  expect(await tab.cache.getTrust(COORDINATOR)).toEqual(await trustedKeys());
 });
 
 test("[BR9] a write that fails half way leaves everything as it was", async () => {

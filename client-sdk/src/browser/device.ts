@@ -122,6 +122,8 @@ export async function openDevice(
     database.close();
   });
   await watched.look();
+  // Forgotten in another tab while this one opened: somebody new is asked for.
+  if (signal.aborted) return openDevice(options, world);
 
   const mark = createLedgerMark(name, () => world.localStorage);
   const turn = createTurn(name, world);
