@@ -200,8 +200,7 @@ function Mechanism({
           <Fact name="Against">whoever sees released models, and nobody who sees more</Fact>
         )}
         <Fact name="Noise">
-          {decimalText(noiseMultiplier, 3)} times{" "}
-          {mechanism === "local" ? "twice the clipping norm" : "the clipping norm"}
+          {decimalText(noiseMultiplier, 3)} times {NOISE_UNITS[mechanism]}
           {privacy.mechanism === "central" && `, ${privacy.noise}`}
         </Fact>
         <Fact name="Clipping norm">
@@ -232,6 +231,13 @@ function Mechanism({
     </Panel>
   );
 }
+
+/** What a noise multiplier is a multiple of. */
+const NOISE_UNITS = {
+  central: "the clipping norm",
+  local: "twice the clipping norm",
+  matrix: "the clipping norm and the sensitivity, before it is correlated",
+} as const;
 
 const ACCOUNTANT_WORDS = {
   rdp: "Rényi divergences",
