@@ -17,6 +17,7 @@ import type { Credentials } from "./credentials.ts";
 import type { BackoffOptions } from "./delay.ts";
 import { backoffDelay, delay, orAborted, throwIfAborted, withTimeout } from "./delay.ts";
 import { isReceipt } from "./incoming.ts";
+import { uploadBody } from "./upload-body.ts";
 
 export type Fetch = typeof globalThis.fetch;
 
@@ -161,6 +162,8 @@ export function createHttp(options: HttpOptions): Http {
         ),
       ),
     putUpdate: async (update, frame, { signal }) => {
+      // In turns of their own: a digest of many bytes takes one, and the frame is being kept meanwhile.
+      const body = await uploadBody(frame);
       const contentDigest = contentDigestOf(await sha256(frame));
       return retry(signal, Infinity, () =>
         request(
@@ -173,7 +176,7 @@ export function createHttp(options: HttpOptions): Http {
               "content-type": "application/octet-stream",
               [CONTENT_DIGEST_HEADER]: contentDigest,
             },
-            body: frame as Uint8Array<ArrayBuffer>,
+            body,
           },
           signal,
           async (response) => parseReceipt(await readJson(response)),
