@@ -325,7 +325,7 @@ describe("steering", () => {
 });
 
 describe("for everybody", () => {
-  const PLACES = ["", "#/tasks/small", "#/tasks/hidden", "#/new-task", "#/events", "#/health"];
+  const PLACES = ["#/new-task", "#/events", "#/health", "", "#/tasks/hidden/privacy"];
   const LOOKS = [
     { width: 1280, height: 800, colorScheme: "light" },
     { width: 1280, height: 800, colorScheme: "dark" },
@@ -345,13 +345,19 @@ describe("for everybody", () => {
     await running.roundEnded(2);
     await running.coordinator.tasks.pause(TASK);
     await using profile = await browser.newProfile();
-    const { page } = await openDashboard(profile, running.url);
+    const { page } = await openDashboard(profile, running.url, "#/tasks/small");
+    await page.locator(".tabs a").first().waitFor();
+    const tabs = await page
+      .locator(".tabs a")
+      .evaluateAll((links) => links.map((link) => (link as HTMLAnchorElement).hash));
+    expect(tabs.length).toBeGreaterThan(3);
     for (const { colorScheme, ...size } of LOOKS) {
       await page.setViewportSize(size);
       await page.emulateMedia({ colorScheme });
-      for (const place of PLACES) {
+      for (const place of [...PLACES, ...tabs]) {
         await page.evaluate((hash) => (location.hash = hash), place);
         await page.getByRole("heading", { level: 1 }).waitFor();
+        await page.locator(".skeleton").first().waitFor({ state: "detached" });
         expect(await graveFaults(page), `${place} ${colorScheme} ${size.width}`).toEqual([]);
         const overhang = await page.evaluate(
           () => document.documentElement.scrollWidth - document.documentElement.clientWidth,

@@ -7,7 +7,8 @@ import { useRef } from "preact/hooks";
 
 import { useApp } from "../app.ts";
 import { asFault } from "../data/api.ts";
-import { FieldView, fieldId } from "../operator/field-view.tsx";
+import { FaultSummary } from "../operator/fault-summary.tsx";
+import { FieldView } from "../operator/field-view.tsx";
 import type { InitialWeights } from "../operator/initial-weights.ts";
 import { base64 } from "../operator/initial-weights.ts";
 import { ModelField } from "../operator/model-field.tsx";
@@ -26,7 +27,6 @@ import {
 import { taskSections } from "../operator/task-fields.ts";
 import { hrefs } from "../route.ts";
 import { Panel } from "../ui/panel.tsx";
-import { sentence } from "../ui/states.tsx";
 
 const KEY = "tributary-new-task";
 
@@ -212,41 +212,13 @@ export function NewTaskPage() {
         </div>
       )}
       {isWrong && (
-        <div class="state state-bad fault-summary" ref={summary} tabIndex={-1} role="alert">
-          <h2>Nothing was created</h2>
-          {told.value !== undefined && faults.value.length === 0 && (
-            <p>
-              {sentence(told.value.fault.message)} <code>{told.value.fault.code}</code>
-            </p>
-          )}
-          {told.value !== undefined && faults.value.length > 0 && (
-            <p>
-              The coordinator refused it: <code>{told.value.fault.code}</code>
-            </p>
-          )}
-          <ul class="bullets">
-            {[...placed.value.byField].map(([path, message]) => (
-              <li key={path}>
-                <a
-                  href={`#${fieldId(path)}`}
-                  onClick={(event) => {
-                    event.preventDefault();
-                    view.value = "form";
-                    queueMicrotask(() => document.getElementById(fieldId(path))?.focus());
-                  }}
-                >
-                  <code>{path}</code>
-                </a>{" "}
-                {message}
-              </li>
-            ))}
-            {placed.value.elsewhere.map(({ path, message }) => (
-              <li key={`${path} ${message}`}>
-                <code>{path}</code> {message}
-              </li>
-            ))}
-          </ul>
-        </div>
+        <FaultSummary
+          focus={summary}
+          fault={told.value?.fault}
+          byField={placed.value.byField}
+          elsewhere={placed.value.elsewhere}
+          onShow={() => (view.value = "form")}
+        />
       )}
 
       <form
