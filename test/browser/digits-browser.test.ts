@@ -114,9 +114,8 @@ test("[DX10] a visitor draws, is read, agrees and trains: the page says when the
   );
   expect(roundNumber).toBe(Number(round));
   const accuracy = (100 * (evaluation?.accuracy ?? NaN)).toFixed(1);
-  await page
-    .getByRole("img", { name: `Round ${round}: ${accuracy} %, with your update`, exact: true })
-    .waitFor();
+  const dot = new RegExp(`^Round ${round!}: ${accuracy}\\s%, with your update$`);
+  await page.getByRole("img", { name: dot }).waitFor();
   // What the page shows is what left it, and no other body has.
   expect(bodies.map((body) => body.bytes.toLocaleString("en"))).toContain(bytes);
   for (const { url } of bodies) expect(url).toMatch(/\/v1\/rounds\/[^/]+\/update$/);

@@ -42,6 +42,14 @@ test("[EE5] hello-round trains and serves in one process", async () => {
   expect(code).toBe(0);
 });
 
+test("[DX6] digits-browser says where its page is, trains with its Node clients, and ends after its rounds", async () => {
+  const few = ["--port", "0", "--clients", "2", "--images", "50", "--pause", "0"];
+  const { code, output } = await run("digits-browser", ...few, "--rounds", "2", "--exit");
+  expect(output).toMatch(/Draw digits and train along: +http:\/\/127\.0\.0\.1:\d+\//);
+  expect(output).toMatch(/round 2: 2 clients, accuracy \d+\.\d %/);
+  expect(code).toBe(0);
+});
+
 test("[LE6] the main job is private by default: 600 clients, epsilon beside accuracy, and the promise in words", async () => {
   const { code, output } = await run("digits", "--rounds", "2", "--epochs", "1", "--exit");
   expect(output).toContain("600 clients in 2 processes");

@@ -55,4 +55,6 @@ function predictionOf(row: NestedNumbers): Prediction {
   return { digit, probabilities };
 }
 
-export const percent = (share: number, digits = 0): string => `${(100 * share).toFixed(digits)} %`;
+/** With a space that no line ends at. */
+export const percent = (share: number, digits = 0): string =>
+  `${(100 * share).toFixed(digits)}\u00a0%`;
