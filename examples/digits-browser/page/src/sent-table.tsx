@@ -18,7 +18,7 @@ export function SentTable({ contributions }: { contributions: readonly Contribut
             <tr>
               <th scope="col">Round</th>
               <th scope="col">Bytes</th>
-              <th scope="col">Drawings</th>
+              <th scope="col">Digits</th>
               <th scope="col">Change</th>
               <th scope="col">Result</th>
             </tr>
@@ -37,8 +37,8 @@ export function SentTable({ contributions }: { contributions: readonly Contribut
         </table>
       )}
       <p className="quiet">
-        Drawings: how many, and nothing else of them. Change: how far the model’s numbers moved, cut
-        to at most {CLIPPING_NORM}. The drawings themselves were never sent.
+        Digits: how many you have drawn, and nothing else of them. Change: how far the model’s
+        numbers moved, cut to at most {CLIPPING_NORM}. The drawings themselves were never sent.
       </p>
     </div>
   );
