@@ -122,7 +122,9 @@ test("[DX10] a visitor draws, is read, agrees and trains: the page says when the
 });
 
 test("[DX11] the next training is on the drawings there are by then; pause, leave and coming back do what they say", async () => {
-  const { page } = await visit();
+  const { page, expectFaults } = await visit();
+  // Whoever leaves or reloads interrupts what is on its way, and the browser says so.
+  expectFaults(/WebSocket is closed before|status of 4\d\d .*\/update$/);
   await drawOne(page);
   await button(page, "It is a 1").click();
   await button(page, "Take part …").click();

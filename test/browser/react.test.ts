@@ -32,12 +32,14 @@ test("[RX10] in StrictMode the hooks train and serve over one connection; anothe
     smallTask({ schedule: { minClients: 1, minReports: 1, pauseBetweenRoundsMs: 200 }, stop: {} }),
   );
   await using profile = await browser.newProfile();
-  const { page, call } = await profile.open<typeof functions>(server, "react");
+  const { page, call, told } = await profile.open<typeof functions>(server, "react");
   const sockets = watchSockets(page);
   const first = { url: running.url, token: "first-token-of-this-test" };
   await call("render", first);
   await until(page, ({ outcome, version = 0 }) => outcome === "committed" && version > 0);
   expect(sockets.all).toHaveLength(1);
+  // React's development build, whose StrictMode does what this test is about.
+  expect(told.filter(({ type }) => type === "mounted")).toHaveLength(2);
   await call("render", { ...first });
   expect(sockets.open()).toHaveLength(1);
 

@@ -2,11 +2,11 @@
 
 import type { Predictor, Trainer } from "@tributary/client-sdk";
 import { useFederatedClient, useModel, useTask } from "@tributary/client-sdk/react";
-import { createElement, StrictMode } from "react";
+import { createElement, StrictMode, useEffect } from "react";
 import { flushSync } from "react-dom";
 import { createRoot } from "react-dom/client";
 
-import { expose } from "./expose.ts";
+import { expose, tell } from "./expose.ts";
 
 export interface AppProps {
   readonly url: string;
@@ -38,6 +38,7 @@ function App({ url, token }: AppProps) {
     trainer: { train: (request) => trainer.train(request) },
   });
   const model = useModel(client, "small", predictor);
+  useEffect(() => tell("mounted"), []);
   const shown: Shown = {
     state: task.state,
     ...(task.closed === undefined ? {} : { outcome: task.closed.outcome }),
