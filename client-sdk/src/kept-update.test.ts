@@ -1,5 +1,5 @@
-import type { Assignment, ClientId, FederatedError } from "@tributary/protocol";
-import { isFederatedError } from "@tributary/protocol";
+import type { Assignment, ClientId } from "@tributary/protocol";
+import { FederatedError, isFederatedError } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
 import type { FakeCoordinator } from "../../test/support/fake-coordinator.ts";
@@ -223,6 +223,11 @@ test("[KU6] what is kept is sent by nobody else, for no other model or rules, an
       fake.place = { ...fake.place!, plan: { ...fake.place!.plan, clippingNorm: 0.5 } };
       return undefined;
     },
+    "a bound on how often": (_, fake) => {
+      const participation = { minSeparation: 1, maxParticipations: 9 };
+      fake.place = { ...fake.place!, plan: { ...fake.place!.plan, participation } };
+      return undefined;
+    },
     "no figures any more": (_, fake) => {
       fake.place = { ...fake.place!, plan: { ...fake.place!.plan, evaluate: true } };
       return undefined;
@@ -336,6 +341,28 @@ test("[KU8] without consent what is kept is deleted and never sent", async () =>
   fake.emit("round:assigned", fake.assignment(1));
   await fake.until("decline");
   expect(fake.puts).toHaveLength(sent + 1);
+});
+
+test("[KU8] a store that refuses, as consent was withdrawn elsewhere, is obeyed: nothing is sent", async () => {
+  await using fake = await startFakeCoordinator();
+  const device = createDevice(fake);
+  const refuse = async () => {
+    throw new FederatedError("ABORTED", "consent was withdrawn: no update is kept");
+  };
+  for (const refused of [{ put: refuse }, { get: refuse, put: refuse, delete: refuse }]) {
+    const pendingUpdates = { ...createMemoryPendingUpdates(), ...refused };
+    const client = createClient({ ...device.options, pendingUpdates });
+    const participant = client.join(TASK, { trainer: device.trainer });
+    const errors: string[] = [];
+    participant.on("error", ({ code }) => errors.push(code));
+    await state(participant, "waiting");
+    fake.emit("round:assigned", fake.assignment(1));
+    await expect.poll(() => errors).toContain("ABORTED");
+    await client.close();
+    // Where nothing can be asked nothing is trained either.
+    expect(device.trainer.trainings).toBe(1);
+  }
+  expect(fake.puts).toEqual([]);
 });
 
 test("[KU9] what was kept under a plan that this client no longer follows is deleted and not sent", async () => {

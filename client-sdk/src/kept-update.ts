@@ -1,7 +1,7 @@
 /** A task's finished update in its store: found again for the very place it was made for, and for no other. */
 
 import type { Assignment, ClientId, Digest, RoundId, TaskId } from "@tributary/protocol";
-import { sha256 } from "@tributary/protocol";
+import { isFederatedError, sha256 } from "@tributary/protocol";
 
 import type { PendingUpdate, PendingUpdateStore } from "./pending-updates.ts";
 
@@ -11,7 +11,10 @@ export interface Identity {
   readonly clientId: ClientId;
 }
 
-/** A store that fails costs a training: its faults are told and nothing else. */
+/**
+ * A store that fails costs a training: its faults are told and nothing else. One that refuses, with ABORTED, speaks
+ * for the person: `find` and `keep` throw that, and nothing may be sent.
+ */
 export interface KeptUpdate {
   /** The frame that was made for this assignment. What is kept for anything else is deleted. */
   find(assignment: Assignment, identity: Identity): Promise<Uint8Array | undefined>;
@@ -30,10 +33,11 @@ export function createKeptUpdate(
   let last: Promise<unknown> = Promise.resolve();
   function inTurn<T>(work: () => Promise<T>): Promise<T | undefined> {
     const done = last.then(work).catch((error: unknown) => {
+      if (isRefusal(error)) throw error;
       tellError(error);
       return undefined;
     });
-    last = done;
+    last = done.catch(() => undefined);
     return done;
   }
 
@@ -55,13 +59,16 @@ export function createKeptUpdate(
       });
     },
     forget: async (roundId) => {
+      // Where there is nobody any more, nothing is left to be forgotten.
       await inTurn(async () => {
         const kept = roundId ?? (await store.get(origin, taskId))?.roundId;
         if (kept !== undefined) await store.delete(origin, taskId, kept);
-      });
+      }).catch(tellError);
     },
   };
 }
+
+const isRefusal = (error: unknown) => isFederatedError(error) && error.code === "ABORTED";
 
 const isFor = async (
   { roundId, madeFor, digest, frame }: PendingUpdate,
@@ -81,9 +88,11 @@ function purposeOf(
   { checkpoint, plan }: Assignment,
   { clientKey, clientId }: Identity,
 ): Promise<Digest> {
-  const { clippingNorm, localNoise, evaluate } = plan;
+  const { clippingNorm, localNoise, participation, evaluate } = plan;
   const { noiseMultiplier, delta, maxEpsilon } = localNoise ?? {};
-  const rules = [clippingNorm, noiseMultiplier, delta, maxEpsilon, evaluate];
+  const { minSeparation, maxParticipations } = participation ?? {};
+  const noise = [noiseMultiplier, delta, maxEpsilon];
+  const rules = [clippingNorm, ...noise, minSeparation, maxParticipations, evaluate];
   // The key comes first, and is as long as always: its digest tells nobody anything.
   const text = JSON.stringify([clientKey, clientId, checkpoint.digest, ...rules]);
   return sha256(new TextEncoder().encode(text));

@@ -16,7 +16,7 @@ export interface PendingUpdate {
 
 /**
  * Holds at most one update for each task of each origin; one store for each client key. A fault costs a
- * training, no promise.
+ * training, no promise; a FederatedError ABORTED is a refusal: the person allows nothing to be sent any more.
  */
 export interface PendingUpdateStore {
   get(origin: string, taskId: TaskId): Promise<PendingUpdate | undefined>;

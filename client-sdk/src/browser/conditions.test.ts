@@ -60,6 +60,48 @@ test("[BR20] unasked and withdrawn stand against training, in every tab, and so 
   await standsOff(tab, "consent");
 });
 
+test("[BR20] whoever reads what stands against training before its listeners takes nothing from them", async () => {
+  const page = new FakePage();
+  const device = await openDevice({}, page.world);
+  opened.push(device);
+  await device.consent.grant();
+  const conditions = device.conditions();
+  const read: string[] = [];
+  device.consent.subscribe(() => void read.push(conditions.against.join()));
+  const told: string[] = [];
+  stops.push(conditions.subscribe(() => void told.push(conditions.against.join())));
+  await until(() => told.at(-1) === "");
+  await device.consent.withdraw();
+  expect(read[0]).toBe("consent");
+  expect(told.at(-1)).toBe("consent");
+});
+
+test("[BR20] a listener of the app's that throws keeps no training going, and no answer from being remembered", async () => {
+  const faults: unknown[] = [];
+  Object.assign(globalThis, { reportError: (error: unknown) => void faults.push(error) });
+  try {
+    const tab = await openTab();
+    await mayTrain(tab);
+    const { consent } = tab.device;
+    const fault = new Error("the app's own");
+    const fail = () => {
+      throw fault;
+    };
+    const late = tab.device.conditions();
+    stops.push(consent.subscribe(fail), tab.conditions.subscribe(fail));
+    const told: string[] = [];
+    stops.push(late.subscribe(() => void told.push(late.against.join())));
+    await consent.withdraw();
+    expect(told.at(-1)).toBe("consent");
+    expect(faults).toContain(fault);
+    const again = await openDevice({}, tab.page.world);
+    opened.push(again);
+    expect(again.consent.state).toBe("withdrawn");
+  } finally {
+    Reflect.deleteProperty(globalThis, "reportError");
+  }
+});
+
 test("[BR20] a low battery, the wish to save data and a metered network stand against training", async () => {
   const tab = await openTab();
   const { page } = tab;

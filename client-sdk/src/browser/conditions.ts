@@ -2,6 +2,7 @@
 
 import type { PauseReason, TrainingConditions } from "../conditions.ts";
 import type { Sensor } from "./sensors.ts";
+import { tellAll } from "./tell-all.ts";
 import type { Place, Turn } from "./turn.ts";
 
 /**
@@ -12,7 +13,9 @@ export function createConditions(sensors: readonly Sensor[], turn: Turn): Traini
   const listeners = new Set<() => void>();
   let stops: readonly (() => void)[] = [];
   let place: Place | undefined;
-  let told: readonly PauseReason[] = [];
+  let last: readonly PauseReason[] = [];
+  /** What the listeners know: whoever reads `against` before them takes nothing from them. */
+  let told = last;
 
   const ofSensors = () => sensors.filter((sensor) => sensor.stands()).map(({ reason }) => reason);
 
@@ -21,12 +24,11 @@ export function createConditions(sensors: readonly Sensor[], turn: Turn): Traini
     const sensed = ofSensors();
     const now: readonly PauseReason[] =
       sensed.length > 0 || place?.held === true ? sensed : ["otherTab"];
-    if (now.join() !== told.join()) told = now;
-    return told;
+    if (now.join() !== last.join()) last = now;
+    return last;
   }
 
   function weigh(): void {
-    const before = told;
     const mayAsk = listeners.size > 0 && ofSensors().length === 0;
     if (!mayAsk) {
       place?.leave();
@@ -34,7 +36,10 @@ export function createConditions(sensors: readonly Sensor[], turn: Turn): Traini
     } else {
       place ??= turn.want(weigh);
     }
-    if (against() !== before) for (const listener of [...listeners]) listener();
+    const now = against();
+    if (now.join() === told.join()) return;
+    told = now;
+    tellAll(listeners);
   }
 
   return {

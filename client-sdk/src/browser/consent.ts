@@ -1,6 +1,7 @@
 /** What a person said to the question whether this device may train, remembered and the same in every tab. */
 
 import type { Person } from "./person.ts";
+import { tellAll } from "./tell-all.ts";
 
 /** `unasked` until the person answers, and again when the text that they agreed to is another one. */
 export type ConsentState = "unasked" | "granted" | "withdrawn";
@@ -72,9 +73,7 @@ export function createConsent({ person, text, now, tellOthers }: ConsentDeps): W
     answer = said;
     if (`${state()} ${answer?.at}` !== before) tell();
   }
-  const tell = () => {
-    for (const listener of [...listeners]) listener();
-  };
+  const tell = () => tellAll(listeners);
   person.signal.addEventListener("abort", tell);
 
   async function say(said: Answer): Promise<void> {

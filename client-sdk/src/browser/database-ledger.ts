@@ -4,7 +4,7 @@
  * of space: a ledger that is gone, or older than it was, is no new ledger.
  */
 
-import { FederatedError } from "@tributary/protocol";
+import { FederatedError, isFederatedError } from "@tributary/protocol";
 
 import type { PrivacyLedgerStore, StoredLedger } from "../privacy/ledger-store.ts";
 import type { Read, Write } from "./database.ts";
@@ -45,8 +45,14 @@ export function createDatabaseLedger(person: Person, mark: LedgerMark): PrivacyL
         await own.put(true, "ledgerBegun");
         return true;
       });
-      if (isSaved) mark.raise(next.revision);
-      return isSaved;
+      if (!isSaved) return false;
+      mark.raise(next.revision);
+      // Forgotten in another tab in between: the mark must not stand against whoever comes after.
+      await person.read(held).catch((error: unknown) => {
+        if (isFederatedError(error) && error.details?.reason === "forgotten") mark.remove();
+        throw error;
+      });
+      return true;
     },
   };
 }

@@ -14,8 +14,10 @@ import { privacyLedgerConformance } from "../../../test/conformance/privacy-ledg
 import { FakePage, freshProfile, until } from "../../../test/support/device-world.ts";
 import type { PendingUpdate } from "../pending-updates.ts";
 import { createDatabase } from "./database.ts";
+import { createDatabaseLedger, createLedgerMark } from "./database-ledger.ts";
 import type { Device, DeviceOptions } from "./device.ts";
 import { openDevice } from "./device.ts";
+import { openPerson } from "./person.ts";
 
 const NAME = "tributary:default";
 const TASK = "digits" as TaskId;
@@ -401,6 +403,24 @@ test("[BR8] site data that the person clears in the browser's settings forgets t
   await until(() => tab.signal.aborted);
   expect(tab.consent.state).toBe("unasked");
   expect((await openTab()).clientKey).not.toBe(tab.clientKey);
+});
+
+test("[BR8] a ledger written while another tab forgets the person leaves no mark against the next one", async () => {
+  const here = await openTab();
+  const mark = createLedgerMark(NAME, () => page.localStorage);
+  const database = createDatabase(NAME, () => {});
+  const person = await openPerson(database);
+  const write: typeof person.write = async (...args) => {
+    const result = await person.write(...args);
+    await here.forgetMe();
+    return result;
+  };
+  const ledger = createDatabaseLedger({ ...person, write }, mark);
+  expect(await faultOf(ledger.write("spent", 0))).toMatchObject({ reason: "forgotten" });
+  database.close();
+  expect([...page.stored]).toEqual([]);
+  const next = await openTab();
+  expect(await next.ledger.read()).toBeUndefined();
 });
 
 test("[BR9] a database of a newer version is left as it is, and so is what an older tab holds", async () => {
