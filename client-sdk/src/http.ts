@@ -51,12 +51,13 @@ export interface Http {
   getKeys(options: RequestOptions): Promise<readonly KeyRecord[]>;
   /**
    * Sends the update and sends it again, byte for byte, until it is answered or `signal` aborts.
-   * @throws FederatedError ROUND_CLOSED, UPDATE_…, ABORTED, …; never a retryable one but by `signal`
+   * @throws FederatedError ROUND_CLOSED, UPDATE_…, ABORTED, …; never a retryable one but by `signal`; and what
+   * `beforeRetry` throws
    */
   putUpdate(
     update: Assignment["update"],
     frame: Uint8Array,
-    options: { readonly signal: AbortSignal },
+    options: { readonly signal: AbortSignal; readonly beforeRetry?: () => Promise<void> },
   ): Promise<Receipt>;
 }
 
@@ -161,12 +162,13 @@ export function createHttp(options: HttpOptions): Http {
           },
         ),
       ),
-    putUpdate: async (update, frame, { signal }) => {
+    putUpdate: async (update, frame, { signal, beforeRetry }) => {
       // In turns of their own: a digest of many bytes takes one, and the frame is being kept meanwhile.
       const body = await uploadBody(frame);
       const contentDigest = contentDigestOf(await sha256(frame));
-      return retry(signal, Infinity, () =>
-        request(
+      return retry(signal, Infinity, async (failures) => {
+        if (failures > 0) await beforeRetry?.();
+        return request(
           update.url,
           {
             method: "PUT",
@@ -180,8 +182,8 @@ export function createHttp(options: HttpOptions): Http {
           },
           signal,
           async (response) => parseReceipt(await readJson(response)),
-        ),
-      );
+        );
+      });
     },
   };
 }

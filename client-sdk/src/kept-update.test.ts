@@ -365,6 +365,30 @@ test("[KU8] a store that refuses, as consent was withdrawn elsewhere, is obeyed:
   expect(fake.puts).toEqual([]);
 });
 
+test("[KU8] an upload is not tried again once the store says that nothing may be sent any more", async () => {
+  await using fake = await startFakeCoordinator();
+  const device = createDevice(fake);
+  fake.answerPut = () => ({ status: 0, hangUp: true });
+  let asked = 0;
+  const checkAllowed = async () => {
+    asked += 1;
+    if (asked === 1) throw new Error("the disk is gone");
+    throw new FederatedError("ABORTED", "consent was withdrawn in another tab");
+  };
+  const pendingUpdates = { ...device.options.pendingUpdates!, checkAllowed };
+  await using client = createClient({ ...device.options, pendingUpdates });
+  const participant = client.join(TASK, { trainer: device.trainer });
+  const errors: string[] = [];
+  participant.on("error", ({ code }) => errors.push(code));
+  await state(participant, "waiting");
+  fake.emit("round:assigned", fake.assignment(1));
+  await fake.until("decline");
+  // A fault says nothing about what the person wants.
+  expect(fake.puts).toHaveLength(2);
+  expect(errors).toEqual(["INTERNAL", "ABORTED"]);
+  await expect.poll(device.kept).toBeUndefined();
+});
+
 test("[KU9] what was kept under a plan that this client no longer follows is deleted and not sent", async () => {
   await using fake = await startFakeCoordinator();
   const device = createDevice(fake);

@@ -20,6 +20,8 @@ export interface KeptUpdate {
   find(assignment: Assignment, identity: Identity): Promise<Uint8Array | undefined>;
   /** Keeps the frame before it is sent. */
   keep(assignment: Assignment, identity: Identity, frame: Uint8Array): Promise<void>;
+  /** @throws FederatedError ABORTED when nothing may be sent any more */
+  checkAllowed(): Promise<void>;
   /** Deletes what is kept of this round; without one, whatever is kept of the task. */
   forget(roundId?: RoundId): Promise<void>;
 }
@@ -57,6 +59,9 @@ export function createKeptUpdate(
         const { roundId } = assignment;
         await store.put({ origin, taskId, roundId, madeFor, digest, frame });
       });
+    },
+    checkAllowed: async () => {
+      await inTurn(async () => store.checkAllowed?.());
     },
     forget: async (roundId) => {
       // Where there is nobody any more, nothing is left to be forgotten.

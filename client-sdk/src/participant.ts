@@ -181,7 +181,10 @@ export function startParticipant(
         begin(async (within) => {
           const { update } = effect.assignment;
           checkFrameLength(effect.frame, update);
-          const receipt = await http.putUpdate(update, effect.frame, { signal: within });
+          const receipt = await http.putUpdate(update, effect.frame, {
+            signal: within,
+            beforeRetry: kept.checkAllowed,
+          });
           return { type: "reported", receipt };
         });
         break;

@@ -24,6 +24,11 @@ export interface PendingUpdateStore {
   put(update: PendingUpdate): Promise<void>;
   /** Deletes the update if it is of this round; another one stays. */
   delete(origin: string, taskId: TaskId, roundId: RoundId): Promise<void>;
+  /**
+   * Asked before an upload is tried again: a page that was asleep meanwhile has not heard what the person said in
+   * another one. @throws FederatedError ABORTED when nothing may be sent any more
+   */
+  checkAllowed?(): Promise<void>;
 }
 
 /** Updates that last as long as the process. */

@@ -211,3 +211,22 @@ test("[BU9] a server that falls silent, or says what cannot be read, is left for
   expect(told.map(([event]) => event)).toEqual(["connect", "disconnect"]);
   socket.disconnect();
 });
+
+test("[BU9] a websocket that the browser refuses to make is a failed try, not an error of whoever connects", async () => {
+  await using server = await startServer();
+  const { socket, told } = socketTo(server.origin);
+  const refuse = () => {
+    throw new DOMException("from https:// to ws://", "SecurityError");
+  };
+  vi.stubGlobal("WebSocket", refuse);
+  try {
+    socket.connect();
+    expect(told.map(([event]) => event)).toEqual(["connect_error"]);
+    expect([socket.active, socket.connected]).toEqual([true, false]);
+    await expect.poll(() => told.length).toBeGreaterThan(1);
+  } finally {
+    vi.stubGlobal("WebSocket", WebSocket);
+  }
+  await server.until(() => server.connections.length === 1);
+  socket.disconnect();
+});

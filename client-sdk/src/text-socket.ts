@@ -56,8 +56,23 @@ export function io(origin: string, options: TextSocketOptions): TextSocket {
     for (const listener of [...(listeners.get(event) ?? [])]) listener(value as never);
   };
 
+  function tryLater(): void {
+    const { reconnectionDelay, reconnectionDelayMax } = options;
+    const bound = Math.min(reconnectionDelayMax, reconnectionDelay * 2 ** failures);
+    failures = Math.min(failures + 1, 30);
+    retryTimer = setTimeout(open, Math.random() * bound);
+  }
+
   function open(): void {
-    const websocket = new WebSocket(url);
+    let websocket: WebSocket;
+    try {
+      websocket = new WebSocket(url);
+    } catch (error) {
+      // As from a page with https:// to a coordinator without.
+      tryLater();
+      emit("connect_error", error);
+      return;
+    }
     let silence: ReturnType<typeof setTimeout> | undefined;
     let patienceMs = PATIENCE_MS;
     const hear = () => {
@@ -83,10 +98,7 @@ export function io(origin: string, options: TextSocketOptions): TextSocket {
     /** The connection is gone, or was never there: another try follows. */
     function lose(): void {
       if (isOver()) return;
-      const { reconnectionDelay, reconnectionDelayMax } = options;
-      const bound = Math.min(reconnectionDelayMax, reconnectionDelay * 2 ** failures);
-      failures = Math.min(failures + 1, 30);
-      retryTimer = setTimeout(open, Math.random() * bound);
+      tryLater();
       end(() => emit("connect_error", new Error("the websocket failed")));
     }
 

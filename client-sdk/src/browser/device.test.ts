@@ -317,6 +317,21 @@ test("[BR7] withdrawing deletes updates that wait, lets none be kept, and leaves
   expect(await stored("updates")).toHaveLength(1);
 });
 
+test("[BR7] nothing more is sent by a tab that slept through a withdrawal, or that somebody was forgotten", async () => {
+  const here = await openTab();
+  const asleep = await openTab({}, new FakePage().world);
+  const allowed = () => faultOf(asleep.pendingUpdates.checkAllowed!());
+  await here.consent.grant();
+  expect(await allowed()).toEqual({ code: "ok" });
+  // Before anybody is told.
+  await damage("own", "consent", { state: "withdrawn", text: "", at: "2026-01-01" });
+  expect(await allowed()).toEqual({ code: "ABORTED" });
+  await here.consent.grant();
+  expect(await allowed()).toEqual({ code: "ok" });
+  await here.forgetMe();
+  expect(await allowed()).toMatchObject({ code: "ABORTED", reason: "forgotten" });
+});
+
 test("[BR8] forgetMe leaves nothing, ends every tab's device, and a new person starts unasked", async () => {
   const [here, there] = [await openTab(), await openTab()];
   await here.consent.grant();

@@ -95,6 +95,19 @@ test("[LD17] where it cannot be loaded nothing is sent, and the next try asks fo
   expect(await guard.admits(assignment)).toBe(true);
 });
 
+test("[LD17] where it will be needed it is loaded at once: later the network, or the file, may be gone", async () => {
+  let loads = 0;
+  const load = () => {
+    loads += 1;
+    return import("./ledger-guard.ts");
+  };
+  createPrivacyGuard("http://c", {}, load);
+  expect(loads).toBe(0);
+  createPrivacyGuard("http://c", { ledger: createMemoryLedger() }, load);
+  createPrivacyGuard("http://c", { maxEpsilon: 1 }, load);
+  expect(loads).toBe(2);
+});
+
 test("[LD17] once a task was bounded, a plan without the bound is held against it, whatever was loaded when", async () => {
   const guard = createPrivacyGuard("http://c");
   expect(await guard.admits(plain)).toBe(true);

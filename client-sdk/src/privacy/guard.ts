@@ -71,11 +71,15 @@ export function createPrivacyGuard(
         keeping = undefined;
         throw new FederatedError(
           "UNAVAILABLE",
-          "the part of the SDK that keeps account of privacy cannot be loaded, and without it nothing is sent",
+          "the part of the SDK that keeps account of privacy cannot be loaded, and without it nothing is sent; " +
+            "reload the page",
           { cause },
         );
       },
     ));
+
+  // While the rest is being loaded, too: browsers remember of a file that it could not be had, until a reload.
+  if (always) accountant().catch(() => undefined);
 
   /** Once something was recorded every plan is held against it, also one that asks for nothing. */
   const isFree = ({ plan }: Assignment) =>
