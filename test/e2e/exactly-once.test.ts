@@ -128,6 +128,31 @@ test("[CH31] a client with two connections has one place: it is told to the newe
 const seatBoth = (url: string, key: string) =>
   Promise.all([connectRaw(url, { clientKey: key }), connectRaw(url)]);
 
+test("[CH31] a connection that takes leave takes nothing from the client's other one: that goes on with its place", async () => {
+  await using running = await startCoordinator();
+  await startTask(running);
+  const key = newClientKey();
+  const [older, other] = await seatBoth(running.url, key);
+  const newer = await connectRaw(running.url, { clientKey: key });
+  await older.checkIn(TASK);
+  await newer.checkIn(TASK);
+  // Still waiting: the client stays in the line.
+  await newer.ask("leave", { taskId: TASK });
+  await newer.checkIn(TASK);
+  const early = await other.checkIn(TASK);
+  const { roundId } = await newer.nextAssignment();
+  await newer.ask("leave", { taskId: TASK });
+  const assignment = await older.nextAssignment();
+  expect(assignment).toMatchObject({ roundId, reported: false });
+  const bytes = encodeUpdate(early.task.layout, update(1));
+  expect((await older.put(assignment, bytes)).body).toMatchObject({ status: "accepted" });
+  // The last one to leave gives the place up.
+  await newer.checkIn(TASK);
+  await other.ask("leave", { taskId: TASK });
+  expect(await older.nextClosed()).toMatchObject({ outcome: "abandoned" });
+  expect((await running.roundEnded(1)).participants).toMatchObject({ reported: 1, left: 1 });
+});
+
 /** Sends the first `count` bytes of the request's body and breaks the connection. */
 async function cutAfter(url: string, { update }: Assignment, bytes: Uint8Array, count: number) {
   const { hostname, port } = new URL(url);

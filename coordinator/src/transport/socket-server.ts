@@ -4,7 +4,7 @@ import type { IncomingMessage, Server as HttpServer } from "node:http";
 import type { Duplex } from "node:stream";
 
 import type { Ack, ClientId, ClientEvents, CoordinatorEvents, TaskId } from "@tributary/protocol";
-import { FederatedError, toFederatedError } from "@tributary/protocol";
+import { FederatedError, PROTOCOL_VERSION, toFederatedError } from "@tributary/protocol";
 import {
   CheckInSchema,
   DeclineSchema,
@@ -209,7 +209,9 @@ export function createSocketServer(
     });
     answer("leave", checkLeave, async ({ taskId }) => {
       socket.data.offers.delete(taskId);
-      await desk.leave(clientId, taskId);
+      const other = [...own].findLast(({ data }) => data.offers.has(taskId));
+      if (other === undefined) await desk.leave(clientId, taskId);
+      else await handOver(other, taskId);
       return null;
     });
     answer("watch", checkWatch, async ({ taskId, protocolVersion }) => {
@@ -217,6 +219,12 @@ export function createSocketServer(
       await socket.join(watchersOf(taskId));
       return brief;
     });
+    /** The client stays: what this connection had of it is the other one's now. */
+    async function handOver(other: Socket, taskId: TaskId): Promise<void> {
+      const { assignment } = await desk.checkIn(clientId, taskId, PROTOCOL_VERSION);
+      if (assignment !== undefined) other.emit("round:assigned", assignment);
+    }
+
     const spend = rates.messages();
     let refusedInARow = 0;
     const deafAfter = DEAF_SECONDS * options.messagesPerSecond;
