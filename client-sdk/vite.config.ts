@@ -3,36 +3,13 @@
  * what the `browser` condition of package.json leads bundlers to.
  */
 
-import { join } from "node:path";
-
-import { defineConfig, type Plugin } from "vite";
+import { defineConfig } from "vite";
 
 const ENTRIES = [".", "tfjs", "browser", "worker", "react"];
-
-/**
- * The SDK sends and takes text over a websocket and nothing else, while socket.io-client brings polling,
- * WebTransport, binary messages, namespaces and buffers along. In a page a module of ours speaks its protocol.
- */
-function textOverWebsockets(): Plugin {
-  let isReplaced = false;
-  return {
-    name: "text-over-websockets",
-    enforce: "pre",
-    resolveId(id) {
-      if (id !== "socket.io-client") return null;
-      isReplaced = true;
-      return join(import.meta.dirname, "src/text-socket.ts");
-    },
-    buildEnd(error) {
-      if (error === undefined && !isReplaced) this.error("nothing imports socket.io-client");
-    },
-  };
-}
 
 export default defineConfig({
   root: import.meta.dirname,
   resolve: { conditions: ["@tributary/source", "module", "browser", "production"] },
-  plugins: [textOverWebsockets()],
   build: {
     target: "es2022",
     outDir: "dist/web",

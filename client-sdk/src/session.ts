@@ -22,8 +22,9 @@ import {
   SOCKET_PATH,
   toFederatedError,
 } from "@tributary/protocol";
-import type { Socket } from "socket.io-client";
-import { io } from "socket.io-client";
+// socket.io-client, but in a browser: package.json.
+import type { Socket } from "#socket";
+import { io } from "#socket";
 
 import type { Credentials } from "./credentials.ts";
 import type { BackoffOptions } from "./delay.ts";

@@ -1,4 +1,4 @@
-/** All that is promised of a client over its connection holds with the socket that the bundles for browsers have. */
+/** All that is promised of a client over its connection holds with the socket that browsers have. */
 
 import { expect, test, vi } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
@@ -6,7 +6,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { createDeferred } from "./deferred.ts";
 import type { TextSocket } from "./text-socket.ts";
 
-vi.mock("socket.io-client", () => import("./text-socket.ts"));
+vi.mock("#socket", () => import("./text-socket.ts"));
 // Node has a WebSocket of its own from version 22.
 vi.stubGlobal("WebSocket", WebSocket);
 

@@ -1,6 +1,6 @@
 /**
- * What stands in for socket.io-client in the bundles for browsers (`vite.config.ts`): its protocol as far as the SDK
- * speaks it, text over one websocket in the root namespace (engine.io 4, socket.io 5), at a sixth of the size. Names
+ * What stands in for socket.io-client in browsers (`#socket` in package.json): its protocol as far as the SDK speaks
+ * it, text over one websocket in the root namespace (engine.io 4, socket.io 5), at a sixth of the size. Names
  * and meanings are those of socket.io-client, so that `session.ts` need not know which of the two it has.
  */
 
