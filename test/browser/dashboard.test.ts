@@ -94,6 +94,18 @@ describe("what it shows", () => {
     await main(page).getByText("all its rounds are done").first().waitFor();
   });
 
+  test("[DB2] a task that is created while the overview is open appears there, though nothing else happens", async () => {
+    await using running = await startCoordinator();
+    await running.coordinator.tasks.create(smallTask());
+    await running.coordinator.tasks.pause(TASK);
+    await using profile = await browser.newProfile();
+    const { page } = await openDashboard(profile, running.url);
+    await page.getByRole("link", { name: "small" }).waitFor();
+    await running.coordinator.tasks.create(smallTask({ taskId: "later" }));
+    await page.getByRole("link", { name: "later" }).waitFor();
+    await page.locator(".figure", { hasText: "Tasks running1" }).waitFor();
+  });
+
   test("[DB71] a coordinator that is killed and started again is found again, and what goes on is shown", async () => {
     await using folder = await temporaryFolder();
     const options = { directory: folder.path, tasks: [smallTask()], built: true };
@@ -173,7 +185,7 @@ describe("steering", () => {
     await running.coordinator.tasks.create(smallTask());
     await using profile = await browser.newProfile();
     const tab = await openDashboard(profile, url, "#/tasks/small");
-    tab.expectFaults(/401/);
+    tab.expectFaults(/40[13]/);
     const { page } = tab;
     const button = (name: string) => page.getByRole("button", { name, exact: true });
     const refused = page.waitForResponse((response) => response.url().endsWith("/pause"));
@@ -185,6 +197,10 @@ describe("steering", () => {
     expect(await stateOf(url)).toBe("running");
 
     await page.getByRole("button", { name: "Use the operator’s token" }).click();
+    for (const wrong of ["not-the-operators", "pasted\u200b"]) {
+      await signIn(page, wrong);
+      await page.getByRole("alert").getByText("does not know this token").waitFor();
+    }
     await signIn(page, TOKENS.adminToken);
     await button("Pause").click();
     await button("Resume").waitFor();
@@ -339,7 +355,10 @@ describe("for everybody", () => {
       smallTask({ description: "A task that everybody sees." }),
     );
     await running.coordinator.tasks.create(
-      smallTask({ taskId: "hidden", clippingNorm: 1, privacy: PRIVACY }),
+      smallTask({
+        ...{ taskId: "hidden", clippingNorm: 1, privacy: PRIVACY },
+        description: `<b>${"long".repeat(60)}`,
+      }),
     );
     joinClients(running.url, 2);
     await running.roundEnded(2);

@@ -40,6 +40,12 @@ test("[DB8] the token travels in a header, no cookie goes along, and the answer'
   expect(anonymous.asked[0]?.init.headers).not.toHaveProperty("authorization");
 });
 
+test("[DB8] a token that no header can hold is refused like any wrong one, and nobody is asked", async () => {
+  const { api, asked } = apiOf("sesame\u200b", () => Response.json({}));
+  await expect(api.getJson("/v1/tasks")).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+  expect(asked).toEqual([]);
+});
+
 test("[DB8] every fault has a code: the coordinator's own, or what is known of who answered instead", async () => {
   const problem = { code: "TASK_NOT_FOUND", message: "no task", retryable: false };
   const { api } = apiOf(

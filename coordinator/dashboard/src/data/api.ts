@@ -10,7 +10,7 @@ export interface Api {
   getJson<T>(path: string): Promise<T>;
   /** Sends JSON, or nothing, with any method and reads the JSON that answers. @throws FederatedError */
   send<T>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<T>;
-  /** An answer as it comes; its body may have no end. @throws FederatedError */
+  /** An answer as it comes; its body may have no end. Its headers go before the session's. @throws FederatedError */
   open(path: string, init?: OpenInit): Promise<Response>;
 }
 
@@ -37,6 +37,13 @@ export function createApi({ fetch, token, now, clock }: ApiDeps): Api {
   async function open(path: string, init: OpenInit = {}): Promise<Response> {
     const credential = token();
     const sentAt = now();
+    const headers = {
+      ...(credential === undefined ? {} : { authorization: `Bearer ${credential}` }),
+      ...init.headers,
+    };
+    if (!canBeSent(headers)) {
+      throw new FederatedError("UNAUTHENTICATED", "the token has characters that no token has");
+    }
     let response: Response;
     try {
       response = await fetch(path, {
@@ -44,10 +51,7 @@ export function createApi({ fetch, token, now, clock }: ApiDeps): Api {
         // No cookie and nothing else that other pages could send along.
         credentials: "omit",
         cache: "no-store",
-        headers: {
-          ...init.headers,
-          ...(credential === undefined ? {} : { authorization: `Bearer ${credential}` }),
-        },
+        headers,
       });
     } catch (error) {
       throw unreachable(error);
@@ -78,6 +82,16 @@ export function createApi({ fetch, token, now, clock }: ApiDeps): Api {
           : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
       }),
   };
+}
+
+/** A token that was pasted may hold what no header can: invisible spaces, say. */
+function canBeSent(headers: Readonly<Record<string, string>>): boolean {
+  try {
+    new Headers(headers);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const unreachable = (cause: unknown): Fault =>

@@ -266,6 +266,43 @@ test("[DB2] a task of the same name that was created at another time is another 
   store.stop();
 });
 
+test("[DB33] rounds of a coordinator that goes on from older data are other rounds, however far it has come again", async () => {
+  const service = coordinator();
+  const upTo = (count: number, more: Partial<RoundResource> = {}, from = count + 1) =>
+    Array.from({ length: count }, (_, i) => count - i).map((n) =>
+      committedOf(n, n >= from ? more : {}),
+    );
+  service.tasks = [taskOf({ roundsCommitted: 5 })];
+  service.rounds = upTo(5);
+  const { store } = open(service.api);
+  await ready(store)(5);
+  const first = store.entry(DIGITS);
+
+  service.tasks = [taskOf({ roundsCommitted: 3 })];
+  service.rounds = upTo(3);
+  service.streams[0]?.send("event: reset\ndata: {}\n\n");
+  await ready(store)(3);
+  expect(store.entry(DIGITS)?.round.peek()?.roundNumber).toBe(3);
+  service.streams[0]?.send(textOf(roundEvent(roundOf(4))));
+  await expect.poll(() => store.entry(DIGITS)?.round.peek()?.phase).toBe("selecting");
+  expect(store.entry(DIGITS)?.history.phaseOf(4)).toBe("selecting");
+  expect(store.entry(DIGITS)?.key).not.toBe(first?.key);
+
+  const other = { openedAt: "2026-02-02T00:00:00.000Z", trainLoss: 7 };
+  service.tasks = [taskOf({ roundsCommitted: 6 })];
+  service.rounds = upTo(6, other, 4);
+  service.streams[0]?.send("event: reset\ndata: {}\n\n");
+  await ready(store)(6);
+  expect(store.entry(DIGITS)?.history.cell(4, "trainLoss")).toBe(7);
+  const kept = store.entry(DIGITS);
+  service.rounds = upTo(8, other, 4);
+  service.tasks = [taskOf({ roundsCommitted: 8 })];
+  service.streams[0]?.send("event: reset\ndata: {}\n\n");
+  await ready(store)(8);
+  expect(store.entry(DIGITS)).toBe(kept);
+  store.stop();
+});
+
 test("[DB5] who waits is asked for while somebody looks, until the cohort is drawn, and never where it is withheld", async () => {
   const service = coordinator();
   const { store, runTimers } = open(service.api);

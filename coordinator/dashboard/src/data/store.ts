@@ -136,11 +136,14 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
     }
   }
 
-  /** A task of the same name that was created at another time is another task. */
+  /**
+   * A task of the same name that was created at another time is another task. So, for this page, is one that goes
+   * on from older data: its rounds are others by the same numbers.
+   */
   function takeTasks(items: readonly TaskResource[]): void {
     const entries = items.map((item) => {
       const known = byId.get(item.taskId);
-      if (known?.task.peek().createdAt !== item.createdAt) return createTaskEntry(api, item);
+      if (known === undefined || !goesOn(known, item)) return createTaskEntry(api, item);
       known.replace(item);
       known.privacy.refresh();
       return known;
@@ -148,6 +151,14 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
     byId.clear();
     for (const entry of entries) byId.set(entry.taskId, entry);
     tasks.value = entries;
+  }
+
+  /** Only while no event is applied: what is known is not newer than what was loaded. */
+  function goesOn({ task, history, agreesWith }: OwnedEntry, item: TaskResource): boolean {
+    const { createdAt, roundsCommitted, roundsAbandoned, currentRound } = item;
+    const newest = Math.max(roundsCommitted + roundsAbandoned, currentRound?.roundNumber ?? 0);
+    if (task.peek().createdAt !== createdAt || history.newest > newest) return false;
+    return currentRound === undefined || agreesWith(currentRound);
   }
 
   async function loadFirstRounds(mine: number): Promise<void> {
@@ -165,6 +176,13 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
   async function loadNewest(entry: OwnedEntry): Promise<void> {
     const { newest } = entry.history;
     const page = await pageOf(entry, FIRST_ROUNDS);
+    if (!page.items.every(entry.agreesWith)) {
+      const other = createTaskEntry(api, entry.task.peek());
+      byId.set(entry.taskId, other);
+      tasks.value = (tasks.peek() ?? []).map((each) => (each === entry ? other : each));
+      other.addRounds(page.items);
+      return;
+    }
     const oldestLoaded = page.items.at(-1)?.roundNumber ?? 0;
     if (newest !== 0 && oldestLoaded > newest + 1) entry.history.clear();
     entry.addRounds(page.items);

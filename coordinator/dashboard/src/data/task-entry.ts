@@ -22,6 +22,8 @@ import { createRoundHistory } from "./round-history.ts";
 
 export interface TaskEntry {
   readonly taskId: TaskId;
+  /** Tells entries apart: a task that went on from older data, or another one, may come by the same name. */
+  readonly key: number;
   readonly task: ReadonlySignal<TaskResource>;
   /** The round that is open, else the newest that has ended; undefined before the first. */
   readonly round: ReadonlySignal<RoundResource | undefined>;
@@ -38,6 +40,8 @@ export interface TaskEntry {
 export interface OwnedEntry extends TaskEntry {
   /** Takes the task as it was loaded; of events that came while it was asked for nothing is lost. */
   replace(task: TaskResource, since?: readonly MonitoringEvent[]): void;
+  /** Is this what is known of the round, as far as it had come? A round of older data begins at another time. */
+  agreesWith(round: RoundResource): boolean;
   /** Takes rounds that were loaded, in any order. */
   addRounds(rounds: readonly RoundResource[]): void;
   /**
@@ -46,6 +50,8 @@ export interface OwnedEntry extends TaskEntry {
    */
   apply(event: MonitoringEvent): boolean;
 }
+
+let entries = 0;
 
 export function createTaskEntry(api: Api, loaded: TaskResource): OwnedEntry {
   const { taskId } = loaded;
@@ -74,6 +80,7 @@ export function createTaskEntry(api: Api, loaded: TaskResource): OwnedEntry {
 
   return {
     taskId,
+    key: ++entries,
     task,
     round: computed(() => task.value.currentRound ?? lastRound.value),
     withheld: computed(() => isWithheld(task.value)),
@@ -81,6 +88,10 @@ export function createTaskEntry(api: Api, loaded: TaskResource): OwnedEntry {
     privacy,
     published,
     replace,
+    agreesWith: ({ roundNumber, openedAt }) => {
+      const known = history.cell(roundNumber, "openedAt");
+      return Number.isNaN(known) || known === Date.parse(openedAt);
+    },
     addRounds: (rounds) => {
       history.putAll(rounds);
       for (const round of rounds) see(round);

@@ -2,6 +2,7 @@ import type { ErrorCode } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
+import type { OpenInit } from "./api.ts";
 import { createSession } from "./session.ts";
 import { tryToken } from "./try-token.ts";
 
@@ -10,10 +11,10 @@ function coordinator(code?: ErrorCode) {
   const session = createSession(undefined);
   const asked: string[] = [];
   const api = {
-    getJson: async <T>(path: string): Promise<T> => {
-      asked.push(`${path} as ${session.token.peek() ?? "nobody"}`);
+    open: async (path: string, { headers }: OpenInit = {}) => {
+      asked.push(`${path} with ${headers?.authorization} of ${session.token.peek() ?? "nobody"}`);
       if (code !== undefined) throw new FederatedError(code, "no");
-      return {} as T;
+      return Response.json({});
     },
   };
   return { session, asked, api };
@@ -22,7 +23,7 @@ function coordinator(code?: ErrorCode) {
 test("[DB13] a token is tried on a route that asks everybody for a role, and kept if it is taken", async () => {
   const { session, asked, api } = coordinator();
   expect(await tryToken({ api, session }, "sesame")).toBe(true);
-  expect(asked).toEqual(["/v1/audit?limit=1 as sesame"]);
+  expect(asked).toEqual(["/v1/audit?limit=1 with Bearer sesame of nobody"]);
   expect(session.token.value).toBe("sesame");
 });
 

@@ -5,26 +5,31 @@ import { isFederatedError, routes } from "@tributary/protocol";
 import type { Api } from "./api.ts";
 import type { Session } from "./session.ts";
 
+/** As long as an honest answer may take. */
+const ANSWER_MS = 30_000;
+
 /**
- * Keeps the token if a route that asks everybody for a role takes it; otherwise the session stays as it was.
+ * Keeps the token if a route that asks everybody for a role takes it. Until then the session stays as it is, and so
+ * does what the page shows.
  * @returns whether it is kept
  * @throws FederatedError for anything but a refusal: then nothing is known of it
  */
 export async function tryToken(
-  { api, session }: { readonly api: Pick<Api, "getJson">; readonly session: Session },
+  { api, session }: { readonly api: Pick<Api, "open">; readonly session: Session },
   token: string,
 ): Promise<boolean> {
-  const before = session.token.peek();
-  session.signIn(token);
   try {
-    await api.getJson(`${routes.audit.path()}?limit=1`);
-    return true;
+    const answer = await api.open(`${routes.audit.path()}?limit=1`, {
+      headers: { accept: "application/json", authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+    await answer.body?.cancel();
   } catch (error) {
-    if (before === undefined) session.signOut();
-    else session.signIn(before);
     const refused =
       isFederatedError(error) && ["FORBIDDEN", "UNAUTHENTICATED"].includes(error.code);
     if (refused) return false;
     throw error;
   }
+  session.signIn(token);
+  return true;
 }

@@ -5,7 +5,10 @@ import {
   bytesText,
   countText,
   decimalText,
+  deltaText,
   epsilonText,
+  leftText,
+  spentText,
   NOTHING,
   percentText,
   settingSpanText,
@@ -53,10 +56,24 @@ test("[DB11] spans: fine where they were measured, whole seconds where they coun
   ]);
 });
 
-test("[DB11] an epsilon is never shown smaller than it is", () => {
+test("[DB11] neither an epsilon nor a delta is ever shown smaller than it is, and what is left of a budget never larger", () => {
   fc.assert(
     fc.property(fc.double({ min: 1e-6, max: 1e4, noNaN: true }), (epsilon) => {
       expect(Number(epsilonText(epsilon))).toBeGreaterThanOrEqual(epsilon);
+      expect(Number(leftText(epsilon))).toBeLessThanOrEqual(epsilon);
+      const share = Math.min(1, epsilon);
+      expect(Number.parseFloat(spentText(share))).toBeGreaterThanOrEqual(100 * share - 1e-9);
     }),
   );
+  fc.assert(
+    fc.property(fc.double({ min: 1e-12, max: 0.5, noNaN: true }), (delta) => {
+      expect(Number(deltaText(delta).replace("−", "-"))).toBeGreaterThanOrEqual(delta);
+    }),
+  );
+  expect([leftText(12.3459), leftText(123.456), leftText(0.0004), leftText(-1)]).toEqual([
+    ...["12.34", "123.4", "0.0004", "0"],
+  ]);
+  expect([deltaText(1.4286e-5), spentText(0.2994), spentText(0)]).toEqual([
+    ...["1.43e−5", "30.0\u202f%", "0.0\u202f%"],
+  ]);
 });

@@ -41,6 +41,25 @@ export function epsilonText(value: number): string {
   return Number.isFinite(value) ? roundedUp(value, 4) : NOTHING;
 }
 
+/** What is left of a budget: never more than there is. */
+export function leftText(value: number): string {
+  if (!Number.isFinite(value)) return NOTHING;
+  if (value <= 0) return "0";
+  const nearest = Number(value.toPrecision(4));
+  if (!(nearest > value)) return String(nearest);
+  const unit = 10 ** (Math.floor(Math.log10(value)) - 3);
+  return String(Number((nearest - unit).toPrecision(4)));
+}
+
+/** The chance that a promise does not hold, never less than it is: `1.43e-5`. */
+export function deltaText(value: number): string {
+  return Number.isFinite(value) ? decimalText(Number(roundedUp(value, 3)), 4) : NOTHING;
+}
+
+/** A share of a budget that is spent, never less than it is: `29.9 %`. */
+export const spentText = (share: number): string =>
+  percentText(Math.min(1, Math.ceil(1000 * share) / 1000), 1);
+
 export function bytesText(bytes: number): string {
   if (!Number.isFinite(bytes)) return NOTHING;
   if (bytes < 1000) return `${bytes}${THIN}B`;

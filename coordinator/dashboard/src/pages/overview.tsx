@@ -2,6 +2,7 @@
 
 import { useComputed, useSignal } from "@preact/signals";
 
+import type { App } from "../app.ts";
 import { useApp } from "../app.ts";
 import type { TaskEntry } from "../data/task-entry.ts";
 import { countText } from "../model/format.ts";
@@ -30,7 +31,7 @@ export function OverviewPage() {
       ) : tasks.value.length === 0 ? (
         <NoTasks />
       ) : (
-        <Tasks entries={tasks.value} />
+        <Tasks />
       )}
     </>
   );
@@ -54,9 +55,15 @@ function NoTasks() {
   );
 }
 
-function Tasks({ entries }: { readonly entries: readonly TaskEntry[] }) {
+/** Read where it is used: what a component was given changes no computation that it began with. */
+const entriesOf = ({ tasks }: App["store"]): readonly TaskEntry[] => tasks.value ?? [];
+
+function Tasks() {
+  const { store } = useApp();
   const sought = useSignal("");
+  const count = useComputed(() => entriesOf(store).length);
   const shown = useComputed(() => {
+    const entries = entriesOf(store);
     const text = sought.value.trim().toLowerCase();
     const found =
       text === ""
@@ -71,9 +78,9 @@ function Tasks({ entries }: { readonly entries: readonly TaskEntry[] }) {
   });
   return (
     <>
-      <Totals entries={entries} />
+      <Totals />
       <section class="panel" aria-label="All tasks">
-        {entries.length >= FILTER_FROM && (
+        {count.value >= FILTER_FROM && (
           <div class="row">
             <input
               class="input"
@@ -84,7 +91,7 @@ function Tasks({ entries }: { readonly entries: readonly TaskEntry[] }) {
               onInput={(event) => (sought.value = event.currentTarget.value)}
             />
             <span class="soft small" role="status">
-              {countText(shown.value.length)} of {countText(entries.length)}
+              {countText(shown.value.length)} of {countText(count.value)}
             </span>
           </div>
         )}
@@ -110,7 +117,7 @@ function Tasks({ entries }: { readonly entries: readonly TaskEntry[] }) {
           </thead>
           <tbody role="rowgroup">
             {shown.value.map((entry) => (
-              <TaskRow key={entry.taskId} entry={entry} />
+              <TaskRow key={entry.key} entry={entry} />
             ))}
           </tbody>
         </table>
@@ -120,10 +127,13 @@ function Tasks({ entries }: { readonly entries: readonly TaskEntry[] }) {
   );
 }
 
-function Totals({ entries }: { readonly entries: readonly TaskEntry[] }) {
-  const count = (has: (entry: TaskEntry) => boolean) => countText(entries.filter(has).length);
+function Totals() {
+  const { store } = useApp();
+  const count = (has: (entry: TaskEntry) => boolean) =>
+    countText(entriesOf(store).filter(has).length);
   const running = useComputed(() => count(({ task }) => task.value.state === "running"));
   const rest = useComputed(() => {
+    const entries = entriesOf(store);
     const paused = entries.filter(({ task }) => task.value.state === "paused").length;
     const ended = entries.filter(({ task }) => task.value.state === "ended").length;
     return `${countText(paused)} paused, ${countText(ended)} ended`;
@@ -132,10 +142,10 @@ function Totals({ entries }: { readonly entries: readonly TaskEntry[] }) {
     count(({ round }) => round.value !== undefined && isOpen(round.value)),
   );
   const committed = useComputed(() =>
-    countText(entries.reduce((sum, { task }) => sum + task.value.roundsCommitted, 0)),
+    countText(entriesOf(store).reduce((sum, { task }) => sum + task.value.roundsCommitted, 0)),
   );
   const abandoned = useComputed(() => {
-    const sum = entries.reduce((total, { task }) => total + task.value.roundsAbandoned, 0);
+    const sum = entriesOf(store).reduce((total, { task }) => total + task.value.roundsAbandoned, 0);
     return `${countText(sum)} abandoned`;
   });
   return (

@@ -2,7 +2,7 @@
 
 import type { TaskResource, TaskState } from "@tributary/protocol";
 import { useComputed } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import { useApp } from "../app.ts";
 import type { TaskEntry } from "../data/task-entry.ts";
@@ -34,7 +34,7 @@ export function TaskPage() {
       </Empty>
     );
   }
-  return <Task key={taskId} entry={entry} tab={tab} />;
+  return <Task key={entry.key} entry={entry} tab={tab} />;
 }
 
 function Task({ entry, tab }: { readonly entry: TaskEntry; readonly tab: string | undefined }) {
@@ -46,6 +46,15 @@ function Task({ entry, tab }: { readonly entry: TaskEntry; readonly tab: string 
   const { description } = task.peek().spec;
   useEffect(() => store.watch(taskId), [store, taskId]);
   const current = taskTabs.find(({ id }) => id === tab) ?? taskTabs[0];
+  const tabs = useRef<HTMLElement>(null);
+  // On a phone the tabs scroll; the one that is open is in sight, without moving the page.
+  useEffect(() => {
+    const bar = tabs.current;
+    const open = bar?.querySelector("[aria-current]");
+    if (!bar || !open) return;
+    const ahead = open.getBoundingClientRect().left - bar.getBoundingClientRect().left;
+    bar.scrollLeft += ahead - bar.clientWidth / 3;
+  }, [current?.id]);
   return (
     <>
       <div class="page-head">
@@ -65,7 +74,7 @@ function Task({ entry, tab }: { readonly entry: TaskEntry; readonly tab: string 
         ))}
       </div>
       <TaskFigures entry={entry} />
-      <nav class="tabs" aria-label={`Parts of ${taskId}`}>
+      <nav class="tabs" ref={tabs} aria-label={`Parts of ${taskId}`}>
         <ul>
           {taskTabs.map(({ id, title }) => (
             <li key={id}>

@@ -12,7 +12,16 @@ import type { Zoom } from "../charts/plot.tsx";
 import type { TaskEntry } from "../data/task-entry.ts";
 import { useLongHistory } from "../data/use-long-history.ts";
 import { curveOf } from "../model/curve.ts";
-import { countText, counted, decimalText, epsilonText, percentText } from "../model/format.ts";
+import {
+  countText,
+  counted,
+  decimalText,
+  deltaText,
+  epsilonText,
+  leftText,
+  percentText,
+  spentText,
+} from "../model/format.ts";
 import { ADJACENCY_WORDS, claimWords, MECHANISM_WORDS } from "../model/privacy-words.ts";
 import { Bar } from "../ui/drawings.tsx";
 import { Icon } from "../ui/icon.tsx";
@@ -76,7 +85,7 @@ function Budget({ privacy }: { readonly privacy: Accounted }) {
           <span class="countdown">ε {epsilonText(epsilon)}</span>{" "}
           <span class="soft">spent of {epsilonText(maxEpsilon)}</span>
         </p>
-        <p class="soft">{percentText(Math.min(1, share), 1)}</p>
+        <p class="soft">{spentText(share)}</p>
       </div>
       <Bar
         tall
@@ -85,9 +94,7 @@ function Budget({ privacy }: { readonly privacy: Accounted }) {
       />
       <dl class="facts">
         <dt>Left</dt>
-        <dd>
-          {share >= 1 ? "nothing: no further round can be afforded" : `ε ${roundedDown(left)}`}
-        </dd>
+        <dd>{share >= 1 ? "nothing: no further round can be afforded" : `ε ${leftText(left)}`}</dd>
         <dt>Rounds charged</dt>
         <dd>{countText(rounds)}</dd>
         <dt>Rounds left</dt>
@@ -99,7 +106,7 @@ function Budget({ privacy }: { readonly privacy: Accounted }) {
               : countText(roundsLeft)}
         </dd>
         <dt>δ</dt>
-        <dd>{decimalText(delta, 3)}</dd>
+        <dd>{deltaText(delta)}</dd>
         {privacy.mechanism === "central" && (
           <>
             <dt>Without sampling</dt>
@@ -120,9 +127,6 @@ function Budget({ privacy }: { readonly privacy: Accounted }) {
     </Panel>
   );
 }
-
-/** What is left is never shown larger than it is. */
-const roundedDown = (value: number): string => decimalText(Math.floor(1000 * value) / 1000);
 
 /** Epsilon over rounds, below the line that it may not cross. */
 function Course({ entry, privacy }: { readonly entry: TaskEntry; readonly privacy: Accounted }) {
@@ -179,7 +183,7 @@ function LocalBudget({
           at most ε {epsilonText(maxEpsilon)}, in {counted(updatesPerClient, "update")}
         </dd>
         <dt>δ</dt>
-        <dd>{decimalText(delta, 3)}</dd>
+        <dd>{deltaText(delta)}</dd>
       </dl>
     </Panel>
   );
