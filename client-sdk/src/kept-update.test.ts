@@ -389,6 +389,45 @@ test("[KU8] an upload is not tried again once the store says that nothing may be
   await expect.poll(device.kept).toBeUndefined();
 });
 
+test("[KU11] an upload that the client's other tab took over is neither declined nor forgotten", async () => {
+  await using fake = await startFakeCoordinator();
+  const device = createDevice(fake);
+  const message = "a newer upload of the same participant took over";
+  fake.answerPut = () => ({ status: 499, body: { code: "ABORTED", message } });
+  await using client = createClient(device.options);
+  const participant = client.join(TASK, { trainer: device.trainer });
+  await state(participant, "waiting");
+  fake.emit("round:assigned", fake.assignment(1));
+  await state(participant, "awaitingClose");
+  expect(await device.kept()).toMatchObject({ roundId: "fake.1" });
+  expect(fake.log).not.toContain("decline");
+});
+
+test("[KU11] a tab that leaves while another one trains leaves that one's update where it is", async () => {
+  await using fake = await startFakeCoordinator();
+  const device = createDevice(fake);
+  await device.dieWhileSending(fake.assignment(1));
+  let against: readonly PauseReason[] = ["otherTab"];
+  let changed = (): void => undefined;
+  const conditions = {
+    get against() {
+      return against;
+    },
+    subscribe: (listener: () => void) => {
+      changed = listener;
+      return () => undefined;
+    },
+  };
+  await using client = createClient(device.options);
+  await client.join(TASK, { trainer: device.trainer, conditions }).leave();
+  expect(await device.kept()).toMatchObject({ roundId: "fake.1" });
+  const participant = client.join(TASK, { trainer: device.trainer, conditions });
+  against = ["hidden"];
+  changed();
+  await participant.leave();
+  expect(await device.kept()).toBeUndefined();
+});
+
 test("[KU9] what was kept under a plan that this client no longer follows is deleted and not sent", async () => {
   await using fake = await startFakeCoordinator();
   const device = createDevice(fake);

@@ -10,7 +10,7 @@ import type {
   RoundId,
   TaskId,
 } from "@tributary/protocol";
-import { toFederatedError } from "@tributary/protocol";
+import { isFederatedError, toFederatedError } from "@tributary/protocol";
 
 import type { PauseReason, TrainingConditions } from "./conditions.ts";
 import type { BackoffOptions } from "./delay.ts";
@@ -181,11 +181,23 @@ export function startParticipant(
         begin(async (within) => {
           const { update } = effect.assignment;
           checkFrameLength(effect.frame, update);
-          const receipt = await http.putUpdate(update, effect.frame, {
-            signal: within,
-            beforeRetry: kept.checkAllowed,
-          });
-          return { type: "reported", receipt };
+          let refusal: unknown;
+          const beforeRetry = () =>
+            kept.checkAllowed().catch((error: unknown) => {
+              refusal = error;
+              throw error;
+            });
+          try {
+            const receipt = await http.putUpdate(update, effect.frame, {
+              signal: within,
+              beforeRetry,
+            });
+            return { type: "reported", receipt };
+          } catch (error) {
+            const isOvertaken = isFederatedError(error) && error.code === "ABORTED";
+            if (isOvertaken && error !== refusal) return { type: "overtaken" };
+            throw error;
+          }
         });
         break;
       case "forget":
@@ -324,7 +336,7 @@ export function startParticipant(
   };
 
   const leave = async (reason: "left" | "closed"): Promise<void> => {
-    dispatch({ type: "leave", reason });
+    dispatch({ type: "leave", reason, goesOnElsewhere: pausedBy.includes("otherTab") });
     await done.promise;
   };
   const onAbort = () => void leave("left");

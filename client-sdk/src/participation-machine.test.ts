@@ -441,6 +441,31 @@ test("[KU4] what is kept stays while its round may still ask for it", () => {
   expect(after(...UNTIL.awaitingClose, lost, back, answered(place(1))).forgets).toEqual([]);
 });
 
+test("[KU11] an upload that another tab's took the place of leaves place and bytes to it", () => {
+  const overtaken: ParticipationEvent = { type: "overtaken" };
+  expect(after(...UNTIL.reporting, overtaken)).toMatchObject({
+    state: { kind: "awaitingClose", frame: FRAME },
+    effects: ["setAlarm"],
+    forgets: [],
+  });
+  expect(after(...UNTIL.reporting, pausing("maySend"), overtaken)).toMatchObject({
+    kind: "paused",
+    effects: ["leave"],
+    forgets: [],
+  });
+  expect(after(...UNTIL.reporting, closed(1, "committed"), overtaken).kind).toBe("checkingIn");
+});
+
+test("[KU11] a tab that leaves while another one has the turn deletes nothing of that one's", () => {
+  const leaves: ParticipationEvent = { type: "leave", reason: "left", goesOnElsewhere: true };
+  for (const until of Object.values(UNTIL)) {
+    expect(after(...until, pausing("maySend"), leaves)).toMatchObject({
+      kind: "ended",
+      forgets: [],
+    });
+  }
+});
+
 test("[KU8] a pause without consent forgets, whatever the state, also when the client is paused already", () => {
   for (const until of Object.values(UNTIL)) {
     for (const before of [[], [pausing()], [pausing("maySend")]]) {
@@ -457,6 +482,7 @@ const someEvent: fc.Arbitrary<ParticipationEvent> = fc.oneof(
   fc.constant(trained),
   fc.constant(receipt()),
   fc.constant<ParticipationEvent>({ type: "declined" }),
+  fc.constant<ParticipationEvent>({ type: "overtaken" }),
   fc.constant<ParticipationEvent>({ type: "alarm" }),
   fc.constantFrom("maySend", "waits", "forgotten" as const).map(pausing),
   fc.constant<ParticipationEvent>({ type: "resume" }),
@@ -500,11 +526,13 @@ test("[SDK24] whatever comes in whatever order: at most one work, and no state t
         }
         const needsConnection = ["checkedIn", "assigned", "roundClosed", "taskPaused"];
         if (!connected && needsConnection.includes(event.type)) continue;
-        const isResult = ["trained", "reported", "declined", "workFailed"].includes(event.type);
+        const results = ["trained", "reported", "overtaken", "declined", "workFailed"];
+        const isResult = results.includes(event.type);
         if (isResult && !working) continue;
         if (event.type === "trained" && state.kind !== "training") continue;
         if (event.type === "declined" && state.kind !== "training") continue;
-        if (event.type === "reported" && state.kind !== "reporting") continue;
+        const isOfUpload = event.type === "reported" || event.type === "overtaken";
+        if (isOfUpload && state.kind !== "reporting") continue;
         if (event.type === "alarm" && !alarm) continue;
         if (event.type === "connected") connected = true;
         if (event.type === "disconnected") connected = false;

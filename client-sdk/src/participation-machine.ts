@@ -52,6 +52,7 @@ const TABLE: Table = {
     declined: "ignored",
     trained: "ignored",
     reported: "ignored",
+    overtaken: "ignored",
     workFailed: "ignored",
     roundClosed: (state, { message }) => stay(state, forget(message)),
     taskPaused: "ignored",
@@ -71,6 +72,7 @@ const TABLE: Table = {
     declined: "ignored",
     trained: "ignored",
     reported: "ignored",
+    overtaken: "ignored",
     workFailed: "ignored",
     roundClosed: (state, { message }) => stay(state, forget(message)),
     taskPaused: "ignored",
@@ -89,6 +91,7 @@ const TABLE: Table = {
     declined: "ignored",
     trained: "ignored",
     reported: "ignored",
+    overtaken: "ignored",
     workFailed: "ignored",
     roundClosed: (state, { message }) => stay(state, forget(message)),
     taskPaused: (state, { paused }) => stay({ ...state, taskPaused: paused }),
@@ -114,6 +117,7 @@ const TABLE: Table = {
     trained: (state, { frame }) =>
       send({ failures: state.failures, assignment: state.assignment, link: state.link }, frame),
     reported: "ignored",
+    overtaken: "ignored",
     workFailed: (state, { error }) =>
       prepend(
         [decline(state.assignment), forget(state.assignment)],
@@ -157,6 +161,11 @@ const TABLE: Table = {
       }
       return prepend([told], awaitClose({ failures: 0, assignment, link }, frame));
     },
+    // Neither declined nor forgotten: place and bytes are the other one's, too.
+    overtaken: (state) => {
+      const { failures, assignment, link, frame, roundOver } = state;
+      return roundOver ? next(state, []) : awaitClose({ failures, assignment, link }, frame);
+    },
     workFailed: (state, { error }) =>
       prepend(
         [forget(state.assignment)],
@@ -197,6 +206,7 @@ const TABLE: Table = {
     declined: "ignored",
     trained: "ignored",
     reported: "ignored",
+    overtaken: "ignored",
     workFailed: "ignored",
     roundClosed: (state, { message }) =>
       message.roundId === state.assignment.roundId
@@ -219,6 +229,7 @@ const TABLE: Table = {
     declined: "ignored",
     trained: "ignored",
     reported: "ignored",
+    overtaken: "ignored",
     workFailed: "ignored",
     roundClosed: (state, { message }) => stay(state, forget(message)),
     taskPaused: "ignored",
@@ -237,6 +248,7 @@ const TABLE: Table = {
     declined: "ignored",
     trained: "ignored",
     reported: "ignored",
+    overtaken: "ignored",
     workFailed: "ignored",
     roundClosed: (state, { message }) => stay(state, forget(message)),
     taskPaused: "ignored",
@@ -255,6 +267,7 @@ const TABLE: Table = {
     declined: "ignored",
     trained: "ignored",
     reported: "ignored",
+    overtaken: "ignored",
     workFailed: "ignored",
     roundClosed: "ignored",
     taskPaused: "ignored",
@@ -372,8 +385,10 @@ const taskEnded = (
 ): Step => end({ reason: "taskEnded", endReason }, [...effects, FORGET]);
 
 /** Who leaves the task wants nothing sent; a client that is closed may come back. */
-const leave = ({ reason }: EventOf<"leave">, effects: readonly ParticipationEffect[] = []): Step =>
-  end({ reason }, reason === "left" ? [...effects, FORGET] : effects);
+const leave = (
+  { reason, goesOnElsewhere = false }: EventOf<"leave">,
+  effects: readonly ParticipationEffect[] = [],
+): Step => end({ reason }, reason === "left" && !goesOnElsewhere ? [...effects, FORGET] : effects);
 
 const pause = (event: EventOf<"pause">, failures: number, connected: boolean): Step => ({
   state: { kind: "paused", failures, connected },

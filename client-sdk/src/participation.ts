@@ -109,6 +109,8 @@ export type ParticipationEvent =
   | { readonly type: "declined" }
   | { readonly type: "trained"; readonly frame: Uint8Array }
   | { readonly type: "reported"; readonly receipt: Receipt }
+  /** Another connection of this client sends the update: its upload took the place of this one's. */
+  | { readonly type: "overtaken" }
   /** Making or sending the update failed for good. */
   | { readonly type: "workFailed"; readonly error: FederatedError }
   | { readonly type: "roundClosed"; readonly message: RoundClosed }
@@ -125,7 +127,12 @@ export type ParticipationEvent =
       readonly update: "maySend" | "waits" | "forgotten";
     }
   | { readonly type: "resume" }
-  | { readonly type: "leave"; readonly reason: "left" | "closed" };
+  | {
+      readonly type: "leave";
+      readonly reason: "left" | "closed";
+      /** Another tab of the same person goes on: what is kept is what that one has made. */
+      readonly goesOnElsewhere?: boolean;
+    };
 
 export type ParticipationEventType = ParticipationEvent["type"];
 export type EventOf<T extends ParticipationEventType> = Extract<ParticipationEvent, { type: T }>;
@@ -138,7 +145,7 @@ export type ParticipationEffect =
   | { readonly type: "leave" }
   /** Make the update, or find the one that was kept; answer with `declined`, `trained` or `workFailed`. */
   | { readonly type: "work"; readonly assignment: Assignment }
-  /** Send the update; answer with `reported` or `workFailed`. */
+  /** Send the update; answer with `reported`, `overtaken` or `workFailed`. */
   | { readonly type: "send"; readonly assignment: Assignment; readonly frame: Uint8Array }
   /** Delete the update that is kept of this round; without one, whatever is kept of the task. */
   | { readonly type: "forget"; readonly roundId?: RoundId }
