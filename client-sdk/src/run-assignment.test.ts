@@ -141,6 +141,12 @@ test("[SDK43] evaluation sums are sent only when the plan asks for them", async 
     const set = await setUp({ evaluate });
     const frame = await work(set, returning({ metrics: { evaluation } }));
     expect(decodeUpdate(set.layout, frame).metrics).toEqual(evaluate ? { evaluation } : {});
+    // Nothing that a trainer has put beside them, and nothing that the coordinator could not read.
+    const more = { ...evaluation, examples: ["a diary"] };
+    const same = await work(set, returning({ metrics: { evaluation: more } }));
+    expect(same).toEqual(frame);
+    const none = await work(set, returning({ metrics: { evaluation: { ...more, lossSum: NaN } } }));
+    expect(decodeUpdate(set.layout, none).metrics).toEqual({});
   }
 });
 

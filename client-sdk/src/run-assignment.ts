@@ -1,6 +1,6 @@
 /** One assignment's work: received weights -> trained weights -> delta -> update frame. */
 
-import type { Assignment, Layout, UpdateMetrics } from "@tributary/protocol";
+import type { Assignment, EvaluationSums, Layout, UpdateMetrics } from "@tributary/protocol";
 import { encodeUpdate, FederatedError } from "@tributary/protocol";
 
 import { createBreather } from "./breather.ts";
@@ -87,11 +87,18 @@ function checkExamples(numExamples: number): number {
   );
 }
 
-/** What the plan asks for and JSON can say. */
+/** What the plan asks for and JSON can say, and nothing that a trainer may have put beside it. */
 function metricsFor(evaluate: boolean, metrics: UpdateMetrics): UpdateMetrics {
   const { trainLoss, evaluation } = metrics;
   return {
     ...(trainLoss !== undefined && Number.isFinite(trainLoss) ? { trainLoss } : {}),
-    ...(evaluate && evaluation !== undefined ? { evaluation } : {}),
+    ...(evaluate && evaluation !== undefined && Number.isFinite(evaluation.lossSum)
+      ? { evaluation: sumsOf(evaluation) }
+      : {}),
   };
+}
+
+function sumsOf(evaluation: EvaluationSums): EvaluationSums {
+  const { numExamples, lossSum, truePositives, falsePositives, falseNegatives } = evaluation;
+  return { numExamples, lossSum, truePositives, falsePositives, falseNegatives };
 }
