@@ -23,7 +23,8 @@ async function main(options: DigitsBrowserOptions): Promise<void> {
   });
   const { neighbours, imagesEach } = options;
   console.log(
-    `Draw digits and train along:  ${demo.pageUrl}\n\n` +
+    `Draw digits and train along:  ${demo.pageUrl}\n` +
+      `Watch the rounds:             ${demo.coordinatorUrl}/dashboard\n\n` +
       `coordinator at ${demo.coordinatorUrl}, ` +
       `${neighbours} Node clients with ${imagesEach} images each; Ctrl-C stops\n`,
   );

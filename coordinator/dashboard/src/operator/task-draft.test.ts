@@ -60,6 +60,8 @@ test("[DB62] a new draft lacks its name and its model, and nothing else", () => 
   expect(faultsOf(good)).toEqual([]);
   expect(parseDraft(draftText(good))).toEqual(good);
   for (const text of ["", "[1]", "null", "7", "{"]) expect(() => parseDraft(text)).toThrow();
+  const deep = `{"a":${"[".repeat(200_000)}${"]".repeat(200_000)}}`;
+  expect(() => parseDraft(deep)).toThrow("too deeply");
 });
 
 test("[DB62] what a form does not know stays as the JSON has it", () => {

@@ -30,6 +30,12 @@ const isObject = (value: unknown): value is Draft =>
 export function parseDraft(text: string): Draft {
   const value: unknown = JSON.parse(text);
   if (!isObject(value)) throw new Error("a task is an object: { … }");
+  // It is read to any depth, and written again only to some.
+  try {
+    JSON.stringify(value);
+  } catch {
+    throw new Error("it is nested too deeply");
+  }
   return value;
 }
 
