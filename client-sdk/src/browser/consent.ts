@@ -16,7 +16,8 @@ export interface Consent {
    */
   grant(): Promise<void>;
   /**
-   * Stops training, in every tab, and deletes updates that wait to be sent. Models stay and serve on.
+   * Stops training, in every tab, and deletes updates that wait to be sent. Models stay and serve on. Where there is
+   * no room to remember the answer, whoever comes back counts as unasked.
    * @throws FederatedError as `grant`; training has stopped in this tab all the same
    */
   withdraw(): Promise<void>;
@@ -60,6 +61,7 @@ export function createConsent({ person, text, now, tellOthers }: ConsentDeps): W
   let answer: Answer | undefined;
   let looks = 0;
   let saying = 0;
+  let lastSaid = 0;
 
   function state(): ConsentState {
     if (answer === undefined || person.signal.aborted) return "unasked";
@@ -78,12 +80,22 @@ export function createConsent({ person, text, now, tellOthers }: ConsentDeps): W
 
   async function say(said: Answer): Promise<void> {
     saying += 1;
+    lastSaid += 1;
+    const own = lastSaid;
     try {
       await person.write(async (tx) => {
         await tx.objectStore("own").put(said, "consent");
         if (said.state === "withdrawn") await tx.objectStore("updates").clear();
       });
-      take(said);
+      // Whatever takes longest to be remembered, the last word counts.
+      if (own === lastSaid) take(said);
+    } catch (error) {
+      if (said.state === "granted") throw error;
+      // A full disk has no room for a no; to take back a yes needs none.
+      await person.write(async (tx) => {
+        await tx.objectStore("own").delete("consent");
+        await tx.objectStore("updates").clear();
+      });
     } finally {
       saying -= 1;
     }

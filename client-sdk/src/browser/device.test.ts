@@ -287,6 +287,40 @@ test("[BR4] what was said while a tab was put aside, or can no longer be read, c
   }
 });
 
+test("[BR4] of answers in quick succession the last one counts, at once and for good", async () => {
+  const { consent } = await openTab();
+  const heard: string[] = [];
+  const granting = consent.grant();
+  const withdrawing = consent.withdraw();
+  consent.subscribe(() => heard.push(consent.state));
+  await Promise.all([granting, withdrawing]);
+  expect(heard).not.toContain("granted");
+  expect((await openTab()).consent.state).toBe("withdrawn");
+  await Promise.all([consent.withdraw(), consent.grant()]);
+  expect(consent.state).toBe("granted");
+  expect((await openTab()).consent.state).toBe("granted");
+});
+
+test("[BR4] a full disk has room for a no: nothing waits to be sent, and whoever comes back is asked", async () => {
+  const { consent, pendingUpdates } = await openTab();
+  await consent.grant();
+  await pendingUpdates.put(await updateOf(1));
+  const { put } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.put = () => {
+    throw new DOMException("the disk is full", "QuotaExceededError");
+  };
+  try {
+    await consent.withdraw();
+    expect(consent.state).not.toBe("granted");
+    expect(await stored("updates")).toEqual([]);
+    expect(await faultOf(consent.grant())).toMatchObject({ reason: "quota" });
+    expect(consent.state).not.toBe("granted");
+  } finally {
+    IDBObjectStore.prototype.put = put;
+  }
+  expect((await openTab()).consent.state).toBe("unasked");
+});
+
 test("[BR5] a new text asks again who agreed to another one, and not who has said no", async () => {
   const [first, second] = [{ consentTo: "We count." }, { consentTo: "We count and sell." }];
   const old = await openTab(first);

@@ -78,7 +78,7 @@ export function createPrivacyGuard(
       },
     ));
 
-  // While the rest is being loaded, too: browsers remember of a file that it could not be had, until a reload.
+  // With all the rest of the page: later the network may be gone, or the file, when another version was deployed.
   if (always) accountant().catch(() => undefined);
 
   /** Once something was recorded every plan is held against it, also one that asks for nothing. */
