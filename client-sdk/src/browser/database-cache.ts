@@ -8,21 +8,25 @@ import { FederatedError, sha256 } from "@tributary/protocol";
 
 import type { CachedModel, ModelCache } from "../cache.ts";
 import { readStoredModel, readTrustedKeys } from "../stored-model.ts";
-import { ownBytes } from "./own-bytes.ts";
+import { fromKept, toKept } from "./kept-bytes.ts";
+import type { StoredModel } from "./database.ts";
 import type { Person } from "./person.ts";
-
-type Stored = CachedModel & { readonly taskId: string };
 
 export function createDatabaseCache(person: Person): ModelCache {
   /** What is damaged is removed and counts as missing. */
-  async function verify(stored: Stored | undefined): Promise<CachedModel | undefined> {
+  async function verify(stored: StoredModel | undefined): Promise<CachedModel | undefined> {
     if (stored === undefined) return undefined;
     const model = await readStoredModel(stored);
-    const { frame } = stored;
-    if (model !== undefined && (await isOf(frame, model.checkpoint.digest))) {
+    // Of a Blob the browser may have lost the bytes.
+    const frame = await fromKept(stored.frame).catch(() => undefined);
+    if (
+      model !== undefined &&
+      frame !== undefined &&
+      (await isOf(frame, model.checkpoint.digest))
+    ) {
       return { ...model, frame };
     }
-    const isSame = (now: Stored | undefined) => versionOf(now) === versionOf(stored);
+    const isSame = (now: StoredModel | undefined) => versionOf(now) === versionOf(stored);
     await person.write(async (tx) => {
       const models = tx.objectStore("models");
       // Not what another tab has put in its place meanwhile.
@@ -39,8 +43,9 @@ export function createDatabaseCache(person: Person): ModelCache {
       );
       return (await verify(stored))?.frame;
     },
-    put: (taskId, { layout, checkpoint, frame }) =>
-      person.write(async (tx) => {
+    put: async (taskId, { layout, checkpoint, frame }) => {
+      const kept = await toKept(frame);
+      await person.write(async (tx) => {
         const { modelVersion, digest, bytes, signed } = checkpoint;
         const models = tx.objectStore("models");
         const newer = IDBKeyRange.bound([taskId, modelVersion + 1], [taskId, Infinity]);
@@ -49,9 +54,10 @@ export function createDatabaseCache(person: Person): ModelCache {
           taskId,
           layout,
           checkpoint: { modelVersion, digest, bytes, signed },
-          frame: ownBytes(frame),
+          frame: kept,
         });
-      }, "relaxed"),
+      }, "relaxed");
+    },
     getTrust: async (origin) => {
       const stored: unknown = await person.read((tx) => tx.objectStore("trust").get(origin));
       if (stored === undefined) return undefined;
@@ -71,7 +77,7 @@ export function createDatabaseCache(person: Person): ModelCache {
 }
 
 /** As far as a record that may be damaged tells. */
-const versionOf = (stored: Partial<CachedModel> | undefined) => stored?.checkpoint?.modelVersion;
+const versionOf = (stored: Partial<StoredModel> | undefined) => stored?.checkpoint?.modelVersion;
 
 const isOf = async (frame: unknown, digest: Digest): Promise<boolean> =>
   frame instanceof Uint8Array && (await sha256(frame)) === digest;

@@ -5,7 +5,7 @@ import { FederatedError } from "@tributary/protocol";
 import type { PendingUpdateStore } from "../pending-updates.ts";
 import { readAnswer } from "./consent.ts";
 import type { Read, Write } from "./database.ts";
-import { ownBytes } from "./own-bytes.ts";
+import { fromKept, toKept } from "./kept-bytes.ts";
 import type { Person } from "./person.ts";
 
 export function createDatabaseUpdates(person: Person): PendingUpdateStore {
@@ -17,12 +17,17 @@ export function createDatabaseUpdates(person: Person): PendingUpdateStore {
 
   return {
     checkAllowed: () => person.read(checkConsent),
-    get: (origin, taskId) => person.read((tx) => tx.objectStore("updates").get([origin, taskId])),
-    put: (update) =>
-      person.write(async (tx) => {
+    get: async (origin, taskId) => {
+      const held = await person.read((tx) => tx.objectStore("updates").get([origin, taskId]));
+      return held && { ...held, frame: await fromKept(held.frame) };
+    },
+    put: async (update) => {
+      const frame = await toKept(update.frame);
+      await person.write(async (tx) => {
         await checkConsent(tx);
-        await tx.objectStore("updates").put({ ...update, frame: ownBytes(update.frame) });
-      }),
+        await tx.objectStore("updates").put({ ...update, frame });
+      });
+    },
     delete: (origin, taskId, roundId) =>
       person.write(async (tx) => {
         const updates = tx.objectStore("updates");

@@ -9,6 +9,7 @@ import { openDB } from "idb";
 
 import type { CachedModel, TrustedKeys } from "../cache.ts";
 import type { PendingUpdate } from "../pending-updates.ts";
+import type { KeptBytes } from "./kept-bytes.ts";
 
 /** What is read is checked by whoever reads it: a database may be damaged, or of somebody else's making. */
 export interface Schema extends DBSchema {
@@ -16,11 +17,16 @@ export interface Schema extends DBSchema {
   own: { key: "clientKey" | "consent" | "ledger" | "ledgerBegun"; value: unknown };
   models: {
     key: string;
-    value: CachedModel & { readonly taskId: string };
+    value: StoredModel;
     indexes: { digest: string; version: [string, number] };
   };
   trust: { key: string; value: TrustedKeys };
-  updates: { key: [string, string]; value: PendingUpdate };
+  updates: { key: [string, string]; value: Omit<PendingUpdate, "frame"> & { frame: KeptBytes } };
+}
+
+export interface StoredModel extends Omit<CachedModel, "frame"> {
+  readonly taskId: string;
+  readonly frame: KeptBytes;
 }
 
 const VERSION = 1;

@@ -193,6 +193,30 @@ test("[BR2] trusted keys that are damaged are never taken for absent ones", asyn
   }
 });
 
+test("[BR2] large ones are kept as Blobs, which a page need not stand still for, and come back as they were", async () => {
+  const { pendingUpdates, cache } = await openTab();
+  const frame = Uint8Array.from({ length: 3 * 2 ** 20 + 5 }, (_, i) => (i * 31) % 253);
+  const digest = await sha256(frame);
+  const update = { ...(await updateOf(1)), frame, digest };
+  await pendingUpdates.put(update);
+  const model = await modelOf(3);
+  const large = {
+    ...model,
+    frame,
+    checkpoint: { ...model.checkpoint, digest, bytes: frame.length },
+  };
+  await cache.put(TASK, large);
+  const kept = [...(await stored("updates")), ...(await stored("models"))] as { frame: unknown }[];
+  expect(kept.map((one) => one.frame instanceof Blob)).toEqual([true, true]);
+  const again = await openTab();
+  const found = await again.pendingUpdates.get(COORDINATOR, TASK);
+  expect({ ...found, frame: undefined }).toEqual({ ...update, frame: undefined });
+  const frames = [found?.frame, (await again.cache.get(TASK))?.frame];
+  for (const one of [...frames, await again.cache.getFrame(digest)]) {
+    expect(await sha256(one!)).toBe(digest);
+  }
+});
+
 test("[BR3] a ledger that is gone, damaged or older than it was is no new ledger", async () => {
   const { ledger } = await openTab();
   await ledger.write("one", 0);
@@ -534,7 +558,7 @@ test("[BR9] a write that fails half way leaves everything as it was", async () =
   await tab.pendingUpdates.put(await updateOf(1));
   const update = await updateOf(2);
   const fault = await faultOf(
-    tab.pendingUpdates.put({ ...update, frame: { not: () => 1 } as never }),
+    tab.pendingUpdates.put({ ...update, digest: { not: () => 1 } as never }),
   );
   expect(fault).toEqual({ code: "UNAVAILABLE", reason: "failed" });
   expect(await tab.pendingUpdates.get(COORDINATOR, TASK)).toEqual(await updateOf(1));
