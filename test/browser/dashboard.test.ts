@@ -386,6 +386,26 @@ describe("for everybody", () => {
     }
   });
 
+  test("[DB75] where a system forces its colours, the page, the tab and what is chosen can still be told apart", async () => {
+    await using running = await startCoordinator();
+    await running.coordinator.tasks.create(smallTask());
+    await using profile = await browser.newProfile({ forcedColors: "active" });
+    const { page } = await openDashboard(profile, running.url, "#/tasks/small/curves");
+    const line = (element: Element) => getComputedStyle(element).textDecorationLine;
+    await heading(page, "small").waitFor();
+    for (const bar of [".shell-nav", ".tabs"]) {
+      const links = page.locator(`${bar} a`);
+      const current = page.locator(`${bar} a[aria-current]`);
+      expect(await current.evaluate(line)).toBe("underline");
+      expect(await links.last().evaluate(line)).toBe("none");
+    }
+    await page.goto(`${running.url}/dashboard#/events`);
+    const chip = page.getByRole("button", { name: "Rounds" });
+    expect(await chip.evaluate(line)).toBe("underline");
+    await chip.click();
+    expect(await chip.evaluate(line)).toBe("none");
+  });
+
   test("[DB74] ten thousand rounds open without trouble: a bounded page that goes on answering", async () => {
     await using folder = await temporaryFolder();
     await writeLongHistory({ directory: folder.path, taskId: TASK, rounds: 10_000 });
