@@ -12,6 +12,7 @@ import { createApi } from "./data/api.ts";
 import { createHealthWatch } from "./data/health.ts";
 import { createServerClock } from "./data/server-clock.ts";
 import { createSession } from "./data/session.ts";
+import { restUnseen } from "./data/rest-unseen.ts";
 import { createStore } from "./data/store.ts";
 import { followRoute } from "./route.ts";
 import { Shell } from "./shell/shell.tsx";
@@ -75,6 +76,7 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("online", store.retryNow);
 
 store.restart();
+restUnseen({ page: document, after }, store);
 void checkHealth();
 
 const root = document.getElementById("app");

@@ -117,3 +117,36 @@ test("[DB1] nothing is told after stop", async () => {
   await expect.poll(() => timers).toEqual([]);
   expect(told).toEqual(["connecting", "opened"]);
 });
+
+test("[DB15] a stream at rest holds no connection, says nothing, and is resumed after its last id", async () => {
+  const { asked, told, timers, follower } = follow([
+    () => respond([event(4)], "stay"),
+    () => respond([event(5)], "stay"),
+  ]);
+  await expect.poll(() => told).toEqual(["connecting", "opened"]);
+  follower.rest();
+  await expect.poll(() => timers).toEqual([]);
+  expect(asked).toHaveLength(1);
+  follower.retryNow();
+  await expect.poll(() => told).toEqual(["connecting", "opened", "connecting", "resumed"]);
+  expect(asked).toEqual([undefined, "4"]);
+  follower.stop();
+});
+
+test("[DB15] a rest that begins with a fault makes no further attempt and tells none", async () => {
+  const { asked, told, follower } = follow([
+    () => respond([event(1)], "break"),
+    () => {
+      follower.rest();
+      throw new FederatedError("UNAVAILABLE", "down");
+    },
+    () => respond([event(2)], "stay"),
+  ]);
+  const before = ["connecting", "opened", "lost UNAVAILABLE 375", "connecting"];
+  await expect.poll(() => asked).toHaveLength(2);
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(told).toEqual(before);
+  follower.retryNow();
+  await expect.poll(() => told).toEqual([...before, "connecting", "resumed"]);
+  follower.stop();
+});

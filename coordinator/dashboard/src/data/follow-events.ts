@@ -33,8 +33,10 @@ export interface FollowDeps {
 }
 
 export interface Follower {
-  /** Ends a wait for the next attempt: the network is back, or somebody will not wait. */
+  /** Ends a wait for the next attempt, or a rest: the network is back, or somebody will not wait. */
   retryNow(): void;
+  /** Lets the connection go until `retryNow()`, which resumes it; the listener is told of neither. */
+  rest(): void;
   stop(): void;
 }
 
@@ -49,12 +51,16 @@ export function followEvents(deps: FollowDeps, listener: EventListener): Followe
   const stopped = () => stopping.signal.aborted;
   let lastId: string | undefined;
   let failures = 0;
+  let resting = false;
+  const isResting = () => resting;
+  let letGo = () => {};
   let retryNow = () => {};
 
   async function connect(): Promise<void> {
     const connection = new AbortController();
     const end = () => connection.abort();
     stopping.signal.addEventListener("abort", end);
+    letGo = end;
     let callOff = deps.after(SILENCE_MS, end);
     try {
       const headers = {
@@ -62,7 +68,7 @@ export function followEvents(deps: FollowDeps, listener: EventListener): Followe
         ...(lastId === undefined ? {} : { "last-event-id": lastId }),
       };
       const { body } = await deps.open(headers, connection.signal);
-      if (stopped()) return;
+      if (stopped() || connection.signal.aborted) return;
       failures = 0;
       listener.opened(lastId !== undefined);
       const reader = body?.getReader();
@@ -101,6 +107,11 @@ export function followEvents(deps: FollowDeps, listener: EventListener): Followe
 
   async function run(): Promise<void> {
     while (!stopped()) {
+      if (isResting()) {
+        failures = 0;
+        await new Promise<void>((resolve) => (retryNow = resolve));
+        continue;
+      }
       listener.connecting();
       let fault: Fault = new FederatedError("UNAVAILABLE", "the coordinator ended the stream");
       try {
@@ -112,6 +123,7 @@ export function followEvents(deps: FollowDeps, listener: EventListener): Followe
           : new FederatedError("UNAVAILABLE", "the stream of events broke off", { cause: error });
       }
       if (stopped()) return;
+      if (isResting()) continue;
       if (!fault.retryable) {
         listener.refused(fault);
         return;
@@ -134,7 +146,15 @@ export function followEvents(deps: FollowDeps, listener: EventListener): Followe
 
   void run();
   return {
-    retryNow: () => retryNow(),
+    retryNow: () => {
+      resting = false;
+      retryNow();
+    },
+    rest: () => {
+      resting = true;
+      letGo();
+      retryNow();
+    },
     stop: () => {
       stopping.abort();
       retryNow();

@@ -70,8 +70,10 @@ export interface Store {
    * seconds, while it can matter. @returns how to stop
    */
   watch(taskId: TaskId): () => void;
-  /** Tries to connect, or to load, at once. */
+  /** Tries to connect, or to load, at once; ends a rest. */
   retryNow(): void;
+  /** Nobody looks: events may wait until `retryNow()`. */
+  rest(): void;
   /** Forgets everything and begins anew: with another token, other things may be seen. */
   restart(): void;
   stop(): void;
@@ -347,6 +349,7 @@ export function createStore({ api, now, after, random }: StoreDeps): Store {
       if (loading.peek().kind === "failed") void load();
       follower?.retryNow();
     },
+    rest: () => follower?.rest(),
     restart: () => {
       stop();
       batch(() => {
