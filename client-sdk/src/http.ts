@@ -10,12 +10,12 @@ import {
   isFederatedError,
   parseKeys,
   routes,
-  sha256,
 } from "@tributary/protocol";
 
 import type { Credentials } from "./credentials.ts";
 import type { BackoffOptions } from "./delay.ts";
 import { backoffDelay, delay, orAborted, throwIfAborted, withTimeout } from "./delay.ts";
+import { sha256InTurns } from "./digest-in-turns.ts";
 import { isReceipt } from "./incoming.ts";
 import { uploadBody } from "./upload-body.ts";
 
@@ -165,7 +165,7 @@ export function createHttp(options: HttpOptions): Http {
     putUpdate: async (update, frame, { signal, beforeRetry }) => {
       // In turns of their own: a digest of many bytes takes one, and the frame is being kept meanwhile.
       const body = await uploadBody(frame);
-      const contentDigest = contentDigestOf(await sha256(frame));
+      const contentDigest = contentDigestOf(await sha256InTurns(frame));
       return retry(signal, Infinity, async (failures) => {
         if (failures > 0) await beforeRetry?.();
         return request(
@@ -194,7 +194,7 @@ export async function verifyFrame(
   checkpoint: Pick<CheckpointRef, "digest" | "bytes" | "modelVersion">,
 ): Promise<void> {
   const { digest, bytes, modelVersion } = checkpoint;
-  const actual = await sha256(frame);
+  const actual = await sha256InTurns(frame);
   if (frame.length === bytes && actual === digest) return;
   throw new FederatedError(
     "CHECKPOINT_CORRUPT",

@@ -3,6 +3,7 @@
 import type { Assignment, ClientId, Digest, RoundId, TaskId } from "@tributary/protocol";
 import { isFederatedError, sha256 } from "@tributary/protocol";
 
+import { sha256InTurns } from "./digest-in-turns.ts";
 import type { PendingUpdate, PendingUpdateStore } from "./pending-updates.ts";
 
 /** Who speaks: the client's own secret, and the name that the coordinator gave it for that. */
@@ -55,7 +56,7 @@ export function createKeptUpdate(
     keep: async (assignment, identity, frame) => {
       await inTurn(async () => {
         const madeFor = await purposeOf(assignment, identity);
-        const digest = await sha256(frame);
+        const digest = await sha256InTurns(frame);
         const { roundId } = assignment;
         await store.put({ origin, taskId, roundId, madeFor, digest, frame });
       });
@@ -83,7 +84,7 @@ const isFor = async (
   roundId === assignment.roundId &&
   madeFor === (await purposeOf(assignment, identity)) &&
   frame.length <= assignment.update.maxBytes &&
-  digest === (await sha256(frame));
+  digest === (await sha256InTurns(frame));
 
 /**
  * Whom an update is of, and what it was made from and by which rules. A round's id alone is not enough: a

@@ -4,9 +4,10 @@
  */
 
 import type { Digest } from "@tributary/protocol";
-import { FederatedError, sha256 } from "@tributary/protocol";
+import { FederatedError } from "@tributary/protocol";
 
 import type { CachedModel, ModelCache } from "../cache.ts";
+import { sha256InTurns } from "../digest-in-turns.ts";
 import { readStoredModel, readTrustedKeys } from "../stored-model.ts";
 import { fromKept, toKept } from "./kept-bytes.ts";
 import type { StoredModel } from "./database.ts";
@@ -80,4 +81,4 @@ export function createDatabaseCache(person: Person): ModelCache {
 const versionOf = (stored: Partial<StoredModel> | undefined) => stored?.checkpoint?.modelVersion;
 
 const isOf = async (frame: unknown, digest: Digest): Promise<boolean> =>
-  frame instanceof Uint8Array && (await sha256(frame)) === digest;
+  frame instanceof Uint8Array && (await sha256InTurns(frame)) === digest;
