@@ -4,6 +4,7 @@ import { FederatedError, l2Norm, type UpdateMetrics } from "@tributary/protocol"
 import type { LayersModel } from "@tensorflow/tfjs-layers";
 
 import { throwIfAborted } from "../delay.ts";
+import { once } from "../once.ts";
 import type { EvaluationRequest, Trainer, TrainingRequest, TrainingResult } from "../trainer.ts";
 import { countExamples, loadDataset, type Dataset, type DatasetSource } from "./dataset.ts";
 import { evaluateModel } from "./evaluation.ts";
@@ -37,7 +38,7 @@ export interface TfjsTrainerOptions extends LossOptions {
 export function createTfjsTrainer(options: TfjsTrainerOptions): Trainer {
   const { tf, dataset, testSet, seed } = options;
   const closing = new AbortController();
-  const getModel = once(() =>
+  const ownModel = once(() =>
     typeof options.model === "function" ? options.model() : options.model,
   );
   let runs = 0;
@@ -49,7 +50,7 @@ export function createTfjsTrainer(options: TfjsTrainerOptions): Trainer {
   ): Promise<T> => {
     return withEither(signal, closing.signal, async (either) => {
       throwIfAborted(either);
-      const model = await getModel();
+      const model = await ownModel.get();
       assertModelFits(model, layout);
       return withModel(model, either, () => {
         writeWeights(tf, model, weights);
@@ -101,11 +102,12 @@ export function createTfjsTrainer(options: TfjsTrainerOptions): Trainer {
     dispose: () => {
       if (closing.signal.aborted) return;
       closing.abort(new Error("the trainer was disposed"));
-      if (typeof options.model !== "function" || !getModel.called()) return;
+      if (typeof options.model !== "function") return;
       // After the work that holds the model: it ends soon, since its signal has aborted.
       const never = new AbortController().signal;
-      getModel()
-        .then((model) => withModel(model, never, async () => void model.dispose()))
+      ownModel
+        .made()
+        ?.then((model) => withModel(model, never, async () => void model.dispose()))
         .catch(() => undefined); // A model that could not be built needs no disposal.
     },
   };
@@ -154,17 +156,4 @@ async function withEither<T>(
     first.removeEventListener("abort", follow);
     second.removeEventListener("abort", follow);
   }
-}
-
-/** Calls `make` at the first call only; a failure is forgotten, so that the next call tries again. */
-function once<T>(make: () => T | Promise<T>): (() => Promise<T>) & { called(): boolean } {
-  let made: Promise<T> | undefined;
-  const get = () => {
-    made ??= (async () => make())().catch((error: unknown) => {
-      made = undefined;
-      throw error;
-    });
-    return made;
-  };
-  return Object.assign(get, { called: () => made !== undefined });
 }
