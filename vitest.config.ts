@@ -1,3 +1,5 @@
+import { availableParallelism } from "node:os";
+
 import { defineConfig } from "vitest/config";
 
 import { findChromium } from "./chromium.mjs";
@@ -10,6 +12,8 @@ const source = {
 
 export default defineConfig({
   test: {
+    // Tests wait more than they work: by default one core would stay idle.
+    maxWorkers: availableParallelism(),
     projects: [
       {
         ...source,

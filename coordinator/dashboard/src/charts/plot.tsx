@@ -128,6 +128,8 @@ export function Plot(props: PlotProps) {
   const onKeyDown = (event: KeyboardEvent) => {
     const drawn = plot.current;
     if (drawn === undefined) return;
+    // A zoom is drawn a moment after it is set: keys move in the one that is set.
+    drawn.batch(() => show(drawn, zoom.peek()));
     const index = moved(drawn, event.key);
     if (index === undefined) return;
     event.preventDefault();
