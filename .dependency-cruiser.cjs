@@ -106,7 +106,7 @@ module.exports = {
         pathNot: [
           "^$1/",
           "/src/index\\.ts$",
-          "/src/(evaluation|privacy|tfjs|node|browser|worker|react|testing)/index\\.ts$",
+          "/src/(evaluation|privacy|simulation|tfjs|node|browser|worker|react|testing)/index\\.ts$",
           "^protocol/src/schema\\.ts$",
         ],
       },

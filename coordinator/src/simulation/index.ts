@@ -1,0 +1,3 @@
+/** Rounds of virtual clients: the service's own rounds, sums and noise, without sockets. */
+
+export {};
