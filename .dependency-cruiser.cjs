@@ -3,7 +3,7 @@
 const TESTS = "\\.test\\.ts$";
 const notFrom = (path) => ({ path, pathNot: TESTS });
 const COORDINATOR = "^coordinator/src/";
-const PURE = `${COORDINATOR}(round/(state|machine|sampler|schedule|quota)\\.ts|aggregation/|privacy/|config/(auth-)?schema\\.ts)`;
+const PURE = `${COORDINATOR}(round/(state|machine|sampler|schedule|quota)\\.ts|aggregation/|privacy/|thread\\.ts|config/(auth-)?schema\\.ts)`;
 const APPLICATION = `${COORDINATOR}(round/(engine|discretion|round-loop|intake|release|assignment|budget|open-round|round-sum|clipping|progress|refusal|mailbox|seed)\\.ts|task/|model/|clients/|limits/|events/|ports\\.ts)`;
 const ADAPTERS = `${COORDINATOR}(storage|transport|http|network|identity|evaluation|observability|config)/`;
 const TFJS = "node_modules/@tensorflow/";
@@ -41,11 +41,11 @@ module.exports = {
     rule("pure-imports-pure-and-protocol", notFrom(PURE), { path: "^coordinator/", pathNot: PURE }),
     rule("privacy-stands-alone", notFrom(`${COORDINATOR}privacy/`), {
       path: "^coordinator/",
-      pathNot: `${COORDINATOR}privacy/`,
+      pathNot: `${COORDINATOR}(privacy/|thread\\.ts)`,
     }),
     rule(
       "pure-knows-no-node",
-      { path: PURE, pathNot: `privacy/(random|thread)\\.ts$|${TESTS}` },
+      { path: PURE, pathNot: `(privacy/random|src/thread)\\.ts$|${TESTS}` },
       NODE_BUILTIN,
     ),
     rule("application-imports-no-adapter", notFrom(APPLICATION), {

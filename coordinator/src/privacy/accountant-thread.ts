@@ -2,6 +2,6 @@
 
 import type { Question } from "./computed.ts";
 import { compute } from "./computed.ts";
-import { answerQuestions } from "./thread.ts";
+import { answerQuestions } from "../thread.ts";
 
 answerQuestions((question) => ({ answer: compute(question as Question) }));

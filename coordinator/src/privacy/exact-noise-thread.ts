@@ -4,7 +4,7 @@ import type { DiscreteGaussian } from "./discrete-gaussian.ts";
 import { discreteGaussian } from "./discrete-gaussian.ts";
 import type { NoiseQuestion } from "./exact-noise.ts";
 import { createSecureRandom } from "./random.ts";
-import { answerQuestions } from "./thread.ts";
+import { answerQuestions } from "../thread.ts";
 
 // Of this thread alone, and gone with it.
 const random = createSecureRandom();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { createExactNoise } from "./exact-noise.ts";
-import { openThread } from "./thread.ts";
+import { openThread } from "../thread.ts";
 
 const noise = createExactNoise();
 
@@ -64,7 +64,7 @@ describe("exact noise in a thread", () => {
   });
 
   test("[NS5] without a thread that answers there is no noise, and nothing may be released", async () => {
-    const missing = createExactNoise(() => openThread("no-such-noise"));
+    const missing = createExactNoise(() => openThread("no-such-noise", import.meta.url));
     await expect(missing.add(new Float64Array(2), 1)).rejects.toThrow("gave no answer");
     let closed = 0;
     const answering = (answer: () => Promise<Float64Array>) =>
@@ -84,7 +84,7 @@ describe("exact noise in a thread", () => {
   });
 
   test("[NS5] a thread that ends under way answers nobody, then or later", async () => {
-    const thread = openThread<unknown, Float64Array>("exact-noise");
+    const thread = openThread<unknown, Float64Array>("exact-noise", import.meta.url);
     const asked = thread.ask({ samples: 50_000_000, stddev: 2 ** 20 });
     const refused = expect(asked).rejects.toThrow("gave no answer");
     await thread.close();

@@ -10,8 +10,8 @@
 
 import type { IntegerNoise } from "./integer-noise.ts";
 import { assertMayHaveNoise, assertStddev } from "./integer-noise.ts";
-import type { Thread } from "./thread.ts";
-import { openThread, otherTurns } from "./thread.ts";
+import type { Thread } from "../thread.ts";
+import { openThread, otherTurns } from "../thread.ts";
 
 export interface NoiseQuestion {
   readonly samples: number;
@@ -23,7 +23,8 @@ const SLICE = 65_536;
 
 /** @param open for tests: the thread that draws */
 export function createExactNoise(
-  open: () => Thread<NoiseQuestion, Float64Array> = () => openThread("exact-noise"),
+  open: () => Thread<NoiseQuestion, Float64Array> = () =>
+    openThread("exact-noise", import.meta.url),
 ): IntegerNoise {
   return {
     add: async (sum, stddev) => {

@@ -10,7 +10,7 @@
 import type { Grid } from "./grid.ts";
 import type { IntegerNoise } from "./integer-noise.ts";
 import { assertWhole } from "./integer-noise.ts";
-import { otherTurns } from "./thread.ts";
+import { otherTurns } from "../thread.ts";
 
 /** From an exact sum to what may be published of it. */
 export interface ReleaseMechanism {

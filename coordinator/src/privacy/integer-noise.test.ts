@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { otherTurns } from "./thread.ts";
+import { otherTurns } from "../thread.ts";
 import { createIntegerNoise } from "./integer-noise.ts";
 import { createSecureRandom } from "./random.ts";
 

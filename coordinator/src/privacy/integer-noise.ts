@@ -13,7 +13,7 @@
 import { BATCH, BYTES_PER_SAMPLE } from "./kernel/gaussian.ts";
 import { openKernel } from "./kernel/open-kernel.ts";
 import type { SecureRandom } from "./random.ts";
-import { otherTurns as turnsOfNode } from "./thread.ts";
+import { otherTurns as turnsOfNode } from "../thread.ts";
 
 export interface IntegerNoise {
   /**

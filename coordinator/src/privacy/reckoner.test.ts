@@ -10,10 +10,10 @@ import { sampledGaussian } from "./charge.ts";
 import type { Computed, Question } from "./computed.ts";
 import { compute } from "./computed.ts";
 import { createReckoner, reckonHere } from "./reckoner.ts";
-import type { Thread } from "./thread.ts";
-import { openThread } from "./thread.ts";
+import type { Thread } from "../thread.ts";
+import { openThread } from "../thread.ts";
 
-const openReal = () => openThread<Question, Computed>("accountant");
+const openReal = () => openThread<Question, Computed>("accountant", import.meta.url);
 
 const capped: Charge = {
   mechanism: "gaussian",
@@ -109,7 +109,7 @@ describe("the accountant beside the event loop", () => {
 
   test("[DP25] without a thread that answers the number is the same, computed here", async () => {
     const failing: Record<string, () => Thread<Question, Computed>> = {
-      missing: () => openThread("no-such-accountant"),
+      missing: () => openThread("no-such-accountant", import.meta.url),
       "cannot start": () => {
         throw new Error("no threads here");
       },
@@ -170,8 +170,8 @@ describe("the accountant beside the event loop", () => {
     const program = `
       const jiti = require(${JSON.stringify(jiti)}).createJiti(${JSON.stringify(here)});
       (async () => {
-        const { openThread } = await jiti.import(${JSON.stringify(`${here}thread.ts`)});
-        const thread = openThread("accountant");
+        const { openThread } = await jiti.import(${JSON.stringify(`${here}../thread.ts`)});
+        const thread = openThread("accountant", ${JSON.stringify(import.meta.url)});
         const releases = [{ noiseMultiplier: 1, samplingRate: 0.1, count: 10 }];
         const hint = { epsilon: 3, order: 5 };
         await thread.ask({ kind: "loss", releases, delta: 1e-5, hint });

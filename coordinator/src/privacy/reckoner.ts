@@ -8,8 +8,8 @@
 import type { Computed, Question } from "./computed.ts";
 import { askQuickly, remember } from "./computed.ts";
 import { RDP_ORDERS } from "./rdp.ts";
-import type { Thread } from "./thread.ts";
-import { openThread } from "./thread.ts";
+import type { Thread } from "../thread.ts";
+import { openThread } from "../thread.ts";
 
 /** Answers what a pure function of the accountant does: `ask` may be called several times. Throws what it throws. */
 export type Reckon = <T>(ask: () => T) => Promise<T>;
@@ -30,7 +30,7 @@ export const reckonHere: Reckon = async (ask) => ask();
  */
 export function createReckoner(
   onFailure: (error: unknown) => void = () => {},
-  open: () => Thread<Question, Computed> = () => openThread("accountant"),
+  open: () => Thread<Question, Computed> = () => openThread("accountant", import.meta.url),
 ): Reckoner {
   let thread: Thread<Question, Computed> | undefined;
   let isClosed = false;

@@ -1,15 +1,19 @@
 /**
- * Long computations beside the event loop: a thread that answers one question after another. Besides random.ts the
- * only place here that knows node.
+ * Long computations beside the event loop: a thread that answers one question after another. For layers that are pure
+ * otherwise, so that none of them need know node.
  */
 
 import { createRequire } from "node:module";
 import { setImmediate } from "node:timers/promises";
+import type { Transferable } from "node:worker_threads";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 
 export interface Thread<Question, Answer> {
-  /** @throws Error when the thread cannot start, fails or ends before it has answered: there is no answer then */
-  ask(question: Question): Promise<Answer>;
+  /**
+   * What is in `transfer` moves and is not copied.
+   * @throws Error when the thread cannot start, fails or ends before it has answered: there is no answer then
+   */
+  ask(question: Question, transfer?: readonly Transferable[]): Promise<Answer>;
   /** Ends it, whatever it does. */
   close(): Promise<void>;
 }
@@ -18,11 +22,15 @@ export interface Thread<Question, Answer> {
 export const otherTurns = (): Promise<void> => setImmediate();
 
 /**
- * Starts the module `./<name>-thread`, which calls {@link answerQuestions}.
+ * Starts the module `./<name>-thread` beside the one whose address is given, which calls {@link answerQuestions}.
+ * @param beside `import.meta.url` of who asks
  * @throws Error when no thread can be made
  */
-export function openThread<Question, Answer>(name: string): Thread<Question, Answer> {
-  const worker = startWorker(name);
+export function openThread<Question, Answer>(
+  name: string,
+  beside: string,
+): Thread<Question, Answer> {
+  const worker = startWorker(name, beside);
   const waiting: { resolve: (answer: Answer) => void; reject: (error: Error) => void }[] = [];
   let failure: Error | undefined;
   // While nobody waits for an answer the thread keeps no process alive.
@@ -43,7 +51,7 @@ export function openThread<Question, Answer>(name: string): Thread<Question, Ans
   worker.on("messageerror", fail);
   worker.on("exit", () => fail(undefined));
   return {
-    ask: (question) =>
+    ask: (question, transfer = []) =>
       new Promise((resolve, reject) => {
         if (failure !== undefined) {
           reject(failure);
@@ -51,7 +59,7 @@ export function openThread<Question, Answer>(name: string): Thread<Question, Ans
         }
         waiting.push({ resolve, reject });
         worker.ref();
-        worker.postMessage(question);
+        worker.postMessage(question, transfer);
       }),
     close: async () => {
       await worker.terminate();
@@ -81,12 +89,10 @@ export function answerQuestions(
 }
 
 /** From `dist` the compiled module; from source, where tests run without a build, through jiti. */
-function startWorker(name: string): Worker {
-  if (!import.meta.url.endsWith(".ts")) {
-    return new Worker(new URL(`./${name}-thread.js`, import.meta.url));
-  }
+function startWorker(name: string, beside: string): Worker {
+  if (!beside.endsWith(".ts")) return new Worker(new URL(`./${name}-thread.js`, beside));
   const jiti = createRequire(import.meta.url).resolve("jiti");
-  const module = new URL(`./${name}-thread.ts`, import.meta.url).href;
+  const module = new URL(`./${name}-thread.ts`, beside).href;
   const start = `require(${JSON.stringify(jiti)}).createJiti(${JSON.stringify(module)}).import(${JSON.stringify(module)})`;
   return new Worker(`${start}.catch((error) => { setImmediate(() => { throw error; }); });`, {
     eval: true,
