@@ -11,7 +11,8 @@ import type { Functions, Place } from "./pages/bench.ts";
 import type { Gaps } from "./pages/gap-meter.ts";
 import type { ModelName } from "./pages/workload.ts";
 import { buildModel } from "./pages/workload.ts";
-import { spreadOf, type Spread } from "./spread.ts";
+import { spreadOf } from "../speed/measure.ts";
+import type { Spread } from "../speed/section.ts";
 
 interface BlockingResult {
   readonly model: ModelName;

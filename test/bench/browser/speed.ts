@@ -9,7 +9,8 @@ import type { Browser, Page } from "playwright-core";
 import type { Functions, Place } from "./pages/bench.ts";
 import type { Tf, Workload } from "./pages/workload.ts";
 import { buildModel, makeTrainer } from "./pages/workload.ts";
-import { spreadOf, type Spread } from "./spread.ts";
+import { spreadOf } from "../speed/measure.ts";
+import type { Spread } from "../speed/section.ts";
 
 interface Case {
   readonly workload: Workload;

@@ -10,7 +10,7 @@ import {
   sampledGaussian,
 } from "@tributary/coordinator/privacy";
 
-import { median } from "./measure.ts";
+import { median } from "../speed/measure.ts";
 
 export interface AccountantFigures {
   readonly name: string;

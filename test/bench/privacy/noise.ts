@@ -12,7 +12,8 @@ import {
   createSecureRandom,
 } from "@tributary/coordinator/privacy";
 
-import { measure } from "./measure.ts";
+import { measure, rounded, spreadOf } from "../speed/measure.ts";
+import type { Measured } from "../speed/measure.ts";
 
 export interface NoiseFigures {
   readonly name: string;
@@ -74,25 +75,15 @@ export async function benchNoise({ fast, exact, runs }: NoiseSize): Promise<Nois
   };
 }
 
-function figuresOf(
-  name: string,
-  samples: number,
-  {
-    wallMs,
-    cpuMs,
-    spread,
-  }: { readonly wallMs: number; readonly cpuMs: number; readonly spread: number },
-): NoiseFigures {
+function figuresOf(name: string, samples: number, { wallMs, cpuMs }: Measured): NoiseFigures {
   return {
     name,
     samples,
-    perWallSecond: rounded(samples / wallMs / 1e3),
-    perCpuSecond: rounded(samples / cpuMs / 1e3),
-    spread: rounded(spread),
+    perWallSecond: rounded(samples / wallMs.median / 1e3),
+    perCpuSecond: rounded(samples / cpuMs.median / 1e3),
+    spread: rounded((wallMs.max - wallMs.min) / wallMs.median),
   };
 }
-
-const rounded = (value: number): number => Number(value.toPrecision(4));
 
 /** As on an engine that has none: what is opened now runs plain code. */
 function withoutWasm<T>(open: () => T): T {
@@ -155,9 +146,6 @@ async function benchNumpy(samples: number, runs: number): Promise<NoiseFigures |
     readonly cpu: number[];
     readonly version: string;
   };
-  const middle = (values: readonly number[]) =>
-    1e3 * (values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number);
-  const wallMs = middle(wall);
-  const spread = (1e3 * (Math.max(...wall) - Math.min(...wall))) / wallMs;
-  return figuresOf(`numpy ${version}`, samples, { wallMs, cpuMs: middle(cpu), spread });
+  const inMs = (seconds: readonly number[]) => spreadOf(seconds.map((second) => 1e3 * second));
+  return figuresOf(`numpy ${version}`, samples, { wallMs: inMs(wall), cpuMs: inMs(cpu) });
 }

@@ -1,0 +1,6 @@
+/** The sections of `npm run bench`, in the order of its tables. A new one gets its line here. */
+
+import { noiseSection } from "./noise.ts";
+import type { Section } from "./section.ts";
+
+export const SECTIONS: readonly Section[] = [noiseSection];
