@@ -44,6 +44,7 @@ import type {
   UpdateMetrics,
 } from "@tributary/protocol";
 
+import type { EncodedDelta } from "./aggregation/encoded-delta.ts";
 import type { Charge } from "./privacy/charge.ts";
 import type { Participation } from "./round/participation.ts";
 import type { DailyPlaces } from "./round/quota.ts";
@@ -600,7 +601,10 @@ export interface Participant {
 /** A decoded update whose frame was well-formed. The intake checks layout-sized, finite, clipped. */
 export interface ReceivedUpdate {
   readonly digest: Digest;
-  readonly delta: Float32Array;
+  /** As it came; where it lies in a slot of its round's sum, it is added without a copy. */
+  readonly delta: EncodedDelta;
+  /** L2 norm of the delta, once it has been measured. */
+  readonly norm?: number;
   readonly numExamples: number;
   readonly metrics: UpdateMetrics;
   /** Bytes of the frame. */

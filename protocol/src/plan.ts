@@ -14,6 +14,15 @@ export type ClientOptimizer =
 /** How the payload of an update is encoded. */
 export type EncodingName = "float32";
 
+/** How values are encoded that are sent as they are or quantised, each with a scale per 1 024 of them. */
+export type ValueEncoding = "float32" | "bfloat16" | "int8" | "int4";
+
+/** How the delta of an update is encoded. */
+export type Encoding =
+  | { readonly kind: ValueEncoding }
+  | { readonly kind: "topK"; readonly fraction: number; readonly values: ValueEncoding }
+  | { readonly kind: "randomK"; readonly fraction: number; readonly values: ValueEncoding };
+
 /**
  * Noise that the client adds itself, before anything leaves it: Gaussian, of `noiseMultiplier * 2 * clippingNorm`
  * on its clipped delta, as any two deltas of one client are at most 2 C apart.

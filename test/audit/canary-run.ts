@@ -7,6 +7,7 @@
 import type { Assignment, ClientId, TaskSpecInput } from "@tributary/protocol";
 import { createLayout, decodeCheckpoint, encodeCheckpoint, sha256 } from "@tributary/protocol";
 
+import { denseDelta } from "../../coordinator/src/aggregation/encoded-delta.ts";
 import { createAssignmentTokens } from "../../coordinator/src/clients/assignment-token.ts";
 import { systemClock } from "../../coordinator/src/clock.ts";
 import { createBlobKeeper } from "../../coordinator/src/model/blob-keeper.ts";
@@ -120,7 +121,7 @@ export async function runCanaries(options: CanaryRunOptions): Promise<CanaryRun>
     vector[indexOf(clientId)] = EXCESS * clippingNorm;
     const key = await sha256(new TextEncoder().encode(`${roundId} ${clientId}`));
     const sent = { numExamples: CLAIMED_EXAMPLES, metrics: {}, bytes: 4 * canaries, digest: key };
-    await intake.report(participant, { ...sent, delta: vector }).finally(leave);
+    await intake.report(participant, { ...sent, delta: denseDelta(vector) }).finally(leave);
   }
 
   try {

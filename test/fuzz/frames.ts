@@ -19,6 +19,7 @@ import {
   decodeOptimizerState,
   encodeOptimizerState,
 } from "../../coordinator/src/aggregation/server-optimizer.ts";
+import { denseDelta, float32Of } from "../../coordinator/src/aggregation/encoded-delta.ts";
 import { validateUpdate } from "../../coordinator/src/aggregation/validate-update.ts";
 import { readUpdate } from "../../coordinator/src/http/read-update.ts";
 import { parseIdx } from "../../examples/digits/src/data.ts";
@@ -137,7 +138,7 @@ export async function frameTargets(): Promise<FuzzTarget[]> {
         if (decoded === undefined) return false;
         holdUpdate(layout, bytes, decoded.value);
         const { delta, numExamples } = decoded.value;
-        const counted = accept(() => validateUpdate(delta, numExamples, layout));
+        const counted = accept(() => validateUpdate(denseDelta(delta), numExamples, layout));
         const sound = delta.every(Number.isFinite) && numExamples > 0;
         hold(sound === (counted !== undefined), "counted exactly when finite and trained");
         return counted !== undefined;
@@ -170,7 +171,8 @@ export async function frameTargets(): Promise<FuzzTarget[]> {
         hold(expected === (received !== undefined), "the stream takes what the decoder takes");
         if (received === undefined) return false;
         hold(received.value.digest === own && received.value.bytes === bytes.length, "its digest");
-        holdUpdate(layout, bytes, received.value);
+        const { delta, ...rest } = received.value;
+        holdUpdate(layout, bytes, { ...rest, delta: float32Of(delta) });
         return true;
       },
       { share: 1 },

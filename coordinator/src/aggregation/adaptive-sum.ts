@@ -4,12 +4,11 @@
  * clipped and rounded.
  */
 
-import { l2Norm } from "@tributary/protocol";
-
 import { bitOfNorm } from "../privacy/adaptive-clipping.ts";
 import type { Grid } from "../privacy/grid.ts";
 import type { GridSum } from "./grid-sum.ts";
 import { createGridSum } from "./grid-sum.ts";
+import { normOf } from "./kernel/open-kernel.ts";
 
 export interface AdaptiveSum extends Omit<GridSum, "kind"> {
   readonly kind: "adaptive";
@@ -23,13 +22,15 @@ export function createAdaptiveSum(grid: Grid): AdaptiveSum {
   return {
     kind: "adaptive",
     grid,
+    slots: deltas.slots,
     get count() {
       return deltas.count;
     },
     add: (input) => {
-      const bit = bitOfNorm(l2Norm(input.delta), grid.clippingNorm);
+      const norm = input.norm ?? normOf(input.delta);
+      const bit = bitOfNorm(norm, grid.clippingNorm);
       // A delta that is refused has no bit either.
-      deltas.add(input);
+      deltas.add({ ...input, norm });
       halves[0] = (halves[0] ?? 0) + bit;
     },
     sum: () => deltas.sum(),

@@ -1,14 +1,21 @@
 /** What every aggregator is: clients' deltas go in one by one. What may come out depends on the kind. */
 
+import type { EncodedDelta } from "./encoded-delta.ts";
+import type { SlotPool } from "./update-slots.ts";
+
 export interface AggregatorInput {
-  /** trained - received, flat, validated. Not kept. */
-  readonly delta: Float32Array;
+  /** trained - received, validated. One that lies in a slot of this aggregator belongs to it from now on; any other is not kept. */
+  readonly delta: EncodedDelta;
   readonly numExamples: number;
+  /** L2 norm of the delta as `validateUpdate` measured it; absent: it is measured when it is added. */
+  readonly norm?: number;
 }
 
 export interface Aggregator {
   /** Deltas added so far. */
   readonly count: number;
+  /** Where uploads may be put, so that they need not be copied. */
+  readonly slots: SlotPool;
   /** @throws RangeError for another length, a senseless weight or no room; the sum is as it was then */
   add(input: AggregatorInput): void;
 }

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 
 import { createFedAvg } from "./fed-avg.ts";
 import { validateUpdate } from "./validate-update.ts";
+import { denseDelta } from "./encoded-delta.ts";
 
 const vectorOf = (length: number) =>
   fc.array(fc.float({ noNaN: true, noDefaultInfinity: true, min: -1e6, max: 1e6 }), {
@@ -24,7 +25,7 @@ describe("federated averaging", () => {
             weighting: { kind: "byExamples", cap },
           });
           for (const [delta, numExamples] of updates) {
-            average.add({ delta: Float32Array.from(delta), numExamples });
+            average.add({ delta: denseDelta(Float32Array.from(delta)), numExamples });
           }
           const weights = updates.map(([, n]) => Math.min(n, cap));
           const total = weights.reduce((sum, weight) => sum + weight, 0);
@@ -43,8 +44,8 @@ describe("federated averaging", () => {
     for (let length = 1; length <= 9; length++) {
       const average = createFedAvg({ parameterCount: length, weighting: uniform });
       const delta = Float32Array.from({ length }, (_, i) => i + 1);
-      average.add({ delta, numExamples: 1 });
-      average.add({ delta, numExamples: 1 });
+      average.add({ delta: denseDelta(delta), numExamples: 1 });
+      average.add({ delta: denseDelta(delta), numExamples: 1 });
       expect([...average.sum()]).toEqual([...delta].map((value) => 2 * value));
       expect([...average.mean()]).toEqual([...delta]);
     }
@@ -52,16 +53,17 @@ describe("federated averaging", () => {
 
   test("[AG1] uniform weights ignore numbers of examples", () => {
     const average = createFedAvg({ parameterCount: 1, weighting: uniform });
-    average.add({ delta: Float32Array.of(1), numExamples: 1 });
-    average.add({ delta: Float32Array.of(3), numExamples: 1_000_000 });
+    average.add({ delta: denseDelta(Float32Array.of(1)), numExamples: 1 });
+    average.add({ delta: denseDelta(Float32Array.of(3)), numExamples: 1_000_000 });
     expect([...average.mean()]).toEqual([2]);
     expect(average).toMatchObject({ count: 2, totalWeight: 2 });
   });
 
   test("[AG2] the sum is exact where float32 would lose small deltas beside large ones", () => {
     const average = createFedAvg({ parameterCount: 1, weighting: uniform });
-    average.add({ delta: Float32Array.of(2 ** 24), numExamples: 1 });
-    for (let i = 0; i < 1_000; i++) average.add({ delta: Float32Array.of(1), numExamples: 1 });
+    average.add({ delta: denseDelta(Float32Array.of(2 ** 24)), numExamples: 1 });
+    for (let i = 0; i < 1_000; i++)
+      average.add({ delta: denseDelta(Float32Array.of(1)), numExamples: 1 });
     expect(average.sum()[0]).toBe(2 ** 24 + 1_000);
   });
 
@@ -73,7 +75,7 @@ describe("federated averaging", () => {
         (delta, clippingNorm) => {
           const average = createFedAvg({ parameterCount: 5, weighting: uniform, clippingNorm });
           const given = Float32Array.from(delta);
-          average.add({ delta: given, numExamples: 1 });
+          average.add({ delta: denseDelta(given), numExamples: 1 });
           expect(l2Norm(average.sum())).toBeLessThanOrEqual(clippingNorm * (1 + 1e-12));
           // + 0, because a sum has no -0
           if (l2Norm(given) <= clippingNorm) {
@@ -86,8 +88,8 @@ describe("federated averaging", () => {
 
   test("[AG3] a zero delta counts as a client that changed nothing, clipped or not", () => {
     const average = createFedAvg({ parameterCount: 2, weighting: uniform, clippingNorm: 1 });
-    average.add({ delta: new Float32Array(2), numExamples: 1 });
-    average.add({ delta: Float32Array.of(0, 3), numExamples: 1 });
+    average.add({ delta: denseDelta(new Float32Array(2)), numExamples: 1 });
+    average.add({ delta: denseDelta(Float32Array.of(0, 3)), numExamples: 1 });
     expect([...average.mean()]).toEqual([0, 0.5]);
   });
 
@@ -97,7 +99,7 @@ describe("federated averaging", () => {
         const meanOf = (deltas: number[][]) => {
           const average = createFedAvg({ parameterCount: 3, weighting: uniform, clippingNorm: 2 });
           for (const delta of deltas)
-            average.add({ delta: Float32Array.from(delta), numExamples: 9 });
+            average.add({ delta: denseDelta(Float32Array.from(delta)), numExamples: 9 });
           return average.mean(7);
         };
         const without = meanOf(others);
@@ -118,7 +120,7 @@ describe("federated averaging", () => {
   test("[AG4] deltas are not kept: changing one afterwards changes nothing", () => {
     const average = createFedAvg({ parameterCount: 2, weighting: uniform });
     const delta = Float32Array.of(1, 2);
-    average.add({ delta, numExamples: 1 });
+    average.add({ delta: denseDelta(delta), numExamples: 1 });
     delta.fill(99);
     expect([...average.sum()]).toEqual([1, 2]);
   });
@@ -126,15 +128,17 @@ describe("federated averaging", () => {
   test("[AG5] a delta that is not finite or of another length never reaches the sum", () => {
     const average = createFedAvg({ parameterCount: 2, weighting: uniform, clippingNorm: 1 });
     expect(() =>
-      average.add({ delta: Float32Array.of(Number.NaN, 1e9), numExamples: 1 }),
+      average.add({ delta: denseDelta(Float32Array.of(Number.NaN, 1e9)), numExamples: 1 }),
     ).toThrow();
-    expect(() => average.add({ delta: Float32Array.of(1), numExamples: 1 })).toThrow();
+    expect(() => average.add({ delta: denseDelta(Float32Array.of(1)), numExamples: 1 })).toThrow();
     const byExamples = createFedAvg({
       parameterCount: 2,
       weighting: { kind: "byExamples", cap: 10 },
     });
     for (const numExamples of [0, -3, Number.NaN]) {
-      expect(() => byExamples.add({ delta: new Float32Array(2), numExamples })).toThrow("example");
+      expect(() => byExamples.add({ delta: denseDelta(new Float32Array(2)), numExamples })).toThrow(
+        "example",
+      );
     }
     expect([...average.sum()]).toEqual([0, 0]);
     expect(average.count).toBe(0);
@@ -145,11 +149,11 @@ describe("federated averaging", () => {
 describe("validation", () => {
   const expected = { parameterCount: 2 };
   test("[AG5] length, examples and finiteness are checked, a zero vector is fine", () => {
-    expect(validateUpdate(new Float32Array(2), 1, expected)).toEqual({ norm: 0 });
-    expect(validateUpdate(Float32Array.of(3, 4), 1, expected)).toEqual({ norm: 5 });
+    expect(validateUpdate(denseDelta(new Float32Array(2)), 1, expected)).toEqual({ norm: 0 });
+    expect(validateUpdate(denseDelta(Float32Array.of(3, 4)), 1, expected)).toEqual({ norm: 5 });
     const code = (delta: Float32Array, numExamples: number) => {
       try {
-        validateUpdate(delta, numExamples, expected);
+        validateUpdate(denseDelta(delta), numExamples, expected);
         return "accepted";
       } catch (error) {
         return (error as { code: string }).code;

@@ -5,11 +5,13 @@ import { describe, expect, test } from "vitest";
 import type { GridSettings } from "../privacy/grid.ts";
 import { createGrid } from "../privacy/grid.ts";
 import { createGridSum } from "./grid-sum.ts";
+import { denseDelta } from "./encoded-delta.ts";
 
 const settings = { noiseMultiplier: 1, clippingNorm: 1, parameterCount: 3 };
 const sumOf = (deltas: readonly (readonly number[])[], changes: Partial<GridSettings> = {}) => {
   const sum = createGridSum(createGrid({ ...settings, ...changes }));
-  for (const delta of deltas) sum.add({ delta: Float32Array.from(delta), numExamples: 1 });
+  for (const delta of deltas)
+    sum.add({ delta: denseDelta(Float32Array.from(delta)), numExamples: 1 });
   return sum;
 };
 
@@ -88,7 +90,7 @@ describe("the exact sum on a grid", () => {
     const sum = createGridSum(
       createGrid({ noiseMultiplier: 2 ** -29, clippingNorm: 1, parameterCount: delta.length }),
     );
-    sum.add({ delta, numExamples: 1 });
+    sum.add({ delta: denseDelta(delta), numExamples: 1 });
     expect(isWithinBound(sum.sum(), sum.grid)).toBe(true);
   });
 
@@ -106,10 +108,10 @@ describe("the exact sum on a grid", () => {
   test("[GR4] weights are uniform: a client that claims 99 % of the examples counts once", () => {
     const sum = sumOf([]);
     const delta = Float32Array.of(2, -1, 2);
-    sum.add({ delta, numExamples: 99_000 });
+    sum.add({ delta: denseDelta(delta), numExamples: 99_000 });
     expect(isWithinBound(sum.sum(), sum.grid)).toBe(true);
     const alone = sum.sum().slice();
-    for (let k = 0; k < 9; k++) sum.add({ delta, numExamples: 1 + k });
+    for (let k = 0; k < 9; k++) sum.add({ delta: denseDelta(delta), numExamples: 1 + k });
     expect(sum.sum()).toEqual(alone.map((steps) => 10 * steps));
   });
 
@@ -136,7 +138,7 @@ describe("the exact sum on a grid", () => {
           broken[place] = bad;
           const wrong = [broken, new Float32Array(0), new Float32Array(2), new Float32Array(4)];
           for (const delta of wrong) {
-            expect(() => sum.add({ delta, numExamples: 1 })).toThrow(RangeError);
+            expect(() => sum.add({ delta: denseDelta(delta), numExamples: 1 })).toThrow(RangeError);
           }
           expect(sum.sum()).toEqual(before);
           expect(sum.count).toBe(1);
@@ -149,7 +151,7 @@ describe("the exact sum on a grid", () => {
     for (const nothing of [0, -0, 1e-45, -1e-45]) {
       const sum = sumOf([]);
       const delta = new Float32Array(3).fill(nothing);
-      expect(() => sum.add({ delta, numExamples: 1 })).not.toThrow();
+      expect(() => sum.add({ delta: denseDelta(delta), numExamples: 1 })).not.toThrow();
       expect(sum.count).toBe(1);
       for (const steps of sum.sum()) expect(Object.is(steps, 0)).toBe(true);
     }
@@ -167,7 +169,7 @@ describe("the exact sum on a grid", () => {
     // The noise is so small that a single client's part has 2^49 steps.
     const sum = sumOf([], { noiseMultiplier: 2 ** -29, parameterCount: 1 });
     expect(sum.grid.mostSummands).toBe(3);
-    const add = () => sum.add({ delta: Float32Array.of(1), numExamples: 1 });
+    const add = () => sum.add({ delta: denseDelta(Float32Array.of(1)), numExamples: 1 });
     for (let i = 0; i < 3; i++) add();
     const full = sum.sum()[0];
     expect(add).toThrow("room for 3");
@@ -178,7 +180,7 @@ describe("the exact sum on a grid", () => {
   test("[GR3] deltas are not kept: changing one afterwards changes nothing", () => {
     const sum = sumOf([]);
     const delta = Float32Array.of(0.25, 0, 0);
-    sum.add({ delta, numExamples: 1 });
+    sum.add({ delta: denseDelta(delta), numExamples: 1 });
     delta.fill(99);
     expect(sum.sum()[0]).toBe(0.25 / sum.grid.step);
   });

@@ -4,7 +4,10 @@
  */
 
 import type { NoiseSettings, UpdateMetrics } from "@tributary/protocol";
-import { FederatedError, l2Norm, NOISE_REACH, noiseGridOf } from "@tributary/protocol";
+import { FederatedError, NOISE_REACH, noiseGridOf } from "@tributary/protocol";
+
+import type { EncodedDelta } from "./encoded-delta.ts";
+import { float32Of } from "./encoded-delta.ts";
 
 /**
  * L2 norm that no honest noisy update passes: the norm of d normal numbers is above sqrt(d) + t standard
@@ -19,7 +22,10 @@ export function mostNoisyNorm(settings: NoiseSettings, parameterCount: number): 
 
 /** What a client says with its update, beside the delta. */
 export interface NoisyUpdate {
-  readonly delta: Float32Array;
+  /** As float32: what has noise in it is sent as it is. */
+  readonly delta: EncodedDelta;
+  /** L2 norm of the delta. */
+  readonly norm: number;
   readonly numExamples: number;
   readonly metrics: UpdateMetrics;
 }
@@ -30,7 +36,7 @@ export interface NoisyUpdate {
  * @throws FederatedError MALFORMED_MESSAGE, without a number of the update
  */
 export function validateNoisyUpdate(update: NoisyUpdate, settings: NoiseSettings): void {
-  const { delta, numExamples, metrics } = update;
+  const { delta, norm, numExamples, metrics } = update;
   const figures = Object.keys(metrics);
   if (numExamples !== 1 || figures.length > 0) {
     throw refuse(
@@ -40,7 +46,7 @@ export function validateNoisyUpdate(update: NoisyUpdate, settings: NoiseSettings
   }
   const { step, normBound, noiseStddev } = noiseGridOf(settings);
   const most = step * (normBound + NOISE_REACH * noiseStddev + 1);
-  for (const value of delta) {
+  for (const value of float32Of(delta)) {
     if (!Number.isInteger(value / step)) {
       throw refuse(`the update has numbers that are no multiples of ${step}: was the noise added?`);
     }
@@ -48,9 +54,9 @@ export function validateNoisyUpdate(update: NoisyUpdate, settings: NoiseSettings
       throw refuse(`the update has numbers beyond ${most}, which local noise never reaches`);
     }
   }
-  const norm = mostNoisyNorm(settings, delta.length);
-  if (l2Norm(delta) > norm) {
-    throw refuse(`the update has a norm above ${norm}, which local noise never reaches`);
+  const largest = mostNoisyNorm(settings, delta.parameterCount);
+  if (norm > largest) {
+    throw refuse(`the update has a norm above ${largest}, which local noise never reaches`);
   }
 }
 

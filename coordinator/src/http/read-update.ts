@@ -1,7 +1,6 @@
 /** An update frame off the wire: header checked after its 64 bytes, then one buffer of the right size. */
 
 import { createHash } from "node:crypto";
-import { endianness } from "node:os";
 import type { Readable } from "node:stream";
 
 import type { Digest, Layout } from "@tributary/protocol";
@@ -10,7 +9,6 @@ import {
   decodeFrameHeader,
   decodeMetrics,
   FederatedError,
-  float32FromBytes,
   FRAME_HEADER_BYTES,
 } from "@tributary/protocol";
 
@@ -44,17 +42,17 @@ export async function readUpdate(
   const header = decodeFrameHeader(frame, "update");
   const payloadAt = FRAME_HEADER_BYTES + header.metricsBytes;
   return {
-    delta: payloadOf(frame, payloadAt),
+    delta: {
+      encoding: { kind: header.encoding },
+      parameterCount: header.parameterCount,
+      payload: frame.subarray(payloadAt),
+    },
     numExamples: header.count,
     metrics: decodeMetrics(frame.subarray(FRAME_HEADER_BYTES, payloadAt)),
     digest,
     bytes: frame.length,
   };
 }
-
-/** The vector in place where the machine's numbers are the wire's: a copy would double the memory. */
-const payloadOf = (frame: Uint8Array<ArrayBuffer>, at: number): Float32Array =>
-  endianness() === "LE" ? new Float32Array(frame.buffer, at) : float32FromBytes(frame.subarray(at));
 
 /** @throws FederatedError UPDATE_TOO_LARGE */
 export function assertSize(bytes: number, maxBytes: number): void {

@@ -7,6 +7,7 @@ import { createGrid, gridFault } from "./grid.ts";
 import type { IntegerNoise } from "./integer-noise.ts";
 import { createIntegerNoise } from "./integer-noise.ts";
 import { createSecureRandom } from "./random.ts";
+import { denseDelta } from "../aggregation/encoded-delta.ts";
 
 const noise = createIntegerNoise(createSecureRandom());
 /** Adds 7 to each element. */
@@ -81,7 +82,7 @@ describe("the Gaussian mechanism", () => {
           const size = isSmall ? Math.fround(clippingNorm / 4) : 3.4e38;
           for (let k = 0; k < clients; k++) {
             sum.add({
-              delta: new Float32Array(5).fill(k % 3 === 0 ? -size : size),
+              delta: denseDelta(new Float32Array(5).fill(k % 3 === 0 ? -size : size)),
               numExamples: 1,
             });
           }

@@ -12,6 +12,7 @@ import { resolveTaskSpec } from "../task/spec.ts";
 import { affordableCharge } from "./budget.ts";
 import { clippingNormAfter, planClippingNorm, roundNorm } from "./clipping.ts";
 import { followNorm, mechanismOf, openSum } from "./round-sum.ts";
+import { denseDelta } from "../aggregation/encoded-delta.ts";
 
 const tensors = [{ name: "w", shape: [4] }];
 const layout = await createLayout(tensors);
@@ -39,7 +40,7 @@ function adaptiveSumOf(clippingNorm: number, spec = specOf()): AdaptiveSum {
 }
 
 const ofNorm = (norm: number) => ({
-  delta: new Float32Array(4).fill(norm / 2),
+  delta: denseDelta(new Float32Array(4).fill(norm / 2)),
   numExamples: 1,
 });
 
@@ -64,7 +65,7 @@ describe("the sum of a round whose norm follows", () => {
     const nan = new Float32Array(4).fill(Number.NaN);
     const infinite = new Float32Array(4).fill(Infinity);
     for (const delta of [nan, infinite, new Float32Array(3)]) {
-      expect(() => sum.add({ delta, numExamples: 1 })).toThrow(RangeError);
+      expect(() => sum.add({ delta: denseDelta(delta), numExamples: 1 })).toThrow(RangeError);
     }
     expect([...sum.bits(), ...sum.sum(), sum.count]).toEqual([0, 0, 0, 0, 0, 0]);
     const full = createAdaptiveSum({

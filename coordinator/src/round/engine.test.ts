@@ -15,6 +15,7 @@ import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import { startRoundEngine } from "./engine.ts";
 import { fakeClock } from "./fake-clock.fixture.ts";
+import { denseDelta } from "../aggregation/encoded-delta.ts";
 
 /** Signing goes through the thread pool, and so does this. */
 async function settle() {
@@ -94,7 +95,7 @@ async function startWorld({ spec: overrides, evaluator, coin, ...quota }: Option
     const key = await sha256(new Uint8Array(delta.buffer));
     return to.report(
       { roundId: `t.${roundNumber}` as RoundId, taskId, clientId },
-      { digest: key, delta, numExamples: 1, metrics: {}, bytes: 72 },
+      { digest: key, delta: denseDelta(delta), numExamples: 1, metrics: {}, bytes: 72 },
     );
   };
   return { engine, start, time, memory, failing, gone, assigned, events, report, taskId };

@@ -1,6 +1,6 @@
 /** Where updates are handed in: who may, and what of it is sound enough to be counted. */
 
-import type { TaskId } from "@tributary/protocol";
+import type { TaskId, TaskSpec } from "@tributary/protocol";
 import { FederatedError, isFederatedError, maxFrameBytes, parseRoundId } from "@tributary/protocol";
 
 import { validateNoisyUpdate } from "../aggregation/noisy-update.ts";
@@ -46,13 +46,14 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
       const engine = requireEngine(participant.taskId);
       // It may have been revoked while the update was on its way.
       await authenticator.assertAdmitted(participant.clientId);
+      let norm: number;
       try {
-        assertSound(engine.snapshot().task, update);
+        norm = assertSound(engine.snapshot().task, update);
       } catch (error) {
         if (isFederatedError(error)) await engine.refuse(participant, error.code);
         throw error;
       }
-      return engine.report(participant, update);
+      return engine.report(participant, { ...update, norm });
     },
     refuse: (participant, code) => {
       // A note for the statistics; the sender has its answer already.
@@ -63,14 +64,23 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
   };
 }
 
-/** @throws FederatedError UPDATE_LAYOUT_MISMATCH, UPDATE_NOT_FINITE, MALFORMED_MESSAGE */
-function assertSound({ spec, layout }: TaskRecord, update: ReceivedUpdate): void {
-  validateUpdate(update.delta, update.numExamples, { parameterCount: layout.parameterCount });
+/**
+ * @returns the L2 norm of the delta
+ * @throws FederatedError UPDATE_LAYOUT_MISMATCH, UPDATE_NOT_FINITE, MALFORMED_MESSAGE
+ */
+function assertSound({ spec, layout }: TaskRecord, update: ReceivedUpdate): number {
+  const { norm } = validateUpdate(update.delta, update.numExamples, layout);
   if (spec.privacy.mechanism === "local") {
     const { noiseMultiplier } = spec.privacy;
-    validateNoisyUpdate(update, { noiseMultiplier, clippingNorm: spec.clippingNorm ?? Number.NaN });
+    const { clippingNorm = Number.NaN } = spec;
+    validateNoisyUpdate({ ...update, norm }, { noiseMultiplier, clippingNorm });
   }
-  const { evaluation } = update.metrics;
+  assertEvaluation(spec, update);
+  return norm;
+}
+
+/** @throws FederatedError MALFORMED_MESSAGE */
+function assertEvaluation(spec: TaskSpec, { metrics: { evaluation } }: ReceivedUpdate): void {
   if (evaluation === undefined) return;
   if (spec.evaluation.kind !== "federated") {
     throw new FederatedError("MALFORMED_MESSAGE", "the plan asks for no evaluation; send none");

@@ -26,6 +26,7 @@ import { privacyResource } from "./budget.ts";
 import { startRoundEngine } from "./engine.ts";
 import { fakeClock } from "./fake-clock.fixture.ts";
 import { releaseStep } from "./matrix-run.ts";
+import { denseDelta } from "../aggregation/encoded-delta.ts";
 
 /** Signing and digests go through the thread pool, and so does this. */
 async function settle() {
@@ -124,7 +125,7 @@ async function startWorld(spec: Partial<TaskSpecInput> = {}) {
     const key = await sha256(new Uint8Array(delta.buffer));
     return engine.report(
       { roundId: `t.${roundNumber}` as RoundId, taskId, clientId },
-      { digest: key, delta, numExamples: 1, metrics: {}, bytes: 72 },
+      { digest: key, delta: denseDelta(delta), numExamples: 1, metrics: {}, bytes: 72 },
     );
   };
   return {
@@ -302,7 +303,8 @@ describe("a matrix run", () => {
     const grid = createGrid({ noiseMultiplier: 2, clippingNorm: 1, parameterCount: 2 });
     for (const updates of [1, 3]) {
       const sum = createGridSum(grid);
-      for (let i = 0; i < updates; i++) sum.add({ delta: Float32Array.of(1, 0), numExamples: 1 });
+      for (let i = 0; i < updates; i++)
+        sum.add({ delta: denseDelta(Float32Array.of(1, 0)), numExamples: 1 });
       const noise = { add: () => Promise.reject(new Error("noise was drawn")) };
       const round = {
         ...{ roundId: "t.1" as RoundId, taskId, roundNumber: 1, baseModelVersion: 0, openedAt: 0 },

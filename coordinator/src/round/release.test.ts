@@ -13,6 +13,7 @@ import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import { makeVersion } from "./release.ts";
 import { openSum } from "./round-sum.ts";
+import { denseDelta } from "../aggregation/encoded-delta.ts";
 
 const taskId = "t" as TaskId;
 const PARAMETERS = 4;
@@ -64,7 +65,8 @@ async function startWorld(overrides: Partial<TaskSpecInput> = {}) {
   const logger = { debug: log, info: log, warn: log, error: log };
   const sumOf = (deltas: readonly (readonly number[])[]) => {
     const sum = openSum(task, {});
-    for (const delta of deltas) sum.add({ delta: Float32Array.from(delta), numExamples: 1 });
+    for (const delta of deltas)
+      sum.add({ delta: denseDelta(Float32Array.from(delta)), numExamples: 1 });
     return sum;
   };
   const release = (
@@ -179,12 +181,12 @@ describe("the release of a private round", () => {
     const sound = sumOf(clients(3));
     for (const bad of [Number.NaN, Infinity, -Infinity, 1e308]) {
       const delta = Float32Array.of(0.5, bad, 1e30, -0);
-      expect(() => sum.add({ delta, numExamples: 1 })).toThrow(RangeError);
+      expect(() => sum.add({ delta: denseDelta(delta), numExamples: 1 })).toThrow(RangeError);
     }
     for (const length of [0, 3, 5]) {
-      expect(() => sum.add({ delta: new Float32Array(length), numExamples: 1 })).toThrow(
-        RangeError,
-      );
+      expect(() =>
+        sum.add({ delta: denseDelta(new Float32Array(length)), numExamples: 1 }),
+      ).toThrow(RangeError);
     }
     expect(await store.listLedger(taskId)).toEqual([]);
     const made = await release(sum, sameNoise);

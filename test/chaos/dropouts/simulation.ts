@@ -12,6 +12,7 @@ import type {
 } from "@tributary/protocol";
 import { isFederatedError } from "@tributary/protocol";
 
+import { denseDelta } from "../../../coordinator/src/aggregation/encoded-delta.ts";
 import type { RoundEngine } from "../../../coordinator/src/round/engine.ts";
 import { createRandom } from "../kill/plan.ts";
 import { createVirtualTime } from "./virtual-time.ts";
@@ -324,7 +325,7 @@ export async function simulate(scenario: Scenario, rounds: number, seed: number)
 
 const reportOf = (clientId: ClientId) => ({
   digest: clientId as never,
-  delta: new Float32Array(PARAMETERS).fill(1),
+  delta: denseDelta(new Float32Array(PARAMETERS).fill(1)),
   numExamples: 1,
   metrics: {},
   bytes: 72,

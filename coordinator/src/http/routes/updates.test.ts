@@ -7,6 +7,7 @@ import { createLayout, encodeUpdate, FederatedError, routes } from "@tributary/p
 import type { FastifyInstance } from "fastify";
 import { afterEach, describe, expect, it } from "vitest";
 
+import { denseDelta } from "../../aggregation/encoded-delta.ts";
 import type { FakeHeart, FakeOptions } from "../app.fixture.ts";
 import { ASSIGNMENT, createFakeHeart, ROUND } from "../app.fixture.ts";
 import { createHttpApp } from "../app.ts";
@@ -88,7 +89,7 @@ describe("an update that is sound", () => {
     });
     expect(heart.reported).toEqual([
       {
-        delta: new Float32Array([0, 1, 2, 3, 4, 5].map((i) => i / 3)),
+        delta: denseDelta(new Float32Array([0, 1, 2, 3, 4, 5].map((i) => i / 3))),
         numExamples: 4,
         metrics: { trainLoss: 1 },
         bytes: frame.length,
