@@ -6,11 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { SectionReport } from "./report.ts";
 import type { Section, SectionResult } from "./section.ts";
 
-/** From `dist` or from source. */
-const RUN_SECTION = new URL(
-  import.meta.url.endsWith(".ts") ? "./run-section.ts" : "./run-section.js",
-  import.meta.url,
-);
+const RUN_SECTION = new URL("./run-section.ts", import.meta.url);
 
 export interface ApartOptions {
   readonly mini: boolean;

@@ -1,4 +1,7 @@
-/** What a section of `npm run bench` is: it measures, beside its outside references, and judges nothing by itself. */
+/**
+ * What a section of `npm run bench` is: it measures, beside its outside references, and judges nothing by itself. It
+ * runs from source in a process of its own, and may import any file of the packages. `measure.ts` has the clock.
+ */
 
 /** One measured case, or a reference of the same run. */
 export interface Row {
