@@ -67,6 +67,12 @@ module.exports = {
     rule("adapters-know-no-composition", notFrom(ADAPTERS), {
       path: `${COORDINATOR}(coordinator\\.ts|cli/)`,
     }),
+    // Whose noise comes from a seed: nothing that serves clients may get hold of it.
+    rule(
+      "nothing-but-the-command-simulates",
+      { path: COORDINATOR, pathNot: `${COORDINATOR}(simulation/|cli/simulate)` },
+      { path: `${COORDINATOR}simulation/` },
+    ),
     rule(
       "sdk-never-imports-the-coordinator",
       { path: "^client-sdk/src/", pathNot: `^client-sdk/src/testing/|${TESTS}` },

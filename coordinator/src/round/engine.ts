@@ -41,6 +41,8 @@ export interface RoundEngine {
   cancel(): Promise<void>;
   /** The newest version has another signature in the store. */
   signedAnew(): Promise<void>;
+  /** Resolves when nothing is under way any more, neither a job nor an aggregation: only time moves it on then. */
+  settled(): Promise<void>;
   /** Lets an aggregation under way finish for at most `graceMs`; the open round stays open on disk. */
   stop(graceMs: number): Promise<void>;
 }
@@ -183,6 +185,7 @@ export async function startRoundEngine(
     resume: () => loop.setPaused(false),
     cancel: () => loop.cancel(),
     signedAnew: () => loop.signedAnew(),
+    settled: () => loop.settled(),
     stop: async (graceMs) => {
       await loop.stop(graceMs);
       for (const timer of graceTimers) timer.cancel();

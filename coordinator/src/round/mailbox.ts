@@ -3,7 +3,7 @@
 export interface Mailbox {
   /** Runs `job` after all earlier ones; answers with its result. */
   post<T>(job: () => Promise<T>): Promise<T>;
-  /** Resolves when everything posted so far is done. */
+  /** Resolves when everything that was posted is done, also what came meanwhile. */
   idle(): Promise<void>;
 }
 
@@ -16,7 +16,11 @@ export function createMailbox(): Mailbox {
       return result;
     },
     idle: async () => {
-      await tail;
+      let last: Promise<unknown>;
+      do {
+        last = tail;
+        await last;
+      } while (last !== tail);
     },
   };
 }

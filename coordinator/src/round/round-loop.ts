@@ -109,6 +109,8 @@ export interface RoundLoop {
   cancel(): Promise<void>;
   /** The newest version has another signature in the store: messages carry it from now on. */
   signedAnew(): Promise<void>;
+  /** Resolves when nothing is under way any more, neither a job nor an aggregation: only time moves it on then. */
+  settled(): Promise<void>;
   /** Lets an aggregation under way finish for at most `graceMs`; the open round stays open on disk. */
   stop(graceMs: number): Promise<void>;
 }
@@ -146,6 +148,7 @@ export async function startRoundLoop(
   let abandonedInARow = 0;
   let broken = false;
   let stopped = false;
+  let aggregating: Promise<void> | undefined;
   let alarm: Timer | undefined;
   let progressDue: Timer | undefined;
 
@@ -485,7 +488,9 @@ export async function startRoundLoop(
         if (made !== undefined) settleBlobs(deps, made.version);
       });
     };
-    round.aggregation = { abort, done: run().catch(() => undefined) };
+    const done = run().catch(() => undefined);
+    aggregating = done;
+    round.aggregation = { abort, done };
   }
 
   async function commit(round: OpenRound): Promise<void> {
@@ -660,6 +665,14 @@ export async function startRoundLoop(
         await stopRound("cancelled");
         await endTask("cancelled");
       }),
+    settled: async () => {
+      let last: Promise<void> | undefined;
+      do {
+        last = aggregating;
+        await last;
+        await mailbox.idle();
+      } while (last !== aggregating);
+    },
     stop: async (graceMs) => {
       const aggregation = open?.aggregation;
       if (aggregation !== undefined) {
