@@ -1,15 +1,15 @@
 /**
  * `npm run bench -- [--mini] [--section NAME] [--json FILE]`: how fast Tributary is. Tables on stderr, JSON on
  * stdout or in the file. Goals that are missed are told and fail nothing; a section that breaks does. A full run is
- * kept in `test/bench/RESULTS.md` and `RESULTS.json`. It runs from source, as parts that no package exports are measured,
- * too; what is compiled from it is the same code and as fast.
+ * kept in `test/bench/RESULTS.md` and `RESULTS.json`. It runs from source,
+ * as parts that no package exports are measured, too; what packages export comes from `dist`, and is as fast.
  */
 
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { measureApart } from "./measure-apart.ts";
+import { measureSection } from "./measure-section.ts";
 import type { SectionReport } from "./report.ts";
 import { commitOf, describeMachine, loadNow } from "./report.ts";
 import { SECTIONS } from "./sections.ts";
@@ -35,7 +35,7 @@ const machine = describeMachine();
 const date = new Date().toISOString();
 const sections: SectionReport[] = [];
 for (const section of SECTIONS.filter(({ name }) => wanted.includes(name))) {
-  const report = await measureApart(section, { mini: values.mini });
+  const report = await measureSection(section, { mini: values.mini });
   process.stderr.write(`\n${renderSection(report)}\n`);
   sections.push(report);
 }

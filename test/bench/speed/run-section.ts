@@ -1,12 +1,9 @@
-/** Runs one section in the process that `measure-apart.ts` made for it, and sends what came out. */
+/** Runs one section in the process that was made for it. */
 
+import { answer } from "./apart.ts";
 import { SECTIONS } from "./sections.ts";
 
 const [name, size] = process.argv.slice(2);
 const section = SECTIONS.find((one) => one.name === name);
 if (section === undefined) throw new Error(`no section "${String(name)}"`);
-const result = await section.run(size === "mini");
-process.send?.(result, () => {
-  // What a section left open must not hold the others up.
-  process.exit(0);
-});
+answer(await section.run(size === "mini"));

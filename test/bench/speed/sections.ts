@@ -1,6 +1,7 @@
 /** The sections of `npm run bench`, in the order of its tables. A new one gets its line here. */
 
 import { noiseSection } from "./noise.ts";
+import { roundSection } from "./round.ts";
 import type { Section } from "./section.ts";
 
-export const SECTIONS: readonly Section[] = [noiseSection];
+export const SECTIONS: readonly Section[] = [roundSection, noiseSection];

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 
 import { expect, test } from "vitest";
 
-import { measureApart } from "./measure-apart.ts";
+import { measureSection } from "./measure-section.ts";
 import { mapSpread, spreadOf } from "./measure.ts";
 import type { BenchReport } from "./report.ts";
 import { renderReport } from "./table.ts";
@@ -48,7 +48,7 @@ test("[PF1] every section runs, and what it measures are numbers", async () => {
 
 test("[PF2] a section that throws, dies, says nothing or hangs is reported so, and others still run", async () => {
   const run = (name: string, limitMs?: number) =>
-    measureApart(
+    measureSection(
       { name, title: name },
       { mini: true, module: BROKEN, ...(limitMs === undefined ? {} : { limitMs }) },
     );

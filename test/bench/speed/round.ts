@@ -1,0 +1,87 @@
+/** A server-only round: N clients check in and report from memory, a version is made, signed and saved. */
+
+import { runApart } from "./apart.ts";
+import type { RoundFigures, RoundSize } from "./round-size.ts";
+import type { Goal, Row, Section } from "./section.ts";
+
+const ROUND_SIZE = new URL("./round-size.ts", import.meta.url);
+const COHORTS = [10, 100, 500];
+const ENCODINGS = ["float32"] as const;
+const LARGEST_COHORT_AT_10_M = 100;
+
+export const roundSection: Section = {
+  name: "round",
+  title: "A round of the server alone",
+  run: async (mini) => {
+    const rows: Row[] = [];
+    const goals: Goal[] = [];
+    for (const encoding of ENCODINGS) {
+      for (const parameters of mini ? [1_000] : [1e4, 1e5, 1e6, 1e7]) {
+        const cohorts = mini
+          ? [2, 3]
+          : COHORTS.filter((n) => parameters < 1e7 || n <= LARGEST_COHORT_AT_10_M);
+        const size: RoundSize = {
+          ...{ parameters, encoding, cohorts },
+          ...{ runs: mini ? 1 : 5, budgetMs: 3_000 },
+        };
+        const figures = (await runApart(ROUND_SIZE, [JSON.stringify(size)], 120_000, [
+          "--expose-gc",
+        ])) as RoundFigures[];
+        rows.push(...figures.map((figure) => rowOf(size, figure)));
+        if (parameters === 1e6) goals.push(...goalsOf(size, figures));
+      }
+    }
+    return {
+      rows,
+      goals,
+      notes: [
+        "Everything but the network: assignment tokens, admission, the reader of updates with its SHA-256, finiteness, norm and clipping, the weighted sum, the server optimizer, the encoded and signed version in SQLite and files. Bodies come from memory in pieces of 64 KB, all clients at once.",
+        "Peak: resident memory above that of the process with the clients' own updates in it. At most 32 uploads or 256 MB of them are under way at a time, as configured by default.",
+        `Of 10 M parameters no cohort above ${LARGEST_COHORT_AT_10_M} is measured: it would take minutes.`,
+      ],
+    };
+  },
+};
+
+function rowOf({ parameters, encoding }: RoundSize, figures: RoundFigures): Row {
+  const { clients, wallMs, cpuMs, peakMb } = figures;
+  return {
+    name: `${encoding}, ${shortly(parameters)} parameters, ${clients} clients`,
+    values: {
+      "ms CPU": cpuMs,
+      ms: wallMs,
+      "ns CPU / parameter and client": (1e6 * cpuMs.median) / parameters / clients,
+      ...(peakMb === undefined ? {} : { "peak MB": peakMb }),
+    },
+  };
+}
+
+const CPU_GOALS_MS = { float32: 400, int8: 150 };
+
+function goalsOf({ encoding }: RoundSize, figures: readonly RoundFigures[]): Goal[] {
+  const of = (clients: number) => figures.find((one) => one.clients === clients);
+  const [hundred, most] = [of(100), of(500)];
+  const goals: Goal[] = [];
+  if (hundred !== undefined) {
+    const [measured, aim] = [hundred.cpuMs.median, CPU_GOALS_MS[encoding]];
+    goals.push({
+      name: `100 clients x 1 M parameters, ${encoding}: ms of CPU`,
+      aim: `at most ${aim}`,
+      measured,
+      isReached: measured <= aim,
+    });
+  }
+  if (hundred?.peakMb !== undefined && most?.peakMb !== undefined) {
+    const measured = most.peakMb / hundred.peakMb;
+    goals.push({
+      name: `memory of 500 clients over that of 100, 1 M parameters, ${encoding}`,
+      aim: "at most 1.1",
+      measured,
+      isReached: measured <= 1.1,
+    });
+  }
+  return goals;
+}
+
+export const shortly = (count: number): string =>
+  count >= 1e6 ? `${count / 1e6} M` : count >= 1e3 ? `${count / 1e3} k` : `${count}`;
