@@ -47,6 +47,8 @@ export interface Http {
     checkpoint: Omit<CheckpointRef, "signed">,
     options: RequestOptions,
   ): Promise<Uint8Array>;
+  /** One try for an answer of at most `limit` bytes, not verified. @throws FederatedError */
+  get(path: string, limit: number, signal: AbortSignal): Promise<Uint8Array>;
   /** The coordinator's signing keys as it tells them, not verified. @throws FederatedError */
   getKeys(options: RequestOptions): Promise<readonly KeyRecord[]>;
   /**
@@ -146,6 +148,8 @@ export function createHttp(options: HttpOptions): Http {
           },
         ),
       ),
+    get: (path, limit, signal) =>
+      requestAsClient(path, {}, signal, (response) => readBytes(response, limit)),
     getKeys: ({ signal, attempts = Infinity }) =>
       retry(signal, attempts, () =>
         requestAsClient(

@@ -1,9 +1,15 @@
 /** A checkpoint reference -> its verified manifest, frame and weights, from the cache where it has them. */
 
 import type { CheckpointRef, Layout, ModelManifest, TaskId } from "@tributary/protocol";
-import { createLayout, decodeCheckpoint, FederatedError } from "@tributary/protocol";
+import {
+  createLayout,
+  decodeCheckpoint,
+  FederatedError,
+  MIN_DELTA_FRAME_BYTES,
+} from "@tributary/protocol";
 
 import type { ModelCache } from "./cache.ts";
+import { throwIfAborted } from "./delay.ts";
 import type { Http, RequestOptions } from "./http.ts";
 import type { ModelTrust } from "./trust.ts";
 
@@ -21,25 +27,54 @@ export interface FetchedModel {
   readonly manifest: ModelManifest;
 }
 
+interface WantedModel {
+  readonly taskId: TaskId;
+  readonly layout: Layout;
+  readonly checkpoint: CheckpointRef;
+}
+
 /**
  * A model version whose manifest is signed by a trusted key. Nothing is fetched for any other.
  * @throws FederatedError MODEL_UNTRUSTED, CHECKPOINT_CORRUPT, UPDATE_LAYOUT_MISMATCH, MODEL_NOT_FOUND, ABORTED, …
  */
 export async function fetchModel(
-  { http, cache, trust, onCacheError }: ModelFetchDeps,
-  model: { readonly taskId: TaskId; readonly layout: Layout; readonly checkpoint: CheckpointRef },
+  deps: ModelFetchDeps,
+  model: WantedModel,
   options: RequestOptions,
 ): Promise<FetchedModel> {
+  const { http, cache, trust, onCacheError } = deps;
   const { taskId, layout, checkpoint } = model;
   const inUse = { taskId, layoutDigest: layout.digest, checkpoint };
   const manifest = await trust.verifyReceived(inUse, options);
   const held = await cache.getFrame(checkpoint.digest).catch(onCacheError);
-  const frame = held ?? (await http.getCheckpoint(checkpoint, options));
+  const frame =
+    held ??
+    (await fromCached(deps, model, options)) ??
+    (await http.getCheckpoint(checkpoint, options));
   const weights = decodeVersion(layout, checkpoint.modelVersion, frame);
   if (held === undefined) {
     await cache.put(taskId, { layout, checkpoint, frame }).catch(onCacheError);
   }
   return { weights, manifest };
+}
+
+/** The frame by way of the version that the cache has; undefined where it has none, or anything is wrong with it. */
+async function fromCached(
+  { http, cache, onCacheError }: ModelFetchDeps,
+  { taskId, checkpoint }: WantedModel,
+  { signal }: RequestOptions,
+): Promise<Uint8Array | undefined> {
+  if (checkpoint.bytes < MIN_DELTA_FRAME_BYTES) return undefined;
+  const base = await cache.get(taskId).catch(onCacheError);
+  if (base?.frame.length !== checkpoint.bytes) return undefined;
+  try {
+    const { fetchPatched } = await import("./patched-checkpoint.ts");
+    return await fetchPatched(http, base, checkpoint, signal);
+  } catch {
+    // Whatever it is, the whole is asked for next, and what keeps that from coming is told.
+    throwIfAborted(signal);
+    return undefined;
+  }
 }
 
 /** @throws FederatedError CHECKPOINT_CORRUPT, UPDATE_LAYOUT_MISMATCH, MALFORMED_MESSAGE */

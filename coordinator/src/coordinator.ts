@@ -17,6 +17,7 @@ import type { Config, ConfigInput } from "./config/schema.ts";
 import { resolveConfig } from "./config/schema.ts";
 import { createEventBus } from "./events/bus.ts";
 import { createHttpApp } from "./http/app.ts";
+import { gzipPlanes } from "./http/gzip-planes.ts";
 import { DASHBOARD_PATH } from "./http/routes/dashboard.ts";
 import { createJwtVerifier } from "./identity/jwt.ts";
 import { onceInAWhile } from "./limits/once-in-a-while.ts";
@@ -166,7 +167,10 @@ async function assemble(
   const storage = await openStorage(config, logger, closers);
   const { store } = storage;
   const blobs = createBlobKeeper(storage.blobs, (digest) => store.isReferenced(digest));
-  const shelf = createModelRegistry({ store, blobs }, config.checkpoints);
+  const shelf = createModelRegistry(
+    { store, blobs, deltas: { gzip: gzipPlanes, logger } },
+    config.checkpoints,
+  );
 
   const events = createEventBus({
     now: clock.now,

@@ -561,6 +561,11 @@ export interface ModelRegistry {
   get(taskId: TaskId, modelVersion: number | "latest"): Promise<ModelResource>;
   /** The checkpoint frame, from memory where it is a recent one. @throws MODEL_NOT_FOUND */
   checkpoint(digest: Digest): Promise<Uint8Array>;
+  /**
+   * What makes the checkpoint of the one with digest `base`: a delta (`checkpoint-delta.ts` of the
+   * protocol), gzipped, made once and kept while there is room. Undefined where either is not there, or the whole is nearly as small.
+   */
+  delta(digest: Digest, base: Digest): Promise<Uint8Array | undefined>;
 }
 
 /** The keys that models are signed with. `model/signer.ts`. */

@@ -15,6 +15,7 @@ export * from "./gaussian-curve.ts";
 export * from "./rounded-up.ts";
 export * from "./local-noise.ts";
 export * from "./codec.ts";
+export * from "./checkpoint-delta.ts";
 export * from "./plan.ts";
 export * from "./evaluation.ts";
 export * from "./task-spec.ts";

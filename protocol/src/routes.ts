@@ -43,6 +43,8 @@ export const routes = {
   checkpoint: route("/v1/tasks/:taskId/checkpoints/:modelVersion"),
   /** The frame by digest: immutable, cacheable for ever. */
   checkpointByDigest: route("/v1/checkpoints/:digest"),
+  /** The same for whoever has the frame `base`: a delta where one is smaller, else the frame. Immutable, too. */
+  checkpointFrom: route("/v1/checkpoints/:digest/from/:base"),
   privacy: route("/v1/tasks/:taskId/privacy"),
   /** The chain of signing keys; a POST to `rotateKeys` adds the next one. */
   keys: route("/v1/keys"),

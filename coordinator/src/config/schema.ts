@@ -188,6 +188,9 @@ export const ConfigSchema = group({
   checkpoints: group({
     // The newest is asked for by all, the few before it by clients that are still in a round.
     keepInMemory: count(4),
+    // What clients that have a former version get instead of the newest: twenty or so of a model of 1 M parameters.
+    // Of models larger than this none are made. 0 turns them off.
+    deltaMemoryBytes: count(64 * 2 ** 20, 0),
   }),
   log: group({
     // Info: one line for each change of phase. Debug adds one for each client message.

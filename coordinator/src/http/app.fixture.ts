@@ -169,6 +169,8 @@ export interface FakeOptions {
   readonly limits?: Partial<HttpLimits>;
   readonly protected?: boolean;
   readonly parameterCount?: number;
+  /** What makes the checkpoint of the one with digest {@link BASE}. */
+  readonly delta?: Uint8Array;
   /** Events that the bus remembers. */
   readonly remember?: number;
   readonly metrics?: HttpMetrics;
@@ -177,6 +179,9 @@ export interface FakeOptions {
   readonly peerAddress?: HttpDeps["peerAddress"];
   readonly dashboardDirectory?: string;
 }
+
+/** Of a checkpoint that a reader may have. */
+export const BASE = "b".repeat(64) as Digest;
 
 export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHeart> {
   const layout = await createLayout([{ name: "w", shape: [options.parameterCount ?? 6] }]);
@@ -346,6 +351,8 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
           if (wanted === digest) return frame;
           throw new FederatedError("MODEL_NOT_FOUND", `no checkpoint ${wanted}`);
         },
+        delta: async (wanted, base) =>
+          wanted === digest && base === BASE ? options.delta : undefined,
       },
       keys: {
         publicKey,

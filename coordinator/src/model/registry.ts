@@ -3,12 +3,18 @@
 import type { CheckpointRef, Digest, ModelResource } from "@tributary/protocol";
 import { decodeFrameHeader, FederatedError, routes } from "@tributary/protocol";
 
-import type { ModelRegistry, ModelVersionRecord, Store } from "../ports.ts";
+import type { Logger, ModelRegistry, ModelVersionRecord, Store } from "../ports.ts";
 import type { BlobKeeper } from "./blob-keeper.ts";
+import { createCheckpointDeltas } from "./checkpoint-deltas.ts";
 
 export interface ModelRegistryDeps {
   readonly store: Store;
   readonly blobs: Pick<BlobKeeper, "put" | "get">;
+  /** Absent: clients get whole checkpoints. */
+  readonly deltas?: {
+    readonly gzip: (bytes: Uint8Array) => Promise<Uint8Array>;
+    readonly logger: Pick<Logger, "warn">;
+  };
 }
 
 /** The registry with the side that only the coordinator itself may use. */
@@ -17,10 +23,16 @@ export interface ModelShelf extends ModelRegistry {
   save(frame: Uint8Array): Promise<Digest>;
 }
 
-/** @param options.keepInMemory recent frames to serve from memory; the others are read from disk */
+export interface ModelRegistryOptions {
+  /** Recent frames to serve from memory; the others are read from disk. */
+  readonly keepInMemory: number;
+  /** For deltas between them. 0 or absent: none are made. */
+  readonly deltaMemoryBytes?: number;
+}
+
 export function createModelRegistry(
-  { store, blobs }: ModelRegistryDeps,
-  options: { readonly keepInMemory: number },
+  { store, blobs, deltas: deltaTools }: ModelRegistryDeps,
+  options: ModelRegistryOptions,
 ): ModelShelf {
   const recent = new Map<Digest, Uint8Array>();
 
@@ -31,6 +43,32 @@ export function createModelRegistry(
       if (recent.size <= options.keepInMemory) break;
       recent.delete(oldest);
     }
+  };
+
+  /** What was published under this digest, and stays where it is. */
+  const frameOf = async (digest: Digest) => {
+    // What was made and never published is nobody's, though its bytes may be here; and the blob store
+    // holds optimizer states, which are not for the network.
+    if (!(await store.isReferenced(digest))) return undefined;
+    const frame = recent.get(digest) ?? (await blobs.get(digest));
+    return frame !== undefined && isCheckpointFrame(frame) ? frame : undefined;
+  };
+
+  const deltas =
+    deltaTools === undefined
+      ? undefined
+      : createCheckpointDeltas(
+          { ...deltaTools, frameOf },
+          { deltaMemoryBytes: options.deltaMemoryBytes ?? 0 },
+        );
+
+  const requireFrame = async (digest: Digest) => {
+    const frame = await frameOf(digest);
+    if (frame === undefined) {
+      throw new FederatedError("MODEL_NOT_FOUND", `no checkpoint with digest ${digest}`);
+    }
+    remember(digest, frame);
+    return frame;
   };
 
   const requireTask = async (taskId: ModelVersionRecord["taskId"]) => {
@@ -72,16 +110,12 @@ export function createModelRegistry(
       }
       return modelResource(version, layout.digest);
     },
-    checkpoint: async (digest) => {
-      // What was made and never published is nobody's, though its bytes may be here; and the blob store
-      // holds optimizer states, which are not for the network.
-      const isKnown = await store.isReferenced(digest);
-      const frame = isKnown ? (recent.get(digest) ?? (await blobs.get(digest))) : undefined;
-      if (frame === undefined || !isCheckpointFrame(frame)) {
-        throw new FederatedError("MODEL_NOT_FOUND", `no checkpoint with digest ${digest}`);
-      }
-      remember(digest, frame);
-      return frame;
+    checkpoint: requireFrame,
+    delta: async (digest, base) => {
+      if (deltas === undefined || !(await store.isReferenced(base))) return undefined;
+      // A delta says as much as the checkpoint, so it goes with it.
+      if (!(await store.isReferenced(digest))) return undefined;
+      return deltas.between(base, digest);
     },
   };
 }

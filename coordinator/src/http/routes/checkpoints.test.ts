@@ -1,12 +1,14 @@
 import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
 
+import type { Digest } from "@tributary/protocol";
 import { decodeCheckpoint, routes } from "@tributary/protocol";
 import fc from "fast-check";
 import type { FastifyInstance } from "fastify";
 import { afterEach, describe, expect, it } from "vitest";
 
 import type { FakeHeart, FakeOptions } from "../app.fixture.ts";
-import { createFakeHeart, READER, TASK } from "../app.fixture.ts";
+import { BASE, createFakeHeart, READER, TASK } from "../app.fixture.ts";
 import { createHttpApp } from "../app.ts";
 import { byteRange, isUnchanged } from "../conditional.ts";
 
@@ -136,5 +138,68 @@ describe("checkpoints", () => {
       expect(answer.headers["cache-control"]).toBe("no-store");
       expect(answer.headers.etag).toBeUndefined();
     }
+  });
+
+  describe("from one that the reader has", () => {
+    const packed = new Uint8Array(gzipSync("TRCD and planes"));
+    const from = (base = BASE) => routes.checkpointFrom.path({ digest: heart.digest, base });
+    const gzip = { "accept-encoding": "br, gzip" };
+
+    it("[DW4] the delta: immutable, gzipped, with a tag of its own", async () => {
+      await start({ delta: packed });
+      const { headers, rawPayload } = await app.inject({ url: from(), headers: gzip });
+      expect(headers).toMatchObject({
+        etag: `"${heart.digest}-from-${BASE}"`,
+        "cache-control": "public, max-age=31536000, immutable",
+        "content-type": "application/octet-stream",
+        "content-encoding": "gzip",
+        "content-length": String(packed.length),
+        "accept-ranges": "none",
+        vary: "Accept-Encoding",
+      });
+      expect(rawPayload).toEqual(Buffer.from(packed));
+      expect(heart.counted.sent).toBe(packed.length);
+      const headers304 = { ...gzip, "if-none-match": String(headers.etag) };
+      const again = await app.inject({ url: from(), headers: headers304 });
+      expect(again.statusCode).toBe(304);
+      expect(again.rawPayload).toHaveLength(0);
+    });
+
+    it("[DW4] the whole where there is no delta or the reader takes no gzip, never a part of it", async () => {
+      await start({ delta: packed });
+      const other = "c".repeat(64) as Digest;
+      for (const request of [
+        { url: from(other), headers: { ...gzip, range: "bytes=10-" } },
+        { url: from(), headers: { range: "bytes=10-" } },
+        { url: from(), headers: { "accept-encoding": "gzip;q=0" } },
+      ]) {
+        const answer = await app.inject(request);
+        expect(answer.statusCode).toBe(200);
+        expect(answer.headers).toMatchObject({
+          etag: `"${heart.digest}"`,
+          "cache-control": "public, max-age=31536000, immutable",
+          "accept-ranges": "none",
+          vary: "Accept-Encoding",
+        });
+        expect(answer.headers["content-encoding"]).toBeUndefined();
+        expect(answer.rawPayload.equals(heart.frame)).toBe(true);
+      }
+    });
+
+    it("[DW4] it asks for what a checkpoint asks for, and what is not there is not cached", async () => {
+      await start({ delta: packed, protected: true });
+      const refused = await app.inject({ url: from(), headers: gzip });
+      expect(refused.json()).toMatchObject({ code: "UNAUTHENTICATED" });
+      expect(refused.headers["content-encoding"]).toBeUndefined();
+      const reader = { ...gzip, authorization: `Bearer ${READER}` };
+      const answer = await app.inject({ url: from(), headers: reader });
+      expect(answer.headers["cache-control"]).toBe("private, max-age=31536000, immutable");
+      const url = routes.checkpointFrom.path({ digest: BASE, base: heart.digest });
+      const missing = await app.inject({ url, headers: reader });
+      expect(missing.json()).toMatchObject({ code: "MODEL_NOT_FOUND" });
+      expect(missing.headers["cache-control"]).toBe("no-store");
+      const odd = await app.inject({ url: `${url.slice(0, -3)}XYZ`, headers: reader });
+      expect(odd.json()).toMatchObject({ code: "MALFORMED_MESSAGE" });
+    });
   });
 });

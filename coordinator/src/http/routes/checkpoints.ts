@@ -7,9 +7,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { requireReader } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
 import { byteRange, isUnchanged } from "../conditional.ts";
+import { takesGzip, varyBy } from "../content-coding.ts";
 import { pacedBody } from "../send-paced.ts";
 import {
   bytesAnswer,
+  DeltaParams,
   DigestParams,
   problems,
   readerSecurity,
@@ -35,23 +37,29 @@ export function checkpointRoutes(app: FastifyInstance, deps: HttpDeps): void {
     reply: FastifyReply,
     digest: Digest,
     headers: Readonly<Record<string, string>>,
+    acceptsRanges = true,
   ): Promise<FastifyReply> {
     const etag = `"${digest}"`;
     const unchanged = isUnchanged(request.headers, etag);
     const frame = unchanged ? undefined : await models.checkpoint(digest);
     // Set only now: an error must not carry them.
-    void reply.headers({ ...headers, etag, "accept-ranges": "bytes" });
+    void reply.headers({ ...headers, etag, "accept-ranges": acceptsRanges ? "bytes" : "none" });
     if (frame === undefined) return reply.code(304).send();
-    const range = byteRange(request.headers, etag, frame.length);
+    const range = acceptsRanges ? byteRange(request.headers, etag, frame.length) : undefined;
     const { start, end } = range ?? { start: 0, end: frame.length };
     if (range !== undefined) {
       void reply.code(206).header("content-range", `bytes ${start}-${end - 1}/${frame.length}`);
     }
-    if (request.method === "GET") metrics.bytesSent(end - start);
+    return sendBytes(request, reply, frame.subarray(start, end));
+  }
+
+  function sendBytes(request: FastifyRequest, reply: FastifyReply, body: Uint8Array): FastifyReply {
     // A view: the same memory serves every reader.
-    const bytes = Buffer.from(frame.buffer, frame.byteOffset + start, end - start);
+    const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
     void reply.type("application/octet-stream").header("content-length", bytes.length);
-    return reply.send(request.method === "GET" ? pacedBody(reply, bytes, deps) : bytes);
+    if (request.method !== "GET") return reply.send(bytes);
+    metrics.bytesSent(bytes.length);
+    return reply.send(pacedBody(reply, bytes, deps));
   }
 
   app.get<{ Params: { digest: Digest } }>(
@@ -73,6 +81,40 @@ export function checkpointRoutes(app: FastifyInstance, deps: HttpDeps): void {
       return send(request, reply, request.params.digest, {
         "cache-control": `${scope}, max-age=${YEAR_SECONDS}, immutable`,
       });
+    },
+  );
+
+  app.get<{ Params: { digest: Digest; base: Digest } }>(
+    routes.checkpointFrom.pattern,
+    {
+      onRequest,
+      schema: {
+        summary: "A checkpoint for whoever has the one with digest `base`; immutable",
+        tags,
+        security: readerSecurity,
+        params: DeltaParams,
+        response: {
+          ...answers,
+          200: bytesAnswer(
+            "What makes the checkpoint of the one with digest `base` (it begins with `TRCD`, and comes gzipped), " +
+              "or the checkpoint frame itself (`TRCP`) where that is as good, or the reader takes no gzip",
+          ),
+          ...problems("UNAUTHENTICATED", "MODEL_NOT_FOUND", "CHECKPOINT_CORRUPT"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { digest, base } = request.params;
+      const headers = { "cache-control": `${scope}, max-age=${YEAR_SECONDS}, immutable` };
+      const delta = takesGzip(request.headers) ? await models.delta(digest, base) : undefined;
+      varyBy(reply, "Accept-Encoding");
+      // No part of it: the rest might be of the other form.
+      if (delta === undefined) return send(request, reply, digest, headers, false);
+      const etag = `"${digest}-from-${base}"`;
+      void reply.headers({ ...headers, etag, "accept-ranges": "none" });
+      if (isUnchanged(request.headers, etag)) return reply.code(304).send();
+      void reply.header("content-encoding", "gzip");
+      return sendBytes(request, reply, delta);
     },
   );
 

@@ -14,6 +14,7 @@ import Type from "typebox";
 export const TaskParams = Type.Object({ taskId: TaskIdSchema });
 export const RoundParams = Type.Object({ roundId: RoundIdSchema });
 export const DigestParams = Type.Object({ digest: DigestSchema });
+export const DeltaParams = Type.Object({ digest: DigestSchema, base: DigestSchema });
 export const VersionParams = Type.Object({
   taskId: TaskIdSchema,
   modelVersion: Type.String({
