@@ -4,13 +4,16 @@ import type { CheckpointRef, Layout, ModelManifest, TaskId } from "@tributary/pr
 import {
   createLayout,
   decodeCheckpoint,
+  DELTA_HEADER_BYTES,
   FederatedError,
   MIN_DELTA_FRAME_BYTES,
+  routes,
 } from "@tributary/protocol";
 
 import type { ModelCache } from "./cache.ts";
 import { throwIfAborted } from "./delay.ts";
 import type { Http, RequestOptions } from "./http.ts";
+import { verifyFrame } from "./http.ts";
 import type { ModelTrust } from "./trust.ts";
 
 export interface ModelFetchDeps {
@@ -27,7 +30,7 @@ export interface FetchedModel {
   readonly manifest: ModelManifest;
 }
 
-interface WantedModel {
+export interface WantedModel {
   readonly taskId: TaskId;
   readonly layout: Layout;
   readonly checkpoint: CheckpointRef;
@@ -58,18 +61,26 @@ export async function fetchModel(
   return { weights, manifest };
 }
 
-/** The frame by way of the version that the cache has; undefined where it has none, or anything is wrong with it. */
+/**
+ * The verified frame by way of the version that the cache has, in one request, which the coordinator may as well
+ * answer with the whole; undefined where the cache has none, or anything is wrong with what came.
+ */
 async function fromCached(
   { http, cache, onCacheError }: ModelFetchDeps,
   { taskId, checkpoint }: WantedModel,
   { signal }: RequestOptions,
 ): Promise<Uint8Array | undefined> {
-  if (checkpoint.bytes < MIN_DELTA_FRAME_BYTES) return undefined;
+  const { digest, bytes } = checkpoint;
+  if (bytes < MIN_DELTA_FRAME_BYTES) return undefined;
   const base = await cache.get(taskId).catch(onCacheError);
-  if (base?.frame.length !== checkpoint.bytes) return undefined;
+  if (base?.frame.length !== bytes) return undefined;
   try {
-    const { fetchPatched } = await import("./patched-checkpoint.ts");
-    return await fetchPatched(http, base, checkpoint, signal);
+    const path = routes.checkpointFrom.path({ digest, base: base.checkpoint.digest });
+    const answer = await http.get(path, DELTA_HEADER_BYTES + bytes, signal);
+    const { patched } = await import("./patched-checkpoint.ts");
+    const frame = await patched(base.frame, answer);
+    await verifyFrame(frame, checkpoint);
+    return frame;
   } catch {
     // Whatever it is, the whole is asked for next, and what keeps that from coming is told.
     throwIfAborted(signal);

@@ -25,7 +25,14 @@ describe("routes", () => {
   it("[PR18] every pattern is one of its own, and a path leaves no parameter open", () => {
     const patterns = Object.values(routes).map(({ pattern }) => pattern);
     expect(new Set(patterns).size).toBe(patterns.length);
-    const everything = { taskId: "t", roundId: "t.1", modelVersion: 1, digest: "d", tokenId: "e" };
+    const everything = {
+      taskId: "t",
+      roundId: "t.1",
+      modelVersion: 1,
+      digest: "d",
+      base: "b",
+      tokenId: "e",
+    };
     for (const { path } of Object.values(routes)) {
       const filled = (path as (params: object) => string)(everything);
       expect(filled).not.toContain(":");

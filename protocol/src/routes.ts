@@ -62,3 +62,8 @@ export const routes = {
   metrics: route("/metrics"),
   openapi: route("/openapi.json"),
 } as const;
+
+/** In front of the planes of a delta (checkpoint-delta.ts), which are as long as the frame. */
+export const DELTA_HEADER_BYTES = 16;
+/** Frames below it are asked for whole: the request itself is no smaller than what a delta could save. */
+export const MIN_DELTA_FRAME_BYTES = 16_384;

@@ -75,7 +75,7 @@ export function createCheckpointDeltas(
     if (wanted.length > deltaMemoryBytes) return "whole";
     const had = await deps.frameOf(base);
     if (had?.length !== wanted.length) return "whole";
-    const delta = diffCheckpoints(had, wanted, { base, target });
+    const delta = diffCheckpoints(had, wanted);
     for (let at = 0; at < delta.words; at += SLICE_WORDS) {
       delta.run(at, Math.min(delta.words, at + SLICE_WORDS));
       await otherTurns();
