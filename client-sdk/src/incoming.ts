@@ -120,6 +120,14 @@ const isParticipation = shaped<ParticipationLimits>({
   maxParticipations: isCountFromOne,
 });
 
+/** Whether this client can encode so is asked when there is work: an encoding that it does not know is declined. */
+const isEncoding = shaped<{ kind: 0; fraction: 0; values: 0; feedback: 0 }>({
+  kind: isText,
+  fraction: optional(isPositive),
+  values: optional(isText),
+  feedback: optional(isFlag),
+});
+
 const isPlan = shaped<TrainingPlan>({
   epochs: isCountFromOne,
   batchSize: isCountFromOne,
@@ -131,7 +139,8 @@ const isPlan = shaped<TrainingPlan>({
   participation: optional(isParticipation),
   maxExamples: optional(isCountFromOne),
   evaluate: isFlag,
-  encoding: (value) => value === "float32",
+  encoding: isEncoding,
+  compression: isText,
   seed: optional(isNumber),
 });
 

@@ -25,7 +25,8 @@ const place = (roundNumber: number, overrides: Partial<Assignment> = {}): Assign
     optimizer: { kind: "sgd" },
     proximalMu: 0,
     evaluate: false,
-    encoding: "float32",
+    encoding: { kind: "float32" },
+    compression: "none",
   },
   checkpoint: {
     modelVersion: 0,

@@ -9,6 +9,7 @@ import type {
   CheckInReply,
   ClientId,
   Digest,
+  Encoding,
   EnrolmentTokenRequest,
   EnrolmentTokenResource,
   ErrorCode,
@@ -630,6 +631,8 @@ export interface UpdateIntake {
   ): Promise<{
     participant: Participant;
     layout: Layout;
+    /** The plan's; another is refused. */
+    encoding: Encoding;
     maxBytes: number;
     receipt?: Receipt;
     /** Call it when the upload is over, however it ended: until then its round may wait for it. */

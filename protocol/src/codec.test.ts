@@ -1,18 +1,22 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import type { Update } from "./index.ts";
+import type { Encoding, Update } from "./index.ts";
 import {
+  assertEncoding,
   assertLayout,
   createLayout,
   decodeCheckpoint,
   decodeFrameHeader,
   decodeMetrics,
+  decodePayload,
   decodeUpdate,
   encodeCheckpoint,
+  encodePayload,
   encodeUpdate,
   float32FromBytes,
   FRAME_HEADER_BYTES,
+  frameUpdate,
   isFederatedError,
   MAX_METRICS_BYTES,
   maxFrameBytes,
@@ -192,6 +196,40 @@ describe("frames", () => {
     expect(codeOf(() => encodeUpdate(layout, { ...update, metrics: { evaluation: wide } }))).toBe(
       "UPDATE_TOO_LARGE",
     );
+  });
+
+  it("[EC6] an update of any encoding is read as what it means, and only where the plan asks for it", () => {
+    const plans: Encoding[] = [
+      { kind: "float32" },
+      { kind: "bfloat16" },
+      { kind: "int8" },
+      { kind: "int4" },
+      { kind: "topK", fraction: 0.5, values: "float32", feedback: true },
+      { kind: "topK", fraction: 0.5, values: "int8", feedback: true },
+      { kind: "randomK", fraction: 0.5, values: "int8", feedback: false },
+    ];
+    const sent = { numExamples: 12, metrics: { trainLoss: 0.5 } };
+    const numbers = delta.map((value) => (Math.abs(value) < 1e30 ? value : 0));
+    for (const encoding of plans) {
+      const payload = encodePayload(encoding, numbers, (bits) => bits.fill(1));
+      const frame = frameUpdate(layout, { format: encoding, payload, ...sent });
+      expect(frame.length).toBeLessThanOrEqual(maxFrameBytes(layout, encoding));
+      const header = decodeFrameHeader(frame, "update");
+      for (const plan of plans) {
+        const wanted = plan === encoding ? "none" : "UPDATE_ENCODING_MISMATCH";
+        expect(codeOf(() => assertEncoding(header, plan))).toBe(wanted);
+      }
+      const meant = decodePayload(encoding, numbers.length, payload);
+      expect(decodeUpdate(layout, frame)).toEqual({ delta: meant, ...sent });
+    }
+    const short = { format: { kind: "int8" }, payload: new Uint8Array(8), ...sent } as const;
+    expect(codeOf(() => frameUpdate(layout, short))).toBe("UPDATE_LAYOUT_MISMATCH");
+  });
+
+  it("[PR7] a checkpoint of another encoding is refused", () => {
+    const frame = encodeCheckpoint(layout, { modelVersion: 1, weights: delta });
+    frame[5] = 2;
+    expect(codeOf(() => decodeFrameHeader(frame, "checkpoint"))).toBe("MALFORMED_MESSAGE");
   });
 
   it("[PR7] float32FromBytes gives memory of its own", () => {

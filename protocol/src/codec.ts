@@ -4,8 +4,9 @@
  *     offset  bytes  checkpoint             update
  *     0       4      "TRCP"                 "TRUP"
  *     4       1      format version, 1
- *     5       1      encoding, 1 = float32
- *     6       2      reserved, 0
+ *     5       1      encoding: 1 float32, 2 bfloat16, 3 int8, 4 int4, 5 topK, 6 randomK; of a checkpoint 1
+ *     6       1      encoding of the values of topK and randomK, 1 to 4; else 0
+ *     7       1      reserved, 0
  *     8       4      u32 parameter count
  *     12      4      u32 model version      u32 number of examples
  *     16      32     layout digest, SHA-256
@@ -13,25 +14,32 @@
  *     52      4      u32 bytes of the payload
  *     56      8      reserved, 0
  *     64      n      metrics, padded with spaces to a multiple of 4
- *     64 + n  …      payload: the flat vector in layout order
+ *     64 + n  …      payload: the flat vector in layout order, as `encoding/format.ts` has it
  */
 
 import { digestFromBytes, digestToBytes } from "./digest.ts";
+import type { PayloadFormat } from "./encoding/format.ts";
+import {
+  formatBytes,
+  formatName,
+  formatOfBytes,
+  isPossibleSize,
+  isSameFormat,
+  maxPayloadBytes,
+} from "./encoding/format.ts";
+import { decodePayload } from "./encoding/payload.ts";
 import { FederatedError } from "./errors.ts";
 import type { EvaluationSums } from "./evaluation.ts";
 import type { Digest } from "./ids.ts";
 import type { Layout } from "./layout.ts";
-import type { EncodingName } from "./plan.ts";
+import type { Encoding } from "./plan.ts";
 
 export const FRAME_VERSION = 1;
 export const FRAME_HEADER_BYTES = 64;
 /** Metrics above this are refused: enough for the sums of {@link MAX_CLASSES} classes. */
 export const MAX_METRICS_BYTES = 65_536;
 
-/** Encoding byte on the wire -> name. */
-export const ENCODINGS: Readonly<Record<number, EncodingName>> = { 1: "float32" };
-const ENCODING_BYTE: Readonly<Record<EncodingName, number>> = { float32: 1 };
-const BYTES_PER_PARAMETER: Readonly<Record<EncodingName, number>> = { float32: 4 };
+const FLOAT32 = { kind: "float32" } as const;
 
 const MAGIC = { checkpoint: 0x50435254, update: 0x50555254 } as const; // "TRCP", "TRUP"
 
@@ -47,7 +55,7 @@ export interface UpdateMetrics {
 
 export interface FrameHeader {
   readonly kind: FrameKind;
-  readonly encoding: EncodingName;
+  readonly format: PayloadFormat;
   readonly parameterCount: number;
   /** Model version of a checkpoint, number of examples of an update. */
   readonly count: number;
@@ -68,14 +76,54 @@ export interface Update {
   readonly metrics: UpdateMetrics;
 }
 
-const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
-
-/** Largest frame that a layout allows: what a server need accept and not a byte more. */
-export function maxFrameBytes(layout: Pick<Layout, "parameterCount">): number {
-  return FRAME_HEADER_BYTES + MAX_METRICS_BYTES + 4 * layout.parameterCount;
+/** An update whose delta is a payload already. */
+export interface EncodedUpdate extends Omit<Update, "delta"> {
+  readonly format: PayloadFormat;
+  readonly payload: Uint8Array;
 }
 
-function encodeFrame(
+const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** Largest frame of an encoding that a layout allows: what a server need accept and not a byte more. */
+export const maxFrameBytes = (
+  { parameterCount }: Pick<Layout, "parameterCount">,
+  encoding: Encoding = FLOAT32,
+): number => FRAME_HEADER_BYTES + MAX_METRICS_BYTES + maxPayloadBytes(encoding, parameterCount);
+
+/** A frame that wants its payload: its bytes, and where the payload begins. */
+function openFrame(
+  kind: FrameKind,
+  layout: Layout,
+  count: number,
+  { format, payloadBytes, metrics }: FrameParts,
+): { readonly frame: Uint8Array<ArrayBuffer>; readonly payloadAt: number } {
+  if (!Number.isInteger(count) || count < 0 || count > 0xffffffff) {
+    throw new FederatedError("MALFORMED_MESSAGE", `${count} is not an unsigned 32-bit integer`);
+  }
+  const payloadAt = FRAME_HEADER_BYTES + metrics.length;
+  const frame = new Uint8Array(payloadAt + payloadBytes);
+  const view = new DataView(frame.buffer);
+  view.setUint32(0, MAGIC[kind], true);
+  view.setUint8(4, FRAME_VERSION);
+  const [kindByte, valuesByte] = formatBytes(format);
+  view.setUint8(5, kindByte);
+  view.setUint8(6, valuesByte);
+  view.setUint32(8, layout.parameterCount, true);
+  view.setUint32(12, count, true);
+  frame.set(digestToBytes(layout.digest), 16);
+  view.setUint32(48, metrics.length, true);
+  view.setUint32(52, payloadBytes, true);
+  frame.set(metrics, FRAME_HEADER_BYTES);
+  return { frame, payloadAt };
+}
+
+interface FrameParts {
+  readonly format: PayloadFormat;
+  readonly payloadBytes: number;
+  readonly metrics: Uint8Array;
+}
+
+function float32Frame(
   kind: FrameKind,
   layout: Layout,
   count: number,
@@ -88,22 +136,9 @@ function encodeFrame(
       `the vector has ${vector.length} elements, the layout ${layout.parameterCount}`,
     );
   }
-  if (!Number.isInteger(count) || count < 0 || count > 0xffffffff) {
-    throw new FederatedError("MALFORMED_MESSAGE", `${count} is not an unsigned 32-bit integer`);
-  }
-  const payloadBytes = 4 * vector.length;
-  const frame = new Uint8Array(FRAME_HEADER_BYTES + metrics.length + payloadBytes);
-  const view = new DataView(frame.buffer);
-  view.setUint32(0, MAGIC[kind], true);
-  view.setUint8(4, FRAME_VERSION);
-  view.setUint8(5, ENCODING_BYTE.float32);
-  view.setUint32(8, vector.length, true);
-  view.setUint32(12, count, true);
-  frame.set(digestToBytes(layout.digest), 16);
-  view.setUint32(48, metrics.length, true);
-  view.setUint32(52, payloadBytes, true);
-  frame.set(metrics, FRAME_HEADER_BYTES);
-  writeFloat32(frame, FRAME_HEADER_BYTES + metrics.length, vector);
+  const parts = { format: FLOAT32, payloadBytes: 4 * vector.length, metrics };
+  const { frame, payloadAt } = openFrame(kind, layout, count, parts);
+  writeFloat32(frame, payloadAt, vector);
   return frame;
 }
 
@@ -132,21 +167,40 @@ export function float32FromBytes(bytes: Uint8Array): Float32Array<ArrayBuffer> {
 /** A model version as bytes. The same input gives the same bytes, and so the same digest. */
 export function encodeCheckpoint(layout: Layout, checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
   const empty = new Uint8Array(0);
-  return encodeFrame("checkpoint", layout, checkpoint.modelVersion, checkpoint.weights, empty);
+  return float32Frame("checkpoint", layout, checkpoint.modelVersion, checkpoint.weights, empty);
 }
 
-/** An update as bytes. */
-export function encodeUpdate(layout: Layout, update: Update): Uint8Array<ArrayBuffer> {
-  const json = new TextEncoder().encode(JSON.stringify(update.metrics));
-  const metrics = new Uint8Array(4 * Math.ceil(json.length / 4)).fill(0x20);
-  metrics.set(json);
-  if (metrics.length > MAX_METRICS_BYTES) {
+/** An update as bytes, in float32. */
+export const encodeUpdate = (layout: Layout, update: Update): Uint8Array<ArrayBuffer> =>
+  float32Frame("update", layout, update.numExamples, update.delta, metricsBytesOf(update.metrics));
+
+/** An update as bytes, in the encoding of its payload. */
+export function frameUpdate(layout: Layout, update: EncodedUpdate): Uint8Array<ArrayBuffer> {
+  const { format, payload, numExamples, metrics } = update;
+  if (!isPossibleSize(format, layout.parameterCount, payload.length)) {
     throw new FederatedError(
-      "UPDATE_TOO_LARGE",
-      `metrics of ${metrics.length} bytes, at most ${MAX_METRICS_BYTES} are allowed`,
+      "UPDATE_LAYOUT_MISMATCH",
+      `a payload of ${payload.length} bytes does not hold ${layout.parameterCount} parameters as ${formatName(format)}`,
     );
   }
-  return encodeFrame("update", layout, update.numExamples, update.delta, metrics);
+  const { frame, payloadAt } = openFrame("update", layout, numExamples, {
+    ...{ format, payloadBytes: payload.length, metrics: metricsBytesOf(metrics) },
+  });
+  frame.set(payload, payloadAt);
+  return frame;
+}
+
+function metricsBytesOf(metrics: UpdateMetrics): Uint8Array {
+  const json = new TextEncoder().encode(JSON.stringify(metrics));
+  const bytes = new Uint8Array(4 * Math.ceil(json.length / 4)).fill(0x20);
+  bytes.set(json);
+  if (bytes.length > MAX_METRICS_BYTES) {
+    throw new FederatedError(
+      "UPDATE_TOO_LARGE",
+      `metrics of ${bytes.length} bytes, at most ${MAX_METRICS_BYTES} are allowed`,
+    );
+  }
+  return bytes;
 }
 
 /**
@@ -164,10 +218,14 @@ export function decodeFrameHeader(bytes: Uint8Array, kind: FrameKind): FrameHead
   if (version !== FRAME_VERSION) {
     throw malformed(`frame version ${version}, this end reads version ${FRAME_VERSION}`);
   }
-  const encodingByte = view.getUint8(5);
-  const encoding = ENCODINGS[encodingByte];
-  if (encoding === undefined) throw malformed(`unknown encoding ${encodingByte}`);
-  const reserved = view.getUint16(6, true) | view.getUint32(56, true) | view.getUint32(60, true);
+  const format = formatOfBytes(view.getUint8(5), view.getUint8(6));
+  if (format === undefined) {
+    throw malformed(`unknown encoding ${view.getUint8(5)} of ${view.getUint8(6)}`);
+  }
+  if (kind === "checkpoint" && format.kind !== "float32") {
+    throw malformed(`a checkpoint is float32, this one is ${formatName(format)}`);
+  }
+  const reserved = view.getUint8(7) | view.getUint32(56, true) | view.getUint32(60, true);
   if (reserved !== 0) throw malformed("reserved bytes of the header are not zero");
   const parameterCount = view.getUint32(8, true);
   const metricsBytes = view.getUint32(48, true);
@@ -181,12 +239,14 @@ export function decodeFrameHeader(bytes: Uint8Array, kind: FrameKind): FrameHead
   if (metricsBytes % 4 !== 0 || (kind === "checkpoint" && metricsBytes !== 0)) {
     throw malformed(`metrics of ${metricsBytes} bytes do not fit a ${kind} frame`);
   }
-  if (payloadBytes !== parameterCount * BYTES_PER_PARAMETER[encoding]) {
-    throw malformed(`${payloadBytes} payload bytes do not hold ${parameterCount} ${encoding}`);
+  if (!isPossibleSize(format, parameterCount, payloadBytes)) {
+    throw malformed(
+      `${payloadBytes} payload bytes do not hold ${parameterCount} parameters as ${formatName(format)}`,
+    );
   }
   return {
     kind,
-    encoding,
+    format,
     parameterCount,
     count: view.getUint32(12, true),
     layoutDigest: digestFromBytes(bytes.subarray(16, 48)),
@@ -209,6 +269,15 @@ export function assertLayout(header: FrameHeader, layout: Layout): void {
       `the frame's layout digest is ${header.layoutDigest}, the model's ${layout.digest}`,
     );
   }
+}
+
+/** @throws FederatedError UPDATE_ENCODING_MISMATCH when the plan asks for another encoding */
+export function assertEncoding(header: FrameHeader, encoding: Encoding): void {
+  if (isSameFormat(header.format, encoding)) return;
+  throw new FederatedError(
+    "UPDATE_ENCODING_MISMATCH",
+    `the update is encoded as ${formatName(header.format)}, the plan asks for ${formatName(encoding)}`,
+  );
 }
 
 /**
@@ -272,8 +341,8 @@ function decodeEvaluationSums(value: unknown): EvaluationSums {
 }
 
 /**
- * Decodes a whole update frame.
- * @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH
+ * Decodes a whole update frame, whatever its encoding. Numbers of a float32 frame may be any: NaN passes.
+ * @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH; UPDATE_NOT_FINITE
  */
 export function decodeUpdate(layout: Layout, frame: Uint8Array): Update {
   const header = decodeFrameHeader(frame, "update");
@@ -281,11 +350,17 @@ export function decodeUpdate(layout: Layout, frame: Uint8Array): Update {
   assertLength(frame, header);
   const payloadAt = FRAME_HEADER_BYTES + header.metricsBytes;
   return {
-    delta: float32FromBytes(frame.subarray(payloadAt)),
+    delta: vectorOf(header.format, layout.parameterCount, frame.subarray(payloadAt)),
     numExamples: header.count,
     metrics: decodeMetrics(frame.subarray(FRAME_HEADER_BYTES, payloadAt)),
   };
 }
+
+/** As it is where it is float32: what its numbers are is another's question. */
+const vectorOf = (format: PayloadFormat, parameterCount: number, payload: Uint8Array) =>
+  format.kind === "float32"
+    ? float32FromBytes(payload)
+    : decodePayload(format, parameterCount, payload);
 
 /**
  * Decodes a whole checkpoint frame.

@@ -25,6 +25,8 @@ export const ERROR_TABLE = {
   PAYLOAD_TOO_LARGE: { status: 413, retryable: false },
   MEDIA_TYPE_UNSUPPORTED: { status: 415, retryable: false },
   UPDATE_LAYOUT_MISMATCH: { status: 422, retryable: false },
+  UPDATE_ENCODING_MISMATCH: { status: 422, retryable: false },
+  ENCODING_UNSUPPORTED: { status: 422, retryable: false },
   UPDATE_NOT_FINITE: { status: 422, retryable: false },
   UPDATE_TOO_LARGE: { status: 413, retryable: false },
   UPDATE_CORRUPT: { status: 400, retryable: true },

@@ -14,6 +14,7 @@ export * from "./vector.ts";
 export * from "./gaussian-curve.ts";
 export * from "./rounded-up.ts";
 export * from "./local-noise.ts";
+export * from "./encoding/index.ts";
 export * from "./codec.ts";
 export * from "./checkpoint-delta.ts";
 export * from "./plan.ts";

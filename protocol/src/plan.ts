@@ -11,17 +11,30 @@ export type ClientOptimizer =
       readonly epsilon: number;
     };
 
-/** How the payload of an update is encoded. */
-export type EncodingName = "float32";
-
-/** How values are encoded that are sent as they are or quantised, each with a scale per 1 024 of them. */
+/** How numbers are written: as they are, their upper halves, or as small whole numbers with one scale for 1 024. */
 export type ValueEncoding = "float32" | "bfloat16" | "int8" | "int4";
 
-/** How the delta of an update is encoded. */
+/**
+ * How the payload of an update is encoded; `encoding/` has the formats. int8 and int4 are rounded by chance, so that
+ * their mean is the number itself; bfloat16 is rounded to nearest.
+ */
 export type Encoding =
   | { readonly kind: ValueEncoding }
-  | { readonly kind: "topK"; readonly fraction: number; readonly values: ValueEncoding }
-  | { readonly kind: "randomK"; readonly fraction: number; readonly values: ValueEncoding };
+  /** A share of the numbers: "topK" the largest, "randomK" one of every stratum, chosen by a seed. */
+  | {
+      readonly kind: "topK" | "randomK";
+      /** In (0, 1]: share of the parameters that is sent. */
+      readonly fraction: number;
+      readonly values: ValueEncoding;
+      /**
+       * The client keeps what it did not send, and adds it to its next delta (Karimireddy et al. 2019,
+       * arXiv:1901.09847). Without, "randomK" multiplies what it sends so that the mean is right, and "topK" forgets.
+       */
+      readonly feedback: boolean;
+    };
+
+/** What is put on top of the encoding, as `Content-Encoding`, by clients that can. */
+export type Compression = "none" | "brotli";
 
 /**
  * Noise that the client adds itself, before anything leaves it: Gaussian, of `noiseMultiplier * 2 * clippingNorm`
@@ -63,7 +76,8 @@ export interface TrainingPlan {
   readonly maxExamples?: number;
   /** Evaluate the received model on the local test split first, and report the sums. */
   readonly evaluate: boolean;
-  readonly encoding: EncodingName;
+  readonly encoding: Encoding;
+  readonly compression: Compression;
   /** Makes local shuffling repeatable. Absent: the client draws its own. */
   readonly seed?: number;
 }

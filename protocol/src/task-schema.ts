@@ -56,7 +56,38 @@ const ClientOptimizerInputSchema = Type.Union([
   ),
 ]);
 
-const EncodingSchema = Type.Literal("float32");
+const ValueEncodingSchema = Type.Enum(["float32", "bfloat16", "int8", "int4"]);
+const SparseKindSchema = Type.Enum(["topK", "randomK"]);
+const FractionSchema = Type.Number({ exclusiveMinimum: 0, maximum: 1 });
+const denseEncoding = Type.Object({ kind: ValueEncodingSchema }, closed);
+
+const EncodingSchema = Type.Union([
+  denseEncoding,
+  Type.Object(
+    {
+      kind: SparseKindSchema,
+      fraction: FractionSchema,
+      values: ValueEncodingSchema,
+      feedback: Type.Boolean(),
+    },
+    closed,
+  ),
+]);
+
+const EncodingInputSchema = Type.Union([
+  denseEncoding,
+  Type.Object(
+    {
+      kind: SparseKindSchema,
+      fraction: FractionSchema,
+      values: partial(ValueEncodingSchema),
+      feedback: partial(Type.Boolean()),
+    },
+    closed,
+  ),
+]);
+
+const CompressionSchema = Type.Enum(["none", "brotli"]);
 
 const PlanSchema = Type.Object({
   epochs: PositiveIntegerSchema,
@@ -66,6 +97,7 @@ const PlanSchema = Type.Object({
   proximalMu: NonNegativeSchema,
   maxExamples: partial(PositiveIntegerSchema),
   encoding: EncodingSchema,
+  compression: CompressionSchema,
   seed: partial(CountSchema),
 });
 
@@ -77,7 +109,8 @@ const PlanInputSchema = Type.Object(
     optimizer: partial(ClientOptimizerInputSchema),
     proximalMu: partial(NonNegativeSchema),
     maxExamples: partial(PositiveIntegerSchema),
-    encoding: partial(EncodingSchema),
+    encoding: partial(EncodingInputSchema),
+    compression: partial(CompressionSchema),
     seed: partial(CountSchema),
   },
   closed,

@@ -203,12 +203,13 @@ export interface TaskSpecInput {
   readonly plan?: Partial<
     Omit<
       TrainingPlan,
-      "clippingNorm" | "localNoise" | "participation" | "evaluate" | "optimizer"
+      "clippingNorm" | "localNoise" | "participation" | "evaluate" | "optimizer" | "encoding"
     > & {
       readonly optimizer: Optional<
         TrainingPlan["optimizer"],
         "momentum" | "beta1" | "beta2" | "epsilon"
       >;
+      readonly encoding: Optional<TrainingPlan["encoding"], "values" | "feedback">;
     }
   >;
   readonly sampler?: Optional<SamplerSpec, "overSelection">;

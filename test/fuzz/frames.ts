@@ -159,6 +159,7 @@ export async function frameTargets(): Promise<FuzzTarget[]> {
         const received = await acceptAsync(() =>
           readUpdate(streamOf(bytes, cut), {
             layout,
+            encoding: { kind: "float32" },
             maxBytes: 400,
             contentLength: announced ? bytes.length : undefined,
             contentDigest: contentDigest as Layout["digest"] | undefined,

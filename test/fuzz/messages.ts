@@ -150,7 +150,14 @@ export async function messageTargets(): Promise<FuzzTarget[]> {
     roundNumber: 2,
     plan: {
       ...{ epochs: 1, batchSize: 1, learningRate: 0.1, optimizer: { kind: "sgd" }, proximalMu: 0 },
-      ...{ clippingNorm: 1, maxExamples: 5, seed: 1, evaluate: false, encoding: "float32" },
+      ...{
+        clippingNorm: 1,
+        maxExamples: 5,
+        seed: 1,
+        evaluate: false,
+        encoding: { kind: "float32" },
+        compression: "none",
+      },
     },
     checkpoint,
     update: { url: "/v1/rounds/small.2/update", token: "token", maxBytes: maxFrameBytes(layout) },

@@ -242,7 +242,8 @@ export async function startFakeCoordinator(): Promise<FakeCoordinator> {
           optimizer: { kind: "sgd" },
           proximalMu: 0,
           evaluate: false,
-          encoding: "float32",
+          encoding: { kind: "float32" },
+          compression: "none",
         },
         checkpoint: newest,
         update: {

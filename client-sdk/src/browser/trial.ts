@@ -29,7 +29,7 @@ export async function timeStep(
         plan: {
           ...{ epochs: 1, batchSize, maxExamples: batchSize, learningRate: 1e-3, seed: 1 },
           ...{ optimizer: { kind: "sgd" }, proximalMu: 0 },
-          ...{ evaluate: false, encoding: "float32" },
+          ...{ evaluate: false, encoding: { kind: "float32" }, compression: "none" },
         },
       });
       return now() - start;

@@ -43,7 +43,8 @@ const PLAN: TrainingPlan = {
   optimizer: { kind: "sgd" },
   proximalMu: 0,
   evaluate: false,
-  encoding: "float32",
+  encoding: { kind: "float32" },
+  compression: "none",
   seed: 7,
 };
 

@@ -20,7 +20,8 @@ const plan: TrainingPlan = {
   optimizer: { kind: "sgd" },
   proximalMu: 0,
   evaluate: false,
-  encoding: "float32",
+  encoding: { kind: "float32" },
+  compression: "none",
 };
 const request = (weights = new Float32Array(4)) => ({
   weights,

@@ -1,7 +1,7 @@
 /** A client's delta as it came: nobody makes a vector of float32 numbers of it on its way into a sum. */
 
 import type { Encoding } from "@tributary/protocol";
-import { float32FromBytes } from "@tributary/protocol";
+import { decodePayload, float32FromBytes } from "@tributary/protocol";
 
 export interface EncodedDelta {
   readonly encoding: Encoding;
@@ -38,11 +38,12 @@ export function assertLength({ parameterCount }: EncodedDelta, expected: number)
 }
 
 /**
- * The vector of a float32 delta, in place where the machine's numbers are the wire's.
- * @throws RangeError for any other encoding
+ * The vector of a delta; of a float32 one in place where the machine's numbers are the wire's.
+ * @throws RangeError for a float32 payload of another length; FederatedError MALFORMED_MESSAGE, UPDATE_NOT_FINITE
  */
 export function float32Of({ encoding, parameterCount, payload }: EncodedDelta): Float32Array {
-  if (encoding.kind !== "float32" || payload.length !== 4 * parameterCount) {
+  if (encoding.kind !== "float32") return decodePayload(encoding, parameterCount, payload);
+  if (payload.length !== 4 * parameterCount) {
     throw new RangeError(
       `${payload.length} bytes as ${encoding.kind} are not ${parameterCount} float32 numbers`,
     );

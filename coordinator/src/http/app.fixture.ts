@@ -221,7 +221,8 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
         learningRate: 0.1,
         optimizer: { kind: "sgd" },
         proximalMu: 0,
-        encoding: "float32",
+        encoding: { kind: "float32" },
+        compression: "none",
       },
       sampler: { kind: "uniform", cohortSize: 3, overSelection: 0 },
       serverOptimizer: { kind: "sgd", learningRate: 1 },
@@ -372,7 +373,9 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
           }
           const clientId = `${CLIENT}${token.slice(ASSIGNMENT.length)}` as ClientId;
           const participant = { roundId, taskId: TASK, clientId };
-          return { participant, layout, maxBytes: frame.length + 65_536, leave: () => {} };
+          const encoding = { kind: "float32" } as const;
+          const maxBytes = frame.length + 65_536;
+          return { participant, layout, encoding, maxBytes, leave: () => {} };
         },
         report: async ({ roundId }, update) => {
           await heart.onReport(update);

@@ -20,6 +20,7 @@ const digest = createHash("sha256").update(frame).digest("hex");
 
 const optionsWith = (options: Partial<ReadUpdateOptions> = {}): ReadUpdateOptions => ({
   layout,
+  encoding: { kind: "float32" },
   maxBytes: frame.length,
   contentLength: undefined,
   signal: new AbortController().signal,

@@ -3,8 +3,9 @@
 import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 
-import type { Digest, Layout } from "@tributary/protocol";
+import type { Digest, Encoding, Layout } from "@tributary/protocol";
 import {
+  assertEncoding,
   assertLayout,
   decodeFrameHeader,
   decodeMetrics,
@@ -16,6 +17,8 @@ import type { ReceivedUpdate } from "../ports.ts";
 
 export interface ReadUpdateOptions {
   readonly layout: Layout;
+  /** The plan's. */
+  readonly encoding: Encoding;
   readonly maxBytes: number;
   /** As the sender announced it; undefined for a chunked body. */
   readonly contentLength: number | undefined;
@@ -29,8 +32,8 @@ export interface ReadUpdateOptions {
 /**
  * Reads one whole update. Memory is taken once the header is known to fit the layout, and is free
  * again as soon as this rejects.
- * @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH; UPDATE_CORRUPT when
- * it is not what the sender says it sent; ABORTED when the sender went away
+ * @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH,
+ * UPDATE_ENCODING_MISMATCH, UPDATE_NOT_FINITE; UPDATE_CORRUPT when it is not what the sender says it sent; ABORTED when the sender went away
  */
 export async function readUpdate(
   body: Readable,
@@ -43,7 +46,7 @@ export async function readUpdate(
   const payloadAt = FRAME_HEADER_BYTES + header.metricsBytes;
   return {
     delta: {
-      encoding: { kind: header.encoding },
+      encoding: options.encoding,
       parameterCount: header.parameterCount,
       payload: frame.subarray(payloadAt),
     },
@@ -68,6 +71,7 @@ export function assertSize(bytes: number, maxBytes: number): void {
 function frameBytes(header: Uint8Array, options: ReadUpdateOptions): number {
   const decoded = decodeFrameHeader(header, "update");
   assertLayout(decoded, options.layout);
+  assertEncoding(decoded, options.encoding);
   const bytes = FRAME_HEADER_BYTES + decoded.metricsBytes + decoded.payloadBytes;
   assertSize(bytes, options.maxBytes);
   const { contentLength } = options;

@@ -73,7 +73,7 @@ export async function assignmentFor(
     update: {
       url: routes.update.path({ roundId }),
       token: await tokens.sign({ roundId, clientId, expiresAt: deadline + TOKEN_GRACE_MS }),
-      maxBytes: maxFrameBytes(layout),
+      maxBytes: maxFrameBytes(layout, spec.plan.encoding),
     },
     deadlineAt: new Date(deadline).toISOString(),
     timeLeftMs,

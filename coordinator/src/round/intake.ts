@@ -31,16 +31,17 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
       // Strangers are not told which tasks there are.
       await tokens.read(token);
       const engine = requireEngine(taskId);
-      const { layout } = engine.snapshot().task;
+      const { layout, spec } = engine.snapshot().task;
       const claims = await tokens.verify(token, roundId);
       await authenticator.assertAdmitted(claims.clientId);
       const participant = { roundId, taskId, clientId: claims.clientId };
       const receipt = await engine.uploadBegan(participant);
       // An open round ends by a clock that never jumps; only what comes after it is left to the wall clock.
       if (receipt !== undefined) assertNotExpired(claims, clock.now());
-      const maxBytes = maxFrameBytes(layout);
-      if (receipt !== undefined) return { participant, layout, maxBytes, receipt, leave: () => {} };
-      return { participant, layout, maxBytes, leave: () => engine.uploadEnded(participant) };
+      const { encoding } = spec.plan;
+      const admitted = { participant, layout, encoding, maxBytes: maxFrameBytes(layout, encoding) };
+      if (receipt !== undefined) return { ...admitted, receipt, leave: () => {} };
+      return { ...admitted, leave: () => engine.uploadEnded(participant) };
     },
     report: async (participant, update) => {
       const engine = requireEngine(participant.taskId);

@@ -283,7 +283,7 @@ export function createFleet(deps: FleetDeps): Fleet {
       clientId: idOf(client),
     };
     try {
-      const update = receivedUpdate(layout, trained, assignment.update.maxBytes);
+      const update = receivedUpdate(layout, trained, assignment);
       await intake.report(participant, update).catch((error: unknown) => {
         // The intake has counted it; what it thinks of an update is part of what is simulated.
         if (!isFederatedError(error) || error.code === "INTERNAL") throw error;

@@ -1,7 +1,8 @@
 /** An update's frame, taken in as the service does it once it is off the wire. */
 
-import type { Layout } from "@tributary/protocol";
+import type { Assignment, Layout } from "@tributary/protocol";
 import {
+  assertEncoding,
   assertLayout,
   decodeFrameHeader,
   decodeMetrics,
@@ -12,14 +13,15 @@ import {
 import type { ReceivedUpdate } from "../ports.ts";
 import type { TrainedUpdate } from "./train-client.ts";
 
-/** @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH */
+/** @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH, UPDATE_ENCODING_MISMATCH */
 export function receivedUpdate(
   layout: Layout,
   { frame, digest }: TrainedUpdate,
-  maxBytes: number,
+  { plan: { encoding }, update: { maxBytes } }: Pick<Assignment, "plan" | "update">,
 ): ReceivedUpdate {
   const header = decodeFrameHeader(frame, "update");
   assertLayout(header, layout);
+  assertEncoding(header, encoding);
   if (frame.length > maxBytes) {
     throw new FederatedError(
       "UPDATE_TOO_LARGE",
@@ -30,7 +32,7 @@ export function receivedUpdate(
   return {
     digest,
     delta: {
-      encoding: { kind: header.encoding },
+      encoding,
       parameterCount: header.parameterCount,
       payload: frame.subarray(payloadAt),
     },

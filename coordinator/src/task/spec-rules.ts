@@ -5,6 +5,7 @@ import { MAX_PARAMETERS } from "@tributary/protocol";
 
 import type { Fault } from "../config/schema.ts";
 import { localFault } from "./local-rules.ts";
+import { encodingFault } from "./encoding-rules.ts";
 import { checkMatrixTask } from "./matrix-task.ts";
 import { gridFault } from "../privacy/grid.ts";
 import { checkClipping, clippingGridFault } from "./spec-clipping.ts";
@@ -202,6 +203,13 @@ const RULES: readonly Rule[] = [
         const message = `is ${privacy.delta}, not below 1 / sampler.population of ${sampler.population}: it would allow to give one client away`;
         report("privacy.delta", message);
       }
+    },
+  },
+  {
+    reads: ["privacy", "plan"],
+    check: ({ privacy, plan }, report) => {
+      const fault = encodingFault(plan.encoding, privacy.mechanism);
+      if (fault !== undefined) report("plan.encoding.kind", fault);
     },
   },
   {

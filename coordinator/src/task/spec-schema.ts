@@ -28,6 +28,30 @@ const TensorSchema = strict({
   shape: Type.Array(count()),
 });
 
+const sparse = <K extends string>(name: K) =>
+  strict({
+    kind: kind(name),
+    // Below it strata of "randomK" would be so long that no seed reaches all places alike.
+    fraction: Type.Number({ minimum: 1e-5, maximum: 1 }),
+    // As small as its index, and its error is remembered with the rest.
+    values: Type.Enum(["float32", "bfloat16", "int8", "int4"], { default: "int8" }),
+    // Without it most of what was learned never arrives, or arrives with much noise.
+    feedback: Type.Boolean({ default: true }),
+  });
+
+const EncodingSchema = Type.Union(
+  [
+    strict({ kind: kind("float32") }),
+    strict({ kind: kind("bfloat16") }),
+    strict({ kind: kind("int8") }),
+    strict({ kind: kind("int4") }),
+    sparse("topK"),
+    sparse("randomK"),
+  ],
+  // What was learned, as it is: fewer bytes are asked for.
+  { default: { kind: "float32" } },
+);
+
 const PlanSchema = strict(
   {
     // One pass: the least drift between clients; more passes save rounds where data are alike.
@@ -54,8 +78,9 @@ const PlanSchema = strict(
     // FedAvg; FedProx is asked for.
     proximalMu: Type.Number({ minimum: 0, default: 0 }),
     maxExamples: Type.Optional(count()),
-    // The one encoding there is.
-    encoding: Type.Literal("float32", { default: "float32" }),
+    encoding: EncodingSchema,
+    // Most encodings leave little to compress, and compressing takes the clients' time: it is asked for.
+    compression: Type.Enum(["none", "brotli"], { default: "none" }),
     seed: seed(),
   },
   { default: {} },

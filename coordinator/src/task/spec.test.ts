@@ -46,7 +46,8 @@ describe("defaults", () => {
         learningRate: 0.1,
         optimizer: { kind: "sgd" },
         proximalMu: 0,
-        encoding: "float32",
+        encoding: { kind: "float32" },
+        compression: "none",
       },
       sampler: { kind: "all" },
       weighting: { kind: "byExamples", cap: 10_000 },
@@ -247,7 +248,15 @@ describe("faults", () => {
     ["plan.proximalMu", plan({ proximalMu: -1 })],
     ["plan.maxExamples", plan({ maxExamples: 0 })],
     ["plan.seed", plan({ seed: 2 ** 32 })],
-    ["plan.encoding", plan({ encoding: "float16" })],
+    ["plan.encoding", plan({ encoding: "float32" })],
+    ["plan.encoding.kind", plan({ encoding: { kind: "float16" } })],
+    ["plan.encoding.fraction", plan({ encoding: { kind: "int8", fraction: 0.1 } })],
+    ["plan.encoding.fraction", plan({ encoding: { kind: "topK" } })],
+    ["plan.encoding.fraction", plan({ encoding: { kind: "topK", fraction: 0 } })],
+    ["plan.encoding.fraction", plan({ encoding: { kind: "randomK", fraction: 1.5 } })],
+    ["plan.encoding.values", plan({ encoding: { kind: "topK", fraction: 0.1, values: "topK" } })],
+    ["plan.encoding.feedback", plan({ encoding: { kind: "topK", fraction: 0.1, feedback: 1 } })],
+    ["plan.compression", plan({ compression: "gzip" })],
     ["plan.clippingNorm", plan({ clippingNorm: 1 })],
     ["serverOptimizer.momentum", server({ kind: "momentum", momentum: 1 })],
     ["serverOptimizer.beta2", server({ kind: "adam", beta2: 1 })],
@@ -282,6 +291,28 @@ describe("faults", () => {
 });
 
 describe("rules across fields", () => {
+  test("[EC7] an encoding that the task's privacy cannot have is refused, with both names", () => {
+    const sparse = { kind: "topK", fraction: 0.01 };
+    expect(resolveTaskSpec({ ...least, plan: { encoding: sparse } }).plan.encoding).toEqual({
+      ...{ ...sparse, values: "int8", feedback: true },
+    });
+    const dense = ["float32", "bfloat16", "int8", "int4"];
+    for (const kind of dense) resolveTaskSpec({ ...privately, plan: { encoding: { kind } } });
+    for (const kind of ["topK", "randomK"]) {
+      const plan = { encoding: { kind, fraction: 0.1, feedback: false } };
+      expect(onlyFault({ ...privately, plan })).toMatch(
+        new RegExp(`^plan\\.encoding\\.kind is "${kind}", while privacy\\.mechanism is "central"`),
+      );
+    }
+    const local = { ...privately, privacy: { ...central, mechanism: "local", maxEpsilon: 1e6 } };
+    resolveTaskSpec({ ...local, plan: { encoding: { kind: "float32" } } });
+    for (const encoding of [sparse, ...dense.slice(1).map((kind) => ({ kind }))]) {
+      expect(onlyFault({ ...local, plan: { encoding } })).toMatch(
+        /^plan\.encoding\.kind is "\w+", while privacy\.mechanism is "local"/,
+      );
+    }
+  });
+
   test("[TS10] reports, clients and cohort that cannot meet are refused with both numbers", () => {
     expect(onlyFault({ ...least, schedule: { minClients: 3, minReports: 4 } })).toMatch(
       /^schedule\.minReports is 4, above schedule\.minClients of 3/,

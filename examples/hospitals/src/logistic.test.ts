@@ -58,7 +58,8 @@ const plan = {
   optimizer: { kind: "sgd" },
   proximalMu: 0,
   evaluate: false,
-  encoding: "float32",
+  encoding: { kind: "float32" },
+  compression: "none",
 } as const;
 const layout = { tensors: [], parameterCount: 14, digest: "" as never };
 

@@ -32,7 +32,8 @@ const planOf = (batchSize: number): TrainingPlan => ({
   optimizer: { kind: "sgd" },
   proximalMu: 0,
   evaluate: false,
-  encoding: "float32",
+  encoding: { kind: "float32" },
+  compression: "none",
 });
 
 interface SpeedResult {

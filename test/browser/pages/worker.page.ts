@@ -12,7 +12,8 @@ const PLAN: TrainingPlan = {
   optimizer: { kind: "sgd" },
   proximalMu: 0,
   evaluate: false,
-  encoding: "float32",
+  encoding: { kind: "float32" },
+  compression: "none",
 };
 const SIZE = 1_000;
 

@@ -34,6 +34,19 @@ test("[DB14] every sampler, optimizer, judge and end has its words", () => {
     "9 at most",
   );
   expect(factsOf({ sampler: { kind: "all" } })["Clients are chosen"]).toBe("all that wait");
+  const sends = (plan: Partial<TaskSpec["plan"]>) =>
+    factsOf({ plan: { ...taskOf().spec.plan, ...plan } })["And sends"];
+  expect(sends({})).toBe("its update as float32");
+  expect(sends({ encoding: { kind: "int4" }, compression: "brotli" })).toBe(
+    "its update as int4, packed with brotli",
+  );
+  const share = { fraction: 0.01, values: "int8" } as const;
+  expect(sends({ encoding: { kind: "topK", ...share, feedback: true } })).toBe(
+    thin("the largest 1 % of its update as int8, and keeps the rest for the next"),
+  );
+  expect(sends({ encoding: { kind: "randomK", ...share, feedback: false } })).toBe(
+    thin("the randomly chosen 1 % of its update as int8"),
+  );
   const yogi = { kind: "yogi", learningRate: 0.01, beta1: 0.9, beta2: 0.99, tau: 0.001 } as const;
   expect(factsOf({ serverOptimizer: yogi })["The mean is applied"]).toBe(
     "by FedOpt (yogi), at rate 0.01",

@@ -19,7 +19,7 @@ export function setUpFacts({ spec, layout, checkpoint, createdAt }: TaskResource
       "Each client trains",
       `${counted(plan.epochs, "epoch")} in batches of ${countText(plan.batchSize)}, ${plan.optimizer.kind} at learning rate ${settingText(plan.learningRate)}${plan.proximalMu > 0 ? `, FedProx µ ${settingText(plan.proximalMu)}` : ""}`,
     ],
-    ["And sends", `its update as ${plan.encoding}`],
+    ["And sends", encodingText(plan)],
     [
       "Updates count",
       spec.weighting.kind === "uniform"
@@ -44,6 +44,14 @@ export function setUpFacts({ spec, layout, checkpoint, createdAt }: TaskResource
     ["Quality is judged", evaluationText(spec.evaluation)],
     ["It ends", stopText(spec)],
   ];
+}
+
+function encodingText({ encoding, compression }: TaskSpec["plan"]): string {
+  const packed = compression === "none" ? "" : `, packed with ${compression}`;
+  if (!("fraction" in encoding)) return `its update as ${encoding.kind}${packed}`;
+  const which = encoding.kind === "topK" ? "largest" : "randomly chosen";
+  const kept = encoding.feedback ? ", and keeps the rest for the next" : "";
+  return `the ${which} ${settingPercent(encoding.fraction)} of its update as ${encoding.values}${packed}${kept}`;
 }
 
 function samplerText(sampler: SamplerSpec): string {

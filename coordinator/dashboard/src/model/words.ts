@@ -45,6 +45,8 @@ const REFUSALS: Partial<Readonly<Record<ErrorCode, string>>> = {
   UPDATE_NOT_FINITE: "Update has values that are no numbers",
   UPDATE_TOO_LARGE: "Update is too large",
   UPDATE_CORRUPT: "Update was damaged on its way",
+  UPDATE_ENCODING_MISMATCH: "Another encoding than the plan’s",
+  ENCODING_UNSUPPORTED: "An encoding that the client does not know",
   UPDATE_CONFLICT: "A second, different update",
   PAYLOAD_TOO_LARGE: "Body is too large",
   MALFORMED_MESSAGE: "Update cannot be read",

@@ -67,6 +67,15 @@ const noiseFields = (hint: string): readonly PlainField[] => [
     ...{ required, hint: "The task ends before it would be exceeded." },
   }),
 ];
+const sparse = (value: string, label: string): Option => ({
+  value,
+  label,
+  fields: [
+    positive("plan.encoding.fraction", "Share of the numbers", {
+      ...{ required, max: 1, hint: "0.01 sends one in a hundred. Not under privacy." },
+    }),
+  ],
+});
 const adaptive = (value: string, label: string): Option => ({
   value,
   label,
@@ -125,6 +134,20 @@ export const taskSections: readonly Section[] = [
         hint: "Above 0 is FedProx: holds clients near the model they received.",
       },
       count("plan.maxExamples", "Most examples of a client", { usual: "all" }),
+      {
+        kind: "choice",
+        path: "plan.encoding",
+        label: "Encoding of updates",
+        by: "kind",
+        options: [
+          { value: undefined, label: "float32: as they are" },
+          { value: "bfloat16", label: "bfloat16: half the bytes" },
+          { value: "int8", label: "int8: a quarter" },
+          { value: "int4", label: "int4: an eighth" },
+          sparse("topK", "Top-k: the largest numbers"),
+          sparse("randomK", "Random-k: numbers chosen by chance"),
+        ],
+      },
     ],
   },
   {

@@ -48,6 +48,7 @@ export async function updateRoutes(
               "UPDATE_CONFLICT",
               "UPDATE_TOO_LARGE",
               "UPDATE_LAYOUT_MISMATCH",
+              "UPDATE_ENCODING_MISMATCH",
               "UPDATE_NOT_FINITE",
               "RATE_LIMITED",
               "ABORTED",
@@ -98,7 +99,7 @@ async function readInTurn(
   request: UpdateRequest,
   deps: HttpDeps,
   admission: Admission,
-  { participant, layout, maxBytes: fitting }: Admitted,
+  { participant, layout, encoding, maxBytes: fitting }: Admitted,
   gone: AbortSignal,
 ): Promise<{ readonly turn: Turn; readonly update: ReceivedUpdate }> {
   const { intake, limits, metrics } = deps;
@@ -120,7 +121,7 @@ async function readInTurn(
     const sending = { what: "the update", limits, outer, sending: true };
     const update = await within(sending, (signal, moved) =>
       readUpdate(request.raw, {
-        ...{ layout, maxBytes, contentLength, contentDigest, signal },
+        ...{ layout, encoding, maxBytes, contentLength, contentDigest, signal },
         onBytes: (bytes) => {
           moved(bytes);
           metrics.bytesReceived(bytes);

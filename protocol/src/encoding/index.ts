@@ -1,0 +1,5 @@
+/** Payloads of updates: how a vector becomes bytes, and which bytes are one. */
+
+export * from "./format.ts";
+export * from "./rounding.ts";
+export * from "./payload.ts";
