@@ -13,6 +13,7 @@ import { addKeysCommands } from "./keys.ts";
 import { addModelsCommands } from "./models.ts";
 import { addPrivacyCommands } from "./privacy.ts";
 import { addRoundsCommand } from "./rounds.ts";
+import { addSimulateCommand } from "./simulate.ts";
 import { addStartCommand } from "./start.ts";
 import { addStoreCommands } from "./store.ts";
 import { addTaskCommands } from "./task.ts";
@@ -42,6 +43,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
     })
     .addHelpText("after", EXIT_CODES_HELP);
   addStartCommand(program, io);
+  addSimulateCommand(program, io);
   addConfigCommands(program, io);
   addTaskCommands(program, io);
   addRoundsCommand(program, io);

@@ -6,6 +6,7 @@ import type { TaskResource } from "@tributary/protocol";
 import { FederatedError, parseTaskId, routes } from "@tributary/protocol";
 import type { Command } from "commander";
 
+import type { Source } from "../config/config-file.ts";
 import { readSource } from "../config/config-file.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import type { CliIo } from "./io.ts";
@@ -83,7 +84,11 @@ export function addTaskCommands(program: Command, io: CliIo): void {
 }
 
 async function readSpec(file: string): Promise<unknown> {
-  const source = await readSource(file);
+  return specOf(file, await readSource(file));
+}
+
+/** The task of a file. @throws FederatedError CONFIG_INVALID for a module that exports none */
+export function specOf(file: string, source: Source): unknown {
   const spec =
     source.kind === "json" ? source.value : (source.exports.spec ?? source.exports.default);
   if (spec !== undefined) return spec;

@@ -11,7 +11,8 @@ import { roundedUp } from "@tributary/protocol";
 
 import type { Column } from "./table.ts";
 
-const NOTHING = "-";
+/** Where a table has no value. */
+export const NOTHING = "-";
 
 /** A number of a promise about privacy. */
 export const upwards = (value: number): string => roundedUp(value, 5);
@@ -35,9 +36,9 @@ export function spanText(ms: number): string {
   return minutes < 100 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
 }
 
-const numberText = (value: number | undefined, digits: number): string =>
+export const numberText = (value: number | undefined, digits: number): string =>
   value === undefined ? NOTHING : value.toFixed(digits);
-const percentText = (value: number | undefined): string =>
+export const percentText = (value: number | undefined): string =>
   value === undefined ? NOTHING : `${(100 * value).toFixed(2)} %`;
 const minuteText = (instant: string): string => instant.slice(0, 16).replace("T", " ");
 

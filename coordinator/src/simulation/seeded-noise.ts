@@ -3,6 +3,8 @@
  * have promised. Nothing of it is a secret, and so nothing of it is private.
  */
 
+import { roundedUp } from "@tributary/protocol";
+
 import { discreteGaussian } from "../privacy/discrete-gaussian.ts";
 import { createExactNoise } from "../privacy/exact-noise.ts";
 import type { IntegerNoise } from "../privacy/integer-noise.ts";
@@ -49,7 +51,7 @@ export function privacyOf(
       : (rounds.findLast(({ epsilon }) => epsilon !== undefined)?.epsilon ?? 0);
   const statement =
     `Nothing of this simulation is private: its noise and its cohorts come from seed ${seed}. ` +
-    `A real run of the same rounds would have spent epsilon ${spent.toPrecision(4)} of ${maxEpsilon} at delta ${delta}` +
+    `A real run of the same rounds would have spent epsilon ${roundedUp(spent, 5)} of ${maxEpsilon} at delta ${delta}` +
     (mechanism === "local" ? " for the client that was asked most often." : ".");
   return {
     isPrivateRelease: false,
