@@ -70,7 +70,7 @@ module.exports = {
     // Whose noise comes from a seed: nothing that serves clients may get hold of it.
     rule(
       "nothing-but-the-command-simulates",
-      { path: COORDINATOR, pathNot: `${COORDINATOR}(simulation/|cli/simulate)` },
+      { path: COORDINATOR, pathNot: `${COORDINATOR}(simulation/|cli/simulat)` },
       { path: `${COORDINATOR}simulation/` },
     ),
     rule(

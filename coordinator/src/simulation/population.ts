@@ -65,8 +65,10 @@ export type PopulationSource = (
   settings: PopulationSettings,
 ) => ClientPopulation | Promise<ClientPopulation>;
 
-/** Names of a module's exports that are taken, in this order. */
-const EXPORTS = ["clients", "default"] as const;
+/** A default export may be anything: of what is not called `clients` it must look like them. */
+const looksLikeClients = (value: unknown): boolean =>
+  typeof value === "function" ||
+  (typeof value === "object" && value !== null && "trainer" in value);
 
 /**
  * Makes the clients of a module: what it exports as `clients`, or by default, is a {@link ClientPopulation} or a
@@ -78,9 +80,16 @@ export async function populationOf(
   exported: Readonly<Record<string, unknown>>,
   settings: PopulationSettings,
 ): Promise<ClientPopulation> {
-  const name = EXPORTS.find((each) => exported[each] !== undefined);
+  const name =
+    exported.clients !== undefined
+      ? "clients"
+      : looksLikeClients(exported.default)
+        ? "default"
+        : undefined;
   if (name === undefined) {
-    throw invalid(`${file} exports neither \`clients\` nor a default: see docs/simulation.md`);
+    throw invalid(
+      `${file} exports neither \`clients\` nor a default: the coordinator's README says how`,
+    );
   }
   const source = exported[name];
   return makePopulation(

@@ -4,6 +4,8 @@
  * settings give the same bytes, whatever machine and however many threads.
  */
 
+import { createHash } from "node:crypto";
+
 import type { ClientId, Digest, Evaluation, RoundId, TaskId } from "@tributary/protocol";
 import { createLayout, decodeCheckpoint, FederatedError } from "@tributary/protocol";
 
@@ -83,7 +85,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
  * for an experiment, such as to let real clients have the ids of virtual ones, and for nothing else.
  */
 export const simulatedClientKey = (seed: number, index: number): string =>
-  `simulated-client-${seed}-${index}`;
+  createHash("sha256").update(`simulated client ${seed} ${index}`).digest("base64url");
 
 /** In one process there is nobody to forge one. */
 const plainTokens: AssignmentTokens = {

@@ -54,6 +54,9 @@ export function sharedWeights(weights: Float32Array): Float32Array<SharedArrayBu
 /** Results that wait for their time, for each thread: enough to keep it busy over a run of uneven ones. */
 const AHEAD_PER_THREAD = 4;
 
+/** Questions that lie with a thread: while one is answered, the next one is on its way. */
+const ASKED_AT_ONCE = 2;
+
 interface Work {
   readonly question: TrainingQuestion;
   readonly resolve: (answer: TrainingAnswer) => void;
@@ -109,7 +112,7 @@ function createPool(
   opened: readonly Thread<TrainingQuestion, TrainingAnswer>[],
   closeAll: () => Promise<void>,
 ): TrainingPool {
-  const idle = [...opened];
+  const idle = Array.from({ length: ASKED_AT_ONCE }, () => opened).flat();
   const waiting: DueQueue<Work> = createDueQueue();
   /** Asked for before all that waits in order. */
   const urgent: Work[] = [];

@@ -2,8 +2,8 @@
 
 import { parentPort } from "node:worker_threads";
 
-import { readSource } from "../config/config-file.ts";
 import { createSeededUniform } from "../round/sampler.ts";
+import { importClients } from "./import-clients.ts";
 import type { ClientPopulation, PopulationSettings } from "./population.ts";
 import { makePopulation, populationOf } from "./population.ts";
 import { seedFor } from "./seeded.ts";
@@ -24,9 +24,7 @@ async function make(
 ): Promise<ClientPopulation> {
   if (origin.kind === "synthetic")
     return makePopulation(syntheticClients(origin.options), settings);
-  const source = await readSource(origin.file);
-  const exported = source.kind === "module" ? source.exports : {};
-  return populationOf(origin.file, exported, settings);
+  return populationOf(origin.file, await importClients(origin.file), settings);
 }
 
 /** Nobody but clients runs here: whatever they draw without a seed of their own, they draw again the next time. */
@@ -48,10 +46,12 @@ async function answer(question: TrainingQuestion): Promise<TrainingAnswer> {
   return trainees.answer(question);
 }
 
+/** One after another: the next question may lie here already, so that the thread need not wait for it. */
+let last: Promise<void> = Promise.resolve();
+
 port.on("message", (question: TrainingQuestion) => {
-  void answer(question)
-    .catch(failureOf)
-    .then((given) => {
-      port.postMessage({ answer: given }, given.kind === "trained" ? [given.frame.buffer] : []);
-    });
+  last = last.then(async () => {
+    const given = await answer(question).catch(failureOf);
+    port.postMessage({ answer: given }, given.kind === "trained" ? [given.frame.buffer] : []);
+  });
 });

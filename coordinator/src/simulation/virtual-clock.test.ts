@@ -26,9 +26,9 @@ test("[SI3] what is due comes in order of time, then as it was asked for, whatev
   );
 });
 
-test("[SI9] deadlines that were set anew a million times leave nothing behind", () => {
+test("[SI9] deadlines that were set anew again and again leave nothing behind", () => {
   const queue = createDueQueue<number>();
-  for (let i = 0; i < 1_000_000; i++) queue.add(1_000_000 + i, i).callOff();
+  for (let i = 0; i < 100_000; i++) queue.add(100_000 + i, i).callOff();
   expect(queue.size).toBeLessThan(4096);
 });
 
