@@ -15,28 +15,52 @@ export async function measure(runs: number, run: () => unknown): Promise<Measure
 }
 
 /** Several cases, turn by turn, so that what else the machine does falls on all of them. */
-export async function measureInTurns<Name extends string>(
+export function measureInTurns<Name extends string>(
   runs: number,
   cases: Readonly<Record<Name, () => unknown>>,
 ): Promise<Record<Name, Measured>> {
+  const timedCases = Object.entries<() => unknown>(cases).map(([name, run]) => [
+    name,
+    () => timed(run),
+  ]);
+  return takeTurns(runs, Object.fromEntries(timedCases) as Record<Name, () => Promise<Times>>);
+}
+
+export interface Times {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+}
+
+/** Of one run in this process. */
+export async function timed(run: () => unknown): Promise<Times> {
+  const before = process.cpuUsage();
+  const start = performance.now();
+  await run();
+  const wallMs = performance.now() - start;
+  const { user, system } = process.cpuUsage(before);
+  return { wallMs, cpuMs: (user + system) / 1_000 };
+}
+
+/** As `measureInTurns`, of cases that take their own time: in another process, or without their preparations. */
+export async function takeTurns<Name extends string>(
+  runs: number,
+  cases: Readonly<Record<Name, () => Promise<Times>>>,
+): Promise<Record<Name, Measured>> {
   const names = Object.keys(cases) as Name[];
-  const times = new Map(names.map((name) => [name, { wall: [] as number[], cpu: [] as number[] }]));
+  const times = new Map(names.map((name) => [name, [] as Times[]]));
   // The first turn warms up.
   for (let turn = 0; turn <= runs; turn++) {
     for (const name of names) {
-      const before = process.cpuUsage();
-      const start = performance.now();
-      await cases[name]();
-      const wallMs = performance.now() - start;
-      const { user, system } = process.cpuUsage(before);
-      if (turn === 0) continue;
-      times.get(name)?.wall.push(wallMs);
-      times.get(name)?.cpu.push((user + system) / 1_000);
+      const taken = await cases[name]();
+      if (turn > 0) times.get(name)?.push(taken);
     }
   }
-  const measured = [...times].map(([name, { wall, cpu }]) => [
+  const measured = [...times].map(([name, taken]) => [
     name,
-    { wallMs: spreadOf(wall), cpuMs: spreadOf(cpu) },
+    {
+      wallMs: spreadOf(taken.map(({ wallMs }) => wallMs)),
+      cpuMs: spreadOf(taken.map(({ cpuMs }) => cpuMs)),
+    },
   ]);
   return Object.fromEntries(measured) as Record<Name, Measured>;
 }

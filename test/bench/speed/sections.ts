@@ -1,8 +1,15 @@
 /** The sections of `npm run bench`, in the order of its tables. A new one gets its line here. */
 
 import { connectionsSection } from "./connections.ts";
+import { meanSection } from "./mean.ts";
 import { noiseSection } from "./noise.ts";
 import { roundSection } from "./round.ts";
 import type { Section } from "./section.ts";
 
-export const SECTIONS: readonly Section[] = [roundSection, connectionsSection, noiseSection];
+export const SECTIONS: readonly Section[] = [
+  // One a line.
+  roundSection,
+  meanSection,
+  connectionsSection,
+  noiseSection,
+];
