@@ -7,7 +7,10 @@ import { fileURLToPath } from "node:url";
 
 import asc from "assemblyscript/asc";
 
-const KERNELS = [{ source: "src/privacy/kernel/gaussian.as", pages: 2 }];
+const KERNELS = [
+  { source: "src/privacy/kernel/gaussian.as", pages: 2 },
+  { source: "src/http/checksum.as", pages: 2 },
+];
 
 /** @returns {Promise<{ file: string, text: string }[]>} what each kernel's module should say */
 export async function compileKernels() {

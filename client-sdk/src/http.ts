@@ -16,6 +16,7 @@ import type { Credentials } from "./credentials.ts";
 import type { BackoffOptions } from "./delay.ts";
 import { backoffDelay, delay, orAborted, throwIfAborted, withTimeout } from "./delay.ts";
 import { sha256InTurns } from "./digest-in-turns.ts";
+import { checksumOfFrame } from "./frame-checksum.ts";
 import { isReceipt } from "./incoming.ts";
 import { uploadBody } from "./upload-body.ts";
 
@@ -167,9 +168,8 @@ export function createHttp(options: HttpOptions): Http {
         ),
       ),
     putUpdate: async (update, frame, { signal, beforeRetry }) => {
-      // In turns of their own: a digest of many bytes takes one, and the frame is being kept meanwhile.
       const body = await uploadBody(frame);
-      const contentDigest = contentDigestOf(await sha256InTurns(frame));
+      const contentDigest = contentDigestOf({ checksum: await checksumOfFrame(frame) });
       return retry(signal, Infinity, async (failures) => {
         if (failures > 0) await beforeRetry?.();
         return request(

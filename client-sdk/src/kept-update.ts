@@ -3,7 +3,7 @@
 import type { Assignment, ClientId, Digest, RoundId, TaskId } from "@tributary/protocol";
 import { isFederatedError, sha256 } from "@tributary/protocol";
 
-import { sha256InTurns } from "./digest-in-turns.ts";
+import { checkFrame } from "./frame-checksum.ts";
 import type { PendingUpdate, PendingUpdateStore } from "./pending-updates.ts";
 
 /** Who speaks: the client's own secret, and the name that the coordinator gave it for that. */
@@ -56,9 +56,9 @@ export function createKeptUpdate(
     keep: async (assignment, identity, frame) => {
       await inTurn(async () => {
         const madeFor = await purposeOf(assignment, identity);
-        const digest = await sha256InTurns(frame);
+        const checksum = await checkFrame(frame);
         const { roundId } = assignment;
-        await store.put({ origin, taskId, roundId, madeFor, digest, frame });
+        await store.put({ origin, taskId, roundId, madeFor, checksum, frame });
       });
     },
     checkAllowed: async () => {
@@ -77,14 +77,14 @@ export function createKeptUpdate(
 const isRefusal = (error: unknown) => isFederatedError(error) && error.code === "ABORTED";
 
 const isFor = async (
-  { roundId, madeFor, digest, frame }: PendingUpdate,
+  { roundId, madeFor, checksum, frame }: PendingUpdate,
   assignment: Assignment,
   identity: Identity,
 ): Promise<boolean> =>
   roundId === assignment.roundId &&
   madeFor === (await purposeOf(assignment, identity)) &&
   frame.length <= assignment.update.maxBytes &&
-  digest === (await sha256InTurns(frame));
+  checksum === (await checkFrame(frame));
 
 /**
  * Whom an update is of, and what it was made from and by which rules. A round's id alone is not enough: a

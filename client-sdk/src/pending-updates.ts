@@ -1,6 +1,6 @@
 /** The port of finished updates: each waits here until its round has it or is over, also over a restart. */
 
-import type { Digest, RoundId, TaskId } from "@tributary/protocol";
+import type { Checksum, Digest, RoundId, TaskId } from "@tributary/protocol";
 
 /** One update as it is sent, and what it may be sent for. Read-only: it is shared. */
 export interface PendingUpdate {
@@ -9,8 +9,8 @@ export interface PendingUpdate {
   readonly roundId: RoundId;
   /** Digest of the identity, base model and noise it was made with: it is sent for nothing else. */
   readonly madeFor: Digest;
-  /** SHA-256 of `frame`: what is damaged is found by it, and not sent. */
-  readonly digest: Digest;
+  /** Of `frame`: what is damaged is found by it, and not sent. */
+  readonly checksum: Checksum;
   readonly frame: Uint8Array;
 }
 

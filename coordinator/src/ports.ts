@@ -7,6 +7,7 @@ import type {
   AuditHead,
   BackupResource,
   CheckInReply,
+  Checksum,
   ClientId,
   Digest,
   Encoding,
@@ -606,7 +607,8 @@ export interface Participant {
 
 /** A decoded update whose frame was well-formed. The intake checks layout-sized, finite, clipped. */
 export interface ReceivedUpdate {
-  readonly digest: Digest;
+  /** Of the frame: tells the same update, sent again, from another one. */
+  readonly checksum: Checksum;
   /** As it came; where it lies in a slot of its round's sum, it is added without a copy. */
   readonly delta: EncodedDelta;
   /** L2 norm of the delta, once it has been measured. */

@@ -12,17 +12,23 @@ export async function sha256(bytes: Uint8Array): Promise<Digest> {
 }
 
 /** 32 bytes -> 64 hexadecimal digits. */
-export function digestFromBytes(bytes: Uint8Array): Digest {
-  let hex = "";
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
-  return hex as Digest;
-}
+export const digestFromBytes = (bytes: Uint8Array): Digest => hexOf(bytes) as Digest;
 
 /** 64 hexadecimal digits -> 32 bytes. */
-export function digestToBytes(digest: Digest): Uint8Array {
-  const bytes = new Uint8Array(DIGEST_BYTES);
-  for (let i = 0; i < DIGEST_BYTES; i++) {
-    bytes[i] = Number.parseInt(digest.slice(2 * i, 2 * i + 2), 16);
+export const digestToBytes = (digest: Digest): Uint8Array => bytesOfHex(digest);
+
+/** Two hexadecimal digits for each byte. */
+export function hexOf(bytes: Uint8Array): string {
+  let hex = "";
+  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
+  return hex;
+}
+
+/** As many bytes as there are pairs of hexadecimal digits. */
+export function bytesOfHex(hex: string): Uint8Array {
+  const bytes = new Uint8Array(hex.length / 2);
+  for (let i = 0; i < bytes.length; i++) {
+    bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
   }
   return bytes;
 }

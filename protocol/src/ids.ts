@@ -13,6 +13,8 @@ export type ClientId = Brand<"ClientId">;
 export type RoundId = Brand<"RoundId">;
 /** SHA-256 as 64 lower-case hexadecimal digits. */
 export type Digest = Brand<"Digest">;
+/** 128 bits that tell bytes from others (`checksum.ts`), as 32 lower-case hexadecimal digits. */
+export type Checksum = Brand<"Checksum">;
 /** An Ed25519 public key, 32 bytes in base64url; the name of the key as well. */
 export type PublicKey = Brand<"PublicKey">;
 

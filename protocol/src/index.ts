@@ -4,6 +4,7 @@ export * from "./version.ts";
 export * from "./ids.ts";
 export * from "./errors.ts";
 export * from "./digest.ts";
+export * from "./checksum.ts";
 export * from "./content-digest.ts";
 export * from "./base64url.ts";
 export * from "./signature.ts";

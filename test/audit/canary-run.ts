@@ -5,7 +5,7 @@
  */
 
 import type { Assignment, ClientId, TaskSpecInput } from "@tributary/protocol";
-import { createLayout, decodeCheckpoint, encodeCheckpoint, sha256 } from "@tributary/protocol";
+import { checksumOf, createLayout, decodeCheckpoint, encodeCheckpoint } from "@tributary/protocol";
 
 import { denseDelta } from "../../coordinator/src/aggregation/encoded-delta.ts";
 import { createAssignmentTokens } from "../../coordinator/src/clients/assignment-token.ts";
@@ -119,8 +119,8 @@ export async function runCanaries(options: CanaryRunOptions): Promise<CanaryRun>
     const { participant, leave } = await intake.admit(roundId, update.token);
     const vector = new Float32Array(canaries);
     vector[indexOf(clientId)] = EXCESS * clippingNorm;
-    const key = await sha256(new TextEncoder().encode(`${roundId} ${clientId}`));
-    const sent = { numExamples: CLAIMED_EXAMPLES, metrics: {}, bytes: 4 * canaries, digest: key };
+    const checksum = checksumOf(new TextEncoder().encode(`${roundId} ${clientId}`));
+    const sent = { numExamples: CLAIMED_EXAMPLES, metrics: {}, bytes: 4 * canaries, checksum };
     await intake.report(participant, { ...sent, delta: denseDelta(vector) }).finally(leave);
   }
 

@@ -1,7 +1,7 @@
 /** What every store of pending updates promises (`PendingUpdateStore`), as tests to run on each kind. */
 
 import type { RoundId, TaskId } from "@tributary/protocol";
-import { sha256 } from "@tributary/protocol";
+import { checksumOf, sha256 } from "@tributary/protocol";
 import { describe, expect, test } from "vitest";
 
 import type { PendingUpdate, PendingUpdateStore } from "../../client-sdk/src/pending-updates.ts";
@@ -17,8 +17,8 @@ const roundOf = (taskId: TaskId, n: number) => `${taskId}:${n}` as RoundId;
 async function updateOf(origin: string, taskId: TaskId, n: number): Promise<PendingUpdate> {
   // A view into a larger buffer, as an encoder may give it.
   const frame = Uint8Array.from({ length: 100 }, (_, i) => (i * n) % 251).subarray(10, 60);
-  const digest = await sha256(frame);
-  return { origin, taskId, roundId: roundOf(taskId, n), madeFor: digest, digest, frame };
+  const [madeFor, checksum] = [await sha256(frame), checksumOf(frame)];
+  return { origin, taskId, roundId: roundOf(taskId, n), madeFor, checksum, frame };
 }
 
 export function pendingUpdatesConformance(

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { PassThrough } from "node:stream";
 
 import {
+  checksumOf,
   createLayout,
   decodeCheckpoint,
   decodeMetrics,
@@ -151,27 +152,33 @@ export async function frameTargets(): Promise<FuzzTarget[]> {
         bytes: frames,
         cut: fc.nat(0xffff),
         announced: fc.boolean(),
-        digest: fc.constantFrom("none", "right", "wrong"),
+        digest: fc.constantFrom("none", "right", "wrong", "wrongSha256"),
       }),
       async ({ bytes, cut, announced, digest }) => {
-        const own = createHash("sha256").update(bytes).digest("hex");
-        const contentDigest = { none: undefined, right: own, wrong: "0".repeat(64) }[digest];
+        const own = checksumOf(bytes);
+        const sha256 = createHash("sha256").update(bytes).digest("hex") as Layout["digest"];
+        const contentDigest = {
+          none: {},
+          right: { sha256, checksum: own },
+          wrong: { checksum: "0".repeat(32) as typeof own },
+          wrongSha256: { sha256: "0".repeat(64) as typeof sha256, checksum: own },
+        }[digest];
         const received = await acceptAsync(() =>
           readUpdate(streamOf(bytes, cut), {
             layout,
             encoding: { kind: "float32" },
             maxBytes: 400,
             contentLength: announced ? bytes.length : undefined,
-            contentDigest: contentDigest as Layout["digest"] | undefined,
+            contentDigest,
             signal: new AbortController().signal,
             onBytes: () => {},
           }),
         );
         const whole = accept(() => decodeUpdate(layout, bytes));
-        const expected = whole !== undefined && bytes.length <= 400 && digest !== "wrong";
+        const expected = whole !== undefined && bytes.length <= 400 && !digest.startsWith("wrong");
         hold(expected === (received !== undefined), "the stream takes what the decoder takes");
         if (received === undefined) return false;
-        hold(received.value.digest === own && received.value.bytes === bytes.length, "its digest");
+        hold(received.value.checksum === own && received.value.bytes === bytes.length, "its sum");
         const { delta, ...rest } = received.value;
         holdUpdate(layout, bytes, { ...rest, delta: float32Of(delta) });
         return true;

@@ -164,13 +164,17 @@ export async function textTargets(): Promise<FuzzTarget[]> {
         `sha-256=:${btoa("x".repeat(32))}:`,
         `md5=:AAAA:, sha-256=:${btoa("\u00ff".repeat(32))}:`,
         "sha-512=:AAAA:",
+        `tributary-128=:${btoa("y".repeat(16))}:`,
+        `sha-256=:${btoa("x".repeat(32))}:, tributary-128=:${btoa("\u00fe".repeat(16))}:`,
       ]),
       (text) => {
-        const digest = accept(() => parseContentDigest(text));
-        if (digest?.value === undefined) return false;
-        const [, bytes = ""] = /:([^:]*):\s*$/.exec(contentDigestOf(digest.value)) ?? [];
-        // The last character of 32 bytes has two bits that mean nothing.
-        hold(text.includes(bytes.slice(0, 42)), "the digest that was written");
+        const { sha256, checksum } = accept(() => parseContentDigest(text))?.value ?? {};
+        if (sha256 === undefined && checksum === undefined) return false;
+        for (const one of [{ sha256 }, { checksum }]) {
+          const [, base64 = ""] = /:([^:]*):$/.exec(contentDigestOf(one)) ?? [];
+          // The last character has bits that mean nothing.
+          hold(text.includes(base64.replace(/.=*$/, "")), "the digest that was written");
+        }
         return true;
       },
       { share: 2 },

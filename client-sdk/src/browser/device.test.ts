@@ -1,5 +1,5 @@
 import type { RoundId, TaskId } from "@tributary/protocol";
-import { isFederatedError, sha256 } from "@tributary/protocol";
+import { checksumOf, isFederatedError, sha256 } from "@tributary/protocol";
 import { openDB } from "idb";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
@@ -66,9 +66,9 @@ async function stored(store: string): Promise<unknown[]> {
 
 async function updateOf(round: number): Promise<PendingUpdate> {
   const frame = new Uint8Array(8).fill(round);
-  const digest = await sha256(frame);
+  const [madeFor, checksum] = [await sha256(frame), checksumOf(frame)];
   const roundId = `${TASK}:${round}` as RoundId;
-  return { origin: COORDINATOR, taskId: TASK, roundId, madeFor: digest, digest, frame };
+  return { origin: COORDINATOR, taskId: TASK, roundId, madeFor, checksum, frame };
 }
 
 modelCacheConformance("IndexedDB", async () => {
@@ -197,7 +197,7 @@ test("[BR2] large ones are kept as Blobs, which a page need not stand still for,
   const { pendingUpdates, cache } = await openTab();
   const frame = Uint8Array.from({ length: 3 * 2 ** 20 + 5 }, (_, i) => (i * 31) % 253);
   const digest = await sha256(frame);
-  const update = { ...(await updateOf(1)), frame, digest };
+  const update = { ...(await updateOf(1)), frame, checksum: checksumOf(frame) };
   await pendingUpdates.put(update);
   const model = await modelOf(3);
   const large = {
@@ -558,7 +558,7 @@ test("[BR9] a write that fails half way leaves everything as it was", async () =
   await tab.pendingUpdates.put(await updateOf(1));
   const update = await updateOf(2);
   const fault = await faultOf(
-    tab.pendingUpdates.put({ ...update, digest: { not: () => 1 } as never }),
+    tab.pendingUpdates.put({ ...update, checksum: { not: () => 1 } as never }),
   );
   expect(fault).toEqual({ code: "UNAVAILABLE", reason: "failed" });
   expect(await tab.pendingUpdates.get(COORDINATOR, TASK)).toEqual(await updateOf(1));

@@ -1,5 +1,11 @@
 import type { Assignment, ClientId, RoundId, TaskId, TaskSpecInput } from "@tributary/protocol";
-import { createLayout, encodeCheckpoint, FederatedError, sha256 } from "@tributary/protocol";
+import {
+  checksumOf,
+  createLayout,
+  encodeCheckpoint,
+  FederatedError,
+  sha256,
+} from "@tributary/protocol";
 import { describe, expect, test } from "vitest";
 
 import { createAssignmentTokens } from "../clients/assignment-token.ts";
@@ -92,10 +98,10 @@ async function startWorld({ spec: overrides, evaluator, coin, ...quota }: Option
   const engine = await start();
   const report = async (clientId: ClientId, value: number, roundNumber = 1, to = engine) => {
     const delta = new Float32Array(2).fill(value);
-    const key = await sha256(new Uint8Array(delta.buffer));
+    const checksum = checksumOf(new Uint8Array(delta.buffer));
     return to.report(
       { roundId: `t.${roundNumber}` as RoundId, taskId, clientId },
-      { digest: key, delta: denseDelta(delta), numExamples: 1, metrics: {}, bytes: 72 },
+      { checksum, delta: denseDelta(delta), numExamples: 1, metrics: {}, bytes: 72 },
     );
   };
   return { engine, start, time, memory, failing, gone, assigned, events, report, taskId };

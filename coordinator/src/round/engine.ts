@@ -85,7 +85,7 @@ export async function startRoundEngine(
     const { roundId, clientId } = participant;
     if (!isOpen(roundId)) return receiptOfEndedRound(participant);
     const answer = await loop.apply(
-      { type: "reported", at: clock.monotonicMs(), clientId, digest: update.digest },
+      { type: "reported", at: clock.monotonicMs(), clientId, checksum: update.checksum },
       update,
     );
     if (answer === "counted" || answer === "duplicate") {

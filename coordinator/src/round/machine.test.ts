@@ -1,4 +1,4 @@
-import type { ClientId, Digest } from "@tributary/protocol";
+import type { Checksum, ClientId } from "@tributary/protocol";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
@@ -16,7 +16,7 @@ const RULES: RoundRules = {
 };
 const client = (name: string) => name as ClientId;
 const [a, b, c, d] = ["a", "b", "c", "d"].map(client) as [ClientId, ClientId, ClientId, ClientId];
-const digest = (name: string) => name as Digest;
+const checksum = (name: string) => name as Checksum;
 
 /** Plays events from a state; gives the last state and every effect in order. */
 function play(start: RoundState, ...events: RoundEvent[]) {
@@ -36,7 +36,7 @@ const reported = (clientId: ClientId, at = 20, bytes = `of ${clientId}`): RoundE
   type: "reported",
   at,
   clientId,
-  digest: digest(bytes),
+  checksum: checksum(bytes),
 });
 const tick = (at: number, clientsWaiting = 0): RoundEvent => ({ type: "tick", at, clientsWaiting });
 
@@ -281,7 +281,7 @@ const anyEvent = (at: number): fc.Arbitrary<RoundEvent> =>
       type: fc.constant("reported" as const),
       at: fc.constant(at),
       clientId: clients,
-      digest: fc.constantFrom(digest("x"), digest("y")),
+      checksum: fc.constantFrom(checksum("x"), checksum("y")),
     }),
     fc.record({
       type: fc.constant("rejected" as const),

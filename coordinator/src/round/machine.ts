@@ -218,16 +218,16 @@ function report(state: Reporting, event: EventOf<"reported">): Step {
     case "left":
       return refuse(state, "ROUND_CLOSED");
     case "reported":
-      return status.digest === event.digest
+      return status.checksum === event.checksum
         ? { state, effects: [{ type: "acknowledgeDuplicate" }] }
         : refuse(state, "UPDATE_CONFLICT");
     case "pending":
     case "disconnected":
     case "rejected": {
-      const { clientId, digest } = event;
+      const { clientId, checksum } = event;
       const counted = replace(withoutUpload(state, clientId), clientId, {
         kind: "reported",
-        digest,
+        checksum,
       });
       return withEffect({ type: "accumulate" }, closeWhenDone(counted, event.at));
     }
@@ -240,7 +240,7 @@ function reportTooLate(
 ): Step {
   const status = state.participants.get(event.clientId);
   if (status?.kind !== "reported") return refuse(state, "ROUND_CLOSED");
-  return status.digest === event.digest
+  return status.checksum === event.checksum
     ? { state, effects: [{ type: "acknowledgeDuplicate" }] }
     : refuse(state, "UPDATE_CONFLICT");
 }

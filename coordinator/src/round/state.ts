@@ -1,6 +1,6 @@
 /** The states of one round, and the events that move it. Pure data; `machine.ts` has the table. */
 
-import type { AbandonReason, ClientId, Digest, ErrorCode, RoundPhase } from "@tributary/protocol";
+import type { AbandonReason, Checksum, ClientId, ErrorCode, RoundPhase } from "@tributary/protocol";
 
 /** Milliseconds of a clock that never jumps back. */
 export type Tick = number;
@@ -10,7 +10,7 @@ export type ParticipantStatus =
   | { readonly kind: "pending" }
   /** Gone without a word; may come back and report until reports close. */
   | { readonly kind: "disconnected" }
-  | { readonly kind: "reported"; readonly digest: Digest }
+  | { readonly kind: "reported"; readonly checksum: Checksum }
   | { readonly kind: "rejected"; readonly code: ErrorCode }
   | { readonly kind: "declined" }
   | { readonly kind: "left" };
@@ -92,7 +92,7 @@ export type RoundEvent =
       readonly type: "reported";
       readonly at: Tick;
       readonly clientId: ClientId;
-      readonly digest: Digest;
+      readonly checksum: Checksum;
     }
   | {
       readonly type: "rejected";

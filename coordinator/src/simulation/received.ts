@@ -16,7 +16,7 @@ import type { TrainedUpdate } from "./train-client.ts";
 /** @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH, UPDATE_ENCODING_MISMATCH */
 export function receivedUpdate(
   layout: Layout,
-  { frame, digest }: TrainedUpdate,
+  { frame, checksum }: TrainedUpdate,
   { plan: { encoding }, update: { maxBytes } }: Pick<Assignment, "plan" | "update">,
 ): ReceivedUpdate {
   const header = decodeFrameHeader(frame, "update");
@@ -30,7 +30,7 @@ export function receivedUpdate(
   }
   const payloadAt = FRAME_HEADER_BYTES + header.metricsBytes;
   return {
-    digest,
+    checksum,
     delta: {
       encoding,
       parameterCount: header.parameterCount,

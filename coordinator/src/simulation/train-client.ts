@@ -3,10 +3,15 @@
  * A pure function of its request and of the client's number: which thread does it, and when, changes no bit.
  */
 
-import { createHash } from "node:crypto";
-
-import type { Digest, Layout, TrainingPlan, UpdateMetrics } from "@tributary/protocol";
-import { clipToNorm, encodeUpdate, FederatedError, l2Norm, subtract } from "@tributary/protocol";
+import type { Checksum, Layout, TrainingPlan, UpdateMetrics } from "@tributary/protocol";
+import {
+  checksumOf,
+  clipToNorm,
+  encodeUpdate,
+  FederatedError,
+  l2Norm,
+  subtract,
+} from "@tributary/protocol";
 
 import { addSeededNoise } from "./local-noise.ts";
 import type { ClientPopulation, PopulationSettings } from "./population.ts";
@@ -23,8 +28,7 @@ export interface TrainingJob {
 /** An update as it would go over the wire. */
 export interface TrainedUpdate {
   readonly frame: Uint8Array<ArrayBuffer>;
-  /** SHA-256 of the frame. */
-  readonly digest: Digest;
+  readonly checksum: Checksum;
 }
 
 /**
@@ -65,8 +69,7 @@ export async function trainClient(
             metrics: {},
           };
     const frame = encodeUpdate(layout, update);
-    const digest = createHash("sha256").update(frame).digest("hex") as Digest;
-    return { frame, digest };
+    return { frame, checksum: checksumOf(frame) };
   } finally {
     trainer.dispose?.();
   }

@@ -1,6 +1,7 @@
 /** The sections of `npm run bench`, in the order of its tables. A new one gets its line here. */
 
 import { connectionsSection } from "./connections.ts";
+import { ingestSection } from "./ingest.ts";
 import { meanSection } from "./mean.ts";
 import { noiseSection } from "./noise.ts";
 import { roundSection } from "./round.ts";
@@ -8,8 +9,9 @@ import type { Section } from "./section.ts";
 
 export const SECTIONS: readonly Section[] = [
   // One a line.
-  roundSection,
+  ingestSection,
   meanSection,
+  roundSection,
   connectionsSection,
   noiseSection,
 ];

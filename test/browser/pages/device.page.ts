@@ -3,7 +3,7 @@
 import type { ConditionOptions, Device } from "@tributary/client-sdk/browser";
 import { openDevice } from "@tributary/client-sdk/browser";
 import type { TrainingConditions } from "@tributary/client-sdk";
-import type { Digest, RoundId, TaskId } from "@tributary/protocol";
+import type { Checksum, Digest, RoundId, TaskId } from "@tributary/protocol";
 import { isFederatedError } from "@tributary/protocol";
 
 import { pickBackend } from "./backends.ts";
@@ -51,7 +51,7 @@ export const functions = expose({
         ...{ origin: ORIGIN, taskId: TASK, roundId: `${TASK}:1` as RoundId },
         // Bytes that no disk makes smaller.
         frame: randomBytes(bytes),
-        ...{ digest: "0" as Digest, madeFor: "0" as Digest },
+        ...{ checksum: "0" as Checksum, madeFor: "0" as Digest },
       });
       return "kept";
     } catch (error) {

@@ -324,7 +324,7 @@ export async function simulate(scenario: Scenario, rounds: number, seed: number)
 }
 
 const reportOf = (clientId: ClientId) => ({
-  digest: clientId as never,
+  checksum: clientId as never,
   delta: denseDelta(new Float32Array(PARAMETERS).fill(1)),
   numExamples: 1,
   metrics: {},

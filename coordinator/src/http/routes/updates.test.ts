@@ -3,7 +3,14 @@ import type { ClientRequest, IncomingMessage } from "node:http";
 import { request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 
-import { createLayout, encodeUpdate, FederatedError, routes } from "@tributary/protocol";
+import {
+  checksumOf,
+  contentDigestOf,
+  createLayout,
+  encodeUpdate,
+  FederatedError,
+  routes,
+} from "@tributary/protocol";
 import type { FastifyInstance } from "fastify";
 import { afterEach, describe, expect, it } from "vitest";
 
@@ -80,7 +87,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 describe("an update that is sound", () => {
-  it("[API18] reaches the heart as it was sent, once, with the SHA-256 of its frame", async () => {
+  it("[API18] reaches the heart as it was sent, once, with the checksum of its frame", async () => {
     await start();
     const answer = await put(frame);
     expect(answer).toMatchObject({
@@ -93,7 +100,7 @@ describe("an update that is sound", () => {
         numExamples: 4,
         metrics: { trainLoss: 1 },
         bytes: frame.length,
-        digest: createHash("sha256").update(frame).digest("hex"),
+        checksum: checksumOf(frame),
       },
     ]);
     expect(heart.calls).toEqual([["admit", ROUND, ASSIGNMENT]]);
@@ -116,7 +123,7 @@ describe("an update that is sound", () => {
       expect((await put(frame, { "content-type": type })).status, type).toBe(200);
     }
     expect(heart.reported).toHaveLength(5);
-    expect(new Set(heart.reported.map(({ digest }) => digest)).size).toBe(1);
+    expect(new Set(heart.reported.map(({ checksum }) => checksum)).size).toBe(1);
   });
 
   it("[API18] gets the heart's own refusal, which the heart has noted itself", async () => {
@@ -129,41 +136,72 @@ describe("an update that is sound", () => {
 });
 
 describe("an update that carries its digest", () => {
-  const headerOf = (bytes: Uint8Array) => ({
-    "content-digest": `sha-256=:${createHash("sha256").update(bytes).digest("base64")}:`,
-  });
+  const sha256 = (bytes: Uint8Array) =>
+    `sha-256=:${createHash("sha256").update(bytes).digest("base64")}:`;
+  const checksum = (bytes: Uint8Array) => contentDigestOf({ checksum: checksumOf(bytes) });
+  const kinds = { sha256, checksum, both: (b: Uint8Array) => `${checksum(b)}, ${sha256(b)}` };
+  let headerOf = (bytes: Uint8Array) => ({ "content-digest": sha256(bytes) });
+  const use = (kind: keyof typeof kinds) => {
+    headerOf = (bytes) => ({ "content-digest": kinds[kind](bytes) });
+  };
+  const everyKind = ["sha256", "checksum", "both"] as const;
 
-  it("[AT1] counts when it is what was sent", async () => {
+  it.each(everyKind)("[AT1] counts when it is what was sent, by %s", async (kind) => {
+    use(kind);
     await start();
     expect((await put(frame, headerOf(frame))).status).toBe(200);
     expect(heart.reported).toHaveLength(1);
   });
 
-  it("[AT1] is UPDATE_CORRUPT and costs no place when any bit of it has changed on its way", async () => {
+  it("[AT1] is UPDATE_CORRUPT when only one of two is not its own", async () => {
     await start();
-    for (let bit = 0; bit < 8 * frame.length; bit += 5) {
-      const damaged = frame.slice();
-      damaged[bit >> 3]! ^= 1 << (bit & 7);
-      expect(await put(damaged, headerOf(frame)), `bit ${bit}`).toMatchObject({
-        status: 400,
-        body: { code: "UPDATE_CORRUPT", retryable: true },
+    const other = frame.map((byte) => byte ^ 1);
+    for (const header of [
+      `${checksum(frame)}, ${sha256(other)}`,
+      `${checksum(other)}, ${sha256(frame)}`,
+    ]) {
+      expect(await put(frame, { "content-digest": header })).toMatchObject({
+        body: { code: "UPDATE_CORRUPT" },
       });
     }
     expect(heart.reported).toEqual([]);
-    expect(heart.refused).toEqual([]);
   });
 
-  it("[AT1] keeps its own fault where it arrived as it was sent", async () => {
-    await start();
-    const wrong = frame.slice();
-    wrong[0]! ^= 1;
-    expect(await put(wrong, headerOf(wrong))).toMatchObject({
-      body: { code: "MALFORMED_MESSAGE", message: "not a update frame" },
-    });
-    expect(heart.refused).toHaveLength(1);
-    const senseless = { "content-digest": "sha-256=:none:" };
-    expect(await put(frame, senseless)).toMatchObject({ body: { code: "MALFORMED_MESSAGE" } });
-  });
+  it.each(everyKind)(
+    "[AT1] is UPDATE_CORRUPT and costs no place when any bit of it has changed on its way, by %s",
+    async (kind) => {
+      use(kind);
+      await start();
+      for (let bit = 0; bit < 8 * frame.length; bit += 5) {
+        const damaged = frame.slice();
+        damaged[bit >> 3]! ^= 1 << (bit & 7);
+        expect(await put(damaged, headerOf(frame)), `bit ${bit}`).toMatchObject({
+          status: 400,
+          body: { code: "UPDATE_CORRUPT", retryable: true },
+        });
+      }
+      expect(heart.reported).toEqual([]);
+      expect(heart.refused).toEqual([]);
+    },
+  );
+
+  it.each(everyKind)(
+    "[AT1] keeps its own fault where it arrived as it was sent, by %s",
+    async (kind) => {
+      use(kind);
+      await start();
+      const wrong = frame.slice();
+      wrong[0]! ^= 1;
+      expect(await put(wrong, headerOf(wrong))).toMatchObject({
+        body: { code: "MALFORMED_MESSAGE", message: "not a update frame" },
+      });
+      expect(heart.refused).toHaveLength(1);
+      for (const senseless of ["sha-256=:none:", "tributary-128=:none:"]) {
+        const answer = await put(frame, { "content-digest": senseless });
+        expect(answer).toMatchObject({ body: { code: "MALFORMED_MESSAGE" } });
+      }
+    },
+  );
 });
 
 describe("an update that is not", () => {

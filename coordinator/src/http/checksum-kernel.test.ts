@@ -1,0 +1,56 @@
+import { readFileSync } from "node:fs";
+
+import { checksumOf, createChecksum } from "@tributary/protocol";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+
+import { compileKernels } from "../../kernels.mjs";
+import { openChecksumKernel } from "./checksum-kernel.ts";
+
+function simd() {
+  const kernel = openChecksumKernel();
+  if (kernel === undefined) throw new Error("this engine has no SIMD");
+  return kernel;
+}
+
+test("[IG1] SIMD gives the checksum of plain code, however the bytes are cut and whoever else is served", () => {
+  const kernel = simd();
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ maxLength: 2000, size: "max" }),
+      fc.array(fc.nat(2000), { maxLength: 8 }),
+      (bytes, cuts) => {
+        const edges = [0, ...cuts.sort((a, b) => a - b), bytes.length];
+        const [one, other] = [createChecksum(kernel), createChecksum(kernel)];
+        for (let i = 1; i < edges.length; i++) {
+          const piece = bytes.subarray(edges[i - 1], Math.max(edges[i - 1]!, edges[i]!));
+          one.update(piece);
+          other.update(piece.toReversed());
+          other.update(piece);
+        }
+        expect(one.digest()).toBe(checksumOf(bytes));
+      },
+    ),
+  );
+  // More than the kernel takes at once.
+  const large = Uint8Array.from({ length: 300_001 }, (_, i) => (i * 31) % 253);
+  const whole = createChecksum(kernel);
+  whole.update(large);
+  expect(whole.digest()).toBe(checksumOf(large));
+});
+
+test("[IG3] an engine without SIMD, or that may compile nothing, has no kernel of its own", () => {
+  const refuses = function () {
+    throw new Error("refused by a policy");
+  } as never;
+  expect(openChecksumKernel({})).toBeUndefined();
+  expect(openChecksumKernel({ ...WebAssembly, validate: () => false })).toBeUndefined();
+  const { Instance } = WebAssembly;
+  expect(openChecksumKernel({ validate: () => true, Module: refuses, Instance })).toBeUndefined();
+});
+
+test("[IG3] the compiled kernel is what its source compiles to", async () => {
+  const compiled = (await compileKernels()).find(({ file }) => file.endsWith("checksum-wasm.ts"));
+  expect(compiled).toBeDefined();
+  expect(readFileSync(compiled!.file, "utf8"), "run npm run kernels").toBe(compiled!.text);
+}, 60_000);
