@@ -7,19 +7,21 @@ import { fileURLToPath } from "node:url";
 
 import asc from "assemblyscript/asc";
 
+/** `pages` of memory at first, `most` after growing; without it the memory is fixed. */
 const KERNELS = [
   { source: "src/privacy/kernel/gaussian.as", pages: 2 },
   { source: "src/http/checksum.as", pages: 2 },
+  { source: "src/aggregation/robust/kernel/robust.as", pages: 1, most: 2048 },
 ];
 
 /** @returns {Promise<{ file: string, text: string }[]>} what each kernel's module should say */
 export async function compileKernels() {
   const compiled = [];
-  for (const { source, pages } of KERNELS) {
+  for (const { source, pages, most = pages } of KERNELS) {
     const path = (name) => fileURLToPath(new URL(name, import.meta.url));
     const text = await readFile(path(source), "utf8");
     const flags = ["--runtime", "stub", "--enable", "simd", "--noAssert", "-O3", "--converge"];
-    const memory = ["--initialMemory", `${pages}`, "--maximumMemory", `${pages}`];
+    const memory = ["--initialMemory", `${pages}`, "--maximumMemory", `${most}`];
     let bytes;
     const { error, stderr } = await asc.main(
       ["kernel.ts", ...flags, ...memory, "--outFile", "kernel.wasm"],

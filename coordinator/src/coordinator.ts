@@ -224,6 +224,7 @@ async function assemble(
     events,
     reckon,
     evaluatorNames: Object.keys(evaluators),
+    robustMemoryBytes: config.limits.robustMemoryBytes,
     startEngine: (task) => {
       const { evaluation } = task.spec;
       const evaluator =

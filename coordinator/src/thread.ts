@@ -5,6 +5,7 @@
 
 import { createRequire } from "node:module";
 import { setImmediate } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import type { Transferable } from "node:worker_threads";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 
@@ -93,10 +94,16 @@ function startWorker(name: string, beside: string): Worker {
   if (!beside.endsWith(".ts")) return new Worker(new URL(`./${name}-thread.js`, beside));
   const jiti = createRequire(import.meta.url).resolve("jiti");
   const module = new URL(`./${name}-thread.ts`, beside).href;
-  const start = `require(${JSON.stringify(jiti)}).createJiti(${JSON.stringify(module)}).import(${JSON.stringify(module)})`;
+  const make = `require(${JSON.stringify(jiti)}).createJiti(${JSON.stringify(module)}, { alias: ${JSON.stringify(sources())} })`;
+  const start = `${make}.import(${JSON.stringify(module)})`;
   return new Worker(`${start}.catch((error) => { setImmediate(() => { throw error; }); });`, {
     eval: true,
-    // The other packages from source as well.
-    execArgv: ["--conditions=@tributary/source"],
   });
+}
+
+/** The other package from source as well: jiti by itself would find what was built last. */
+function sources(): Record<string, string> {
+  const at = (file: string) =>
+    fileURLToPath(new URL(`../../protocol/src/${file}`, import.meta.url));
+  return { "@tributary/protocol/schema": at("schema.ts"), "@tributary/protocol": at("index.ts") };
 }

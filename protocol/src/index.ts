@@ -6,6 +6,7 @@ export * from "./errors.ts";
 export * from "./digest.ts";
 export * from "./checksum.ts";
 export * from "./content-digest.ts";
+export * from "./aggregation.ts";
 export * from "./base64url.ts";
 export * from "./signature.ts";
 export * from "./key-record.ts";

@@ -165,6 +165,67 @@ const WeightingSchema = Type.Union([
   Type.Object({ kind: Type.Literal("byExamples"), cap: PositiveSchema }, closed),
 ]);
 
+const mean = Type.Object({ kind: Type.Literal("mean") }, closed);
+const median = Type.Object({ kind: Type.Literal("median") }, closed);
+const trimmedMean = Type.Object(
+  { kind: Type.Literal("trimmedMean"), trim: PositiveIntegerSchema },
+  closed,
+);
+
+const AggregationSchema = Type.Union([
+  mean,
+  median,
+  trimmedMean,
+  Type.Object(
+    { kind: Type.Literal("krum"), byzantine: CountSchema, select: PositiveIntegerSchema },
+    closed,
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal("geometricMedian"),
+      iterations: PositiveIntegerSchema,
+      smoothing: PositiveSchema,
+    },
+    closed,
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal("centredClipping"),
+      radius: PositiveSchema,
+      iterations: PositiveIntegerSchema,
+    },
+    closed,
+  ),
+  Type.Object({ kind: Type.Literal("normBounding"), factor: PositiveSchema }, closed),
+]);
+
+const AggregationInputSchema = Type.Union([
+  mean,
+  median,
+  trimmedMean,
+  Type.Object(
+    { kind: Type.Literal("krum"), byzantine: CountSchema, select: partial(PositiveIntegerSchema) },
+    closed,
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal("geometricMedian"),
+      iterations: partial(PositiveIntegerSchema),
+      smoothing: partial(PositiveSchema),
+    },
+    closed,
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal("centredClipping"),
+      radius: PositiveSchema,
+      iterations: partial(PositiveIntegerSchema),
+    },
+    closed,
+  ),
+  Type.Object({ kind: Type.Literal("normBounding"), factor: partial(PositiveSchema) }, closed),
+]);
+
 const AdaptiveKindSchema = Type.Enum(["adam", "yogi"]);
 
 const ServerOptimizerSchema = Type.Union([
@@ -368,6 +429,7 @@ const specBase = {
 export const PlainTaskSpecSchema = Type.Object({
   ...specBase,
   privacy: noPrivacy,
+  aggregation: AggregationSchema,
   weighting: WeightingSchema,
   clippingNorm: partial(PositiveSchema),
 });
@@ -375,6 +437,7 @@ export const PlainTaskSpecSchema = Type.Object({
 export const PrivateTaskSpecSchema = Type.Object({
   ...specBase,
   privacy: Type.Union([CentralPrivacySchema, MatrixPrivacySchema, LocalPrivacySchema]),
+  aggregation: mean,
   weighting: uniformWeighting,
   clippingNorm: PositiveSchema,
 });
@@ -390,6 +453,7 @@ export const TaskSpecInputSchema = Type.Object(
     model,
     plan: partial(PlanInputSchema),
     sampler: partial(SamplerInputSchema),
+    aggregation: partial(AggregationInputSchema),
     weighting: partial(WeightingSchema),
     serverOptimizer: partial(ServerOptimizerInputSchema),
     clippingNorm: partial(PositiveSchema),

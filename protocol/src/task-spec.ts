@@ -1,5 +1,6 @@
 /** A task as its author describes it: model, plan, strategy, privacy, schedule, end. */
 
+import type { AggregationInput, AggregationSpec } from "./aggregation.ts";
 import type { TaskId } from "./ids.ts";
 import type { TensorSpec } from "./layout.ts";
 import type { LocalNoise, ParticipationLimits, TrainingPlan } from "./plan.ts";
@@ -168,9 +169,11 @@ interface TaskSpecBase {
   readonly evaluation: EvaluationSpec;
 }
 
-/** A task whose rounds release the plain mean. */
+/** A task without noise: its rounds release what the rule makes of the updates. */
 export interface PlainTaskSpec extends TaskSpecBase {
   readonly privacy: { readonly mechanism: "none" };
+  readonly aggregation: AggregationSpec;
+  /** Uniform unless the aggregation is the mean. */
   readonly weighting: Weighting;
   readonly clippingNorm?: number;
 }
@@ -178,6 +181,7 @@ export interface PlainTaskSpec extends TaskSpecBase {
 /** A task under user-level differential privacy: weights are uniform and every delta is clipped. */
 export interface PrivateTaskSpec extends TaskSpecBase {
   readonly privacy: CentralPrivacy | MatrixPrivacy | LocalPrivacy;
+  readonly aggregation: { readonly kind: "mean" };
   readonly weighting: { readonly kind: "uniform" };
   readonly clippingNorm: number;
 }
@@ -213,6 +217,7 @@ export interface TaskSpecInput {
     }
   >;
   readonly sampler?: Optional<SamplerSpec, "overSelection">;
+  readonly aggregation?: AggregationInput;
   readonly weighting?: Weighting;
   readonly serverOptimizer?: Optional<
     ServerOptimizerSpec,

@@ -49,6 +49,7 @@ export function taskRecord(name: string, kind: TaskKind = "plain"): TaskRecord {
       compression: "none",
     },
     sampler: { kind: "poisson", samplingRate: 0.01, population: 10_000 },
+    aggregation: { kind: "mean" },
     serverOptimizer: { kind: "adam", learningRate: 0.1, beta1: 0.9, beta2: 0.99, tau: 1e-3 },
     schedule: {
       minClients: 2,

@@ -174,7 +174,7 @@ export function evaluationText({ accuracy, loss, macro }: Evaluation): string {
 /** A task in full, as `name  value` lines. */
 export function taskLines(task: TaskResource): string[] {
   const { spec, evaluation, currentRound, layout, checkpoint } = task;
-  const { sampler, weighting, serverOptimizer, privacy, schedule, stop } = spec;
+  const { sampler, aggregation, weighting, serverOptimizer, privacy, schedule, stop } = spec;
   const facts: [string, string][] = [
     ["task", task.taskId],
     ...(spec.description === "" ? [] : [["description", spec.description] as [string, string]]),
@@ -193,6 +193,7 @@ export function taskLines(task: TaskResource): string[] {
     ["now", currentRound === undefined ? "no round open" : roundLine(currentRound)],
     ["plan", JSON.stringify(spec.plan)],
     ["sampler", JSON.stringify(sampler)],
+    ["aggregation", JSON.stringify(aggregation)],
     ["weighting", JSON.stringify(weighting)],
     ["optimizer", JSON.stringify(serverOptimizer)],
     ["privacy", JSON.stringify(privacy)],

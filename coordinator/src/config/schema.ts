@@ -156,6 +156,9 @@ export const ConfigSchema = group({
     // Of all bodies that are being read or added up. 64 of 4 MB: for small models the number of uploads is
     // the limit that counts, for large ones this. One that is larger than all of it is read alone.
     uploadMemoryBytes: Type.Integer({ minimum: 1024, maximum: 2 ** 40, default: 268_435_456 }),
+    // Of the updates that tasks with a robust aggregation keep until a round is aggregated, all such tasks together:
+    // a cohort of 250 of a 1 M-parameter model. A task for which it is too little is not created.
+    robustMemoryBytes: Type.Integer({ minimum: 1024, maximum: 2 ** 40, default: 1_073_741_824 }),
     // 4 MB over a 1 Mbit/s uplink take 34 s; three times that, so that the slow are not lost.
     uploadTimeoutMs: spanMs(120_000, 1000),
     // 64 kbit/s, below the slowest mobile networks that are still in use (EDGE). Who sends or takes less has

@@ -225,6 +225,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
         compression: "none",
       },
       sampler: { kind: "uniform", cohortSize: 3, overSelection: 0 },
+      aggregation: { kind: "mean" },
       serverOptimizer: { kind: "sgd", learningRate: 1 },
       schedule: {
         minClients: 3,

@@ -161,6 +161,11 @@ async function releaseMean(
       spec.privacy.mechanism === "local" ? expectedReportsOf(spec) : aggregator.totalWeight;
     return { mean: aggregator.mean(denominator) };
   }
+  if (aggregator.kind === "robust") {
+    if (spec.privacy.mechanism !== "none" || charge !== undefined)
+      throw new Error("a private task must not release what a robust rule makes");
+    return { mean: await aggregator.mean(signal) };
+  }
   if (charge === undefined) throw new Error("a private task without a charge must not release");
   if (spec.privacy.mechanism === "matrix") {
     if (aggregator.kind !== "grid") throw new Error("a matrix run has a fixed norm");

@@ -9,6 +9,8 @@ import { createFedAvg } from "../aggregation/fed-avg.ts";
 import { mostNoisyNorm } from "../aggregation/noisy-update.ts";
 import type { GridSum } from "../aggregation/grid-sum.ts";
 import { createGridSum } from "../aggregation/grid-sum.ts";
+import type { RobustSum } from "../aggregation/robust/robust-sum.ts";
+import { createRobustSum } from "../aggregation/robust/robust-sum.ts";
 import type { TaskRecord } from "../ports.ts";
 import { halvesNoiseStddev, nextClippingNorm, shareBelow } from "../privacy/adaptive-clipping.ts";
 import type { ReleaseMechanism } from "../privacy/gaussian-mechanism.ts";
@@ -21,20 +23,21 @@ import { adaptiveClippingOf, clippingFacts } from "./clipping.ts";
 import type { RoundIdentity } from "./progress.ts";
 
 /** A private task has no mean to be taken by mistake. */
-export type RoundSum = MeanAggregator | GridSum | AdaptiveSum;
+export type RoundSum = MeanAggregator | RobustSum | GridSum | AdaptiveSum;
 
 /** An empty sum for the round. */
 export function openSum(
   { spec, layout: { parameterCount } }: TaskRecord,
   round: Pick<RoundIdentity, "clippingNorm">,
 ): RoundSum {
-  const { privacy, clippingNorm, weighting } = spec;
+  const { privacy, clippingNorm, weighting, aggregation: rule } = spec;
+  const clip = clippingNorm === undefined ? {} : { clippingNorm };
+  if (rule.kind !== "mean") {
+    if (privacy.mechanism !== "none") throw new Error("a private task has no robust aggregation");
+    return createRobustSum({ rule, parameterCount, ...clip });
+  }
   if (privacy.mechanism === "none") {
-    return createFedAvg({
-      parameterCount,
-      weighting,
-      ...(clippingNorm === undefined ? {} : { clippingNorm }),
-    });
+    return createFedAvg({ parameterCount, weighting, ...clip });
   }
   const clipping = clippingFacts(spec);
   if (clipping !== undefined) {

@@ -123,6 +123,21 @@ export function expectedReports(spec: SamplerSpec, minClients: number): number {
   }
 }
 
+/** A round of more clients than one process can hold connections of. */
+const MANY_CLIENTS = 2 ** 20;
+
+/** So many may report in one round. */
+export function mostReports(spec: SamplerSpec): number {
+  switch (spec.kind) {
+    case "all":
+      return MANY_CLIENTS;
+    case "uniform":
+      return Math.ceil(spec.cohortSize * (1 + spec.overSelection));
+    case "poisson":
+      return spec.maxCohort ?? spec.population;
+  }
+}
+
 /** sfc32 (Chris Doty-Humphrey, PractRand): a small generator for repeatable experiments, never for privacy. */
 export function createSeededUniform(seed: number): Uniform {
   let [a, b, c, counter] = [seed >>> 0, 0x9e3779b9, 0x243f6a88, 1];

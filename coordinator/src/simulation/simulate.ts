@@ -126,13 +126,14 @@ async function run(
   const fleet = createFleet({
     ...{ clock, pool, habits, shelf, spec, layout, clientIds, restMs: behaviour.restMs },
   });
-  const { timing } = resolveConfig({});
+  const { timing, limits } = resolveConfig({});
   const { roundsPerClientPerDay } = options;
   let engine: RoundEngine | undefined;
   const tasks = createTaskRegistry({
     ...{ store, blobs, shelf, signer, clock, reckon },
     events: { emit: watch.emit },
     evaluatorNames: spec.evaluation.kind === "central" ? [spec.evaluation.evaluator] : [],
+    robustMemoryBytes: limits.robustMemoryBytes,
     startEngine: async (task) => {
       engine = await startRoundEngine(
         {

@@ -198,6 +198,13 @@ const MIGRATIONS: readonly string[] = [
   CREATE TRIGGER participations_forget_nothing BEFORE DELETE ON participations
     BEGIN SELECT RAISE(ABORT, 'a participation is never deleted'); END;
   `,
+  // What tasks did before there was a choice.
+  `
+  UPDATE tasks SET record = json_set(record, '$.spec.aggregation', json('{"kind":"mean"}'))
+    WHERE record -> '$.spec.aggregation' IS NULL;
+  UPDATE tasks SET record = json_set(record, '$.spec.plan.encoding', json('{"kind":"float32"}'))
+    WHERE record ->> '$.spec.plan.encoding' = 'float32';
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

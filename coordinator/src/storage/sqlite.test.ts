@@ -45,6 +45,7 @@ const task: TaskRecord = {
     sampler: { kind: "all" },
     weighting: { kind: "uniform" },
     clippingNorm: 1,
+    aggregation: { kind: "mean" },
     serverOptimizer: { kind: "sgd", learningRate: 1 },
     privacy: { mechanism: "central", noiseMultiplier: 1, delta: 1e-5, maxEpsilon: 8 },
     schedule: {
@@ -448,4 +449,20 @@ test("[OPS23] a store from before rounds could be forgotten keeps everything, it
     connection.prepare(roundSql).run(10, roundIdOf(taskId, 3), taskId, 3, 1, record);
   }).toThrow("UNIQUE");
   connection.close();
+});
+
+test("[RA1] a task from before there was a choice of rules or encodings goes on with the mean, in float32", async () => {
+  await using under = await makeFile();
+  const file = join(under.directory, "old.sqlite");
+  const old = driver.connect(file);
+  migrate(old, 0, 2);
+  const { aggregation, ...spec } = task.spec;
+  const former = { ...task, spec: { ...spec, plan: { ...spec.plan, encoding: "float32" } } };
+  old
+    .prepare("INSERT INTO tasks (task_id, record) VALUES (?, ?)")
+    .run(taskId, JSON.stringify(former));
+  old.close();
+  await using store = await createSqliteStore({ file });
+  expect(aggregation).toEqual({ kind: "mean" });
+  expect(await store.getTask(taskId)).toStrictEqual(task);
 });

@@ -18,6 +18,7 @@ import type { Reckon } from "../privacy/reckoner.ts";
 import { privacyResource } from "../round/budget.ts";
 import type { RoundEngine } from "../round/engine.ts";
 import { roundResource } from "../round/progress.ts";
+import { robustMemoryFault } from "./robust-memory.ts";
 import { resolveTaskSpec } from "./spec.ts";
 
 export interface TaskRegistryDeps {
@@ -32,6 +33,8 @@ export interface TaskRegistryDeps {
   readonly startEngine: (task: TaskRecord) => Promise<RoundEngine>;
   /** Names of the central evaluators that the operator registered. */
   readonly evaluatorNames: readonly string[];
+  /** For the rounds of all tasks with a robust aggregation together. */
+  readonly robustMemoryBytes: number;
 }
 
 /** The registry with the side that only the coordinator itself may use. */
@@ -88,6 +91,19 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
     throw invalid([{ path: "evaluation.evaluator", message }]);
   };
 
+  /** @throws FederatedError CONFIG_INVALID when its rounds may need more memory than there is beside the others' */
+  const assertRoundsFit = (spec: TaskRecord["spec"]) => {
+    const others = [...engines.values()]
+      .map((engine) => engine.snapshot().task)
+      .filter(({ state }) => state !== "ended");
+    const fault = robustMemoryFault(
+      spec,
+      others.map((task) => task.spec),
+      deps.robustMemoryBytes,
+    );
+    if (fault !== undefined) throw invalid([fault]);
+  };
+
   /** Nobody at the start knows which of the stored tasks is meant, unless told. */
   async function goOn(task: TaskRecord): Promise<RoundEngine> {
     const { taskId, spec, state } = task;
@@ -103,6 +119,7 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
         `task "${taskId}" cannot go on: it needs the evaluator "${evaluation.evaluator}", and this coordinator has ${known}; start with the config file or program that brings it`,
       );
     }
+    if (state !== "ended") assertRoundsFit(spec);
     try {
       return await deps.startEngine(task);
     } catch (error) {
@@ -129,6 +146,7 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
     create: async (input, initialWeights) => {
       const spec = resolveTaskSpec(input);
       assertEvaluatorKnown(spec);
+      assertRoundsFit(spec);
       if (engines.has(spec.taskId)) throw exists(spec.taskId);
       const layout = await layoutOf(input);
       const weights = initialWeights ?? new Float32Array(layout.parameterCount);

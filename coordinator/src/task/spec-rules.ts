@@ -1,6 +1,6 @@
 /** Rules across the fields of a task; each names both paths and both values. */
 
-import type { SamplerSpec, TaskSpec } from "@tributary/protocol";
+import type { TaskSpec } from "@tributary/protocol";
 import { MAX_PARAMETERS } from "@tributary/protocol";
 
 import type { Fault } from "../config/schema.ts";
@@ -8,6 +8,8 @@ import { localFault } from "./local-rules.ts";
 import { encodingFault } from "./encoding-rules.ts";
 import { checkMatrixTask } from "./matrix-task.ts";
 import { gridFault } from "../privacy/grid.ts";
+import { mostReports } from "../round/sampler.ts";
+import { checkAggregation } from "./aggregation-rules.ts";
 import { checkClipping, clippingGridFault } from "./spec-clipping.ts";
 
 type Part = keyof TaskSpec;
@@ -31,23 +33,8 @@ export function crossFaults(spec: TaskSpec, wrong: ReadonlySet<string>): Fault[]
   return faults;
 }
 
-const parametersOf = ({ tensors }: TaskSpec["model"]): number =>
+export const parametersOf = ({ tensors }: TaskSpec["model"]): number =>
   tensors.reduce((sum, { shape }) => sum + shape.reduce((size, n) => size * n, 1), 0);
-
-/** A round of more clients than one process can hold connections of. */
-const MANY_CLIENTS = 2 ** 20;
-
-/** So many may report in one round. */
-function mostReports(sampler: SamplerSpec): number {
-  switch (sampler.kind) {
-    case "all":
-      return MANY_CLIENTS;
-    case "uniform":
-      return Math.ceil(sampler.cohortSize * (1 + sampler.overSelection));
-    case "poisson":
-      return sampler.maxCohort ?? sampler.population;
-  }
-}
 
 /** A coin for each place takes about a microsecond, while nothing else runs. */
 const MOST_CAPPED_POPULATION = 1_000_000;
@@ -137,6 +124,19 @@ const RULES: readonly Rule[] = [
         report("stop.target.value", message);
       }
     },
+  },
+  {
+    reads: [
+      "aggregation",
+      "privacy",
+      "weighting",
+      "sampler",
+      "schedule",
+      "stop",
+      "evaluation",
+      "plan",
+    ],
+    check: checkAggregation,
   },
   {
     reads: ["privacy", "weighting"],

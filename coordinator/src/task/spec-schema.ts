@@ -9,6 +9,8 @@ import { MOST_STEPS } from "./matrix-task.ts";
 
 const MAX_COUNT = 2 ** 31 - 1;
 const MAX_SEED = 2 ** 32 - 1;
+/** Each is a pass over all updates of a round. */
+const MOST_ITERATIONS = 100;
 
 const strict = <P extends Type.TProperties>(properties: P, options: Type.TObjectOptions = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options });
@@ -138,6 +140,38 @@ const ServerOptimizerSchema = Type.Union(
   { default: { kind: "sgd" } },
 );
 
+const AggregationSchema = Type.Union(
+  [
+    strict({ kind: kind("mean") }),
+    strict({ kind: kind("median") }),
+    // How many clients lie is a guess that only the author can make.
+    strict({ kind: kind("trimmedMean"), trim: count() }),
+    // All but the liars and two, which is the most that Krum's argument holds for, depends on minReports.
+    strict({
+      kind: kind("krum"),
+      byzantine: count({ minimum: 0 }),
+      select: Type.Optional(count()),
+    }),
+    strict({
+      kind: kind("geometricMedian"),
+      // Pillutla et al. 2022 find three to five enough; the rest is for attackers that are far away.
+      iterations: count({ maximum: MOST_ITERATIONS, default: 8 }),
+      // nu of Pillutla et al. 2022.
+      smoothing: positive({ default: 1e-6 }),
+    }),
+    strict({
+      kind: kind("centredClipping"),
+      radius: positive(),
+      // Karimireddy et al. 2021 take one from where the last round ended; from nothing it takes some.
+      iterations: count({ maximum: MOST_ITERATIONS, default: 5 }),
+    }),
+    // 1: nobody counts for more than the client in the middle.
+    strict({ kind: kind("normBounding"), factor: positive({ default: 1 }) }),
+  ],
+  // FedAvg: who knows all clients need not guard against them.
+  { default: { kind: "mean" } },
+);
+
 const WeightingSchema = Type.Union([
   strict({ kind: kind("uniform") }),
   strict({ kind: kind("byExamples"), cap: count() }),
@@ -263,6 +297,7 @@ export const TaskSchema = strict({
   model: strict({ tensors: Type.Array(TensorSchema, { minItems: 1 }) }),
   plan: PlanSchema,
   sampler: SamplerSchema,
+  aggregation: AggregationSchema,
   weighting: Type.Optional(WeightingSchema),
   serverOptimizer: ServerOptimizerSchema,
   clippingNorm: Type.Optional(positive()),

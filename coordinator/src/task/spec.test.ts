@@ -50,6 +50,7 @@ describe("defaults", () => {
         compression: "none",
       },
       sampler: { kind: "all" },
+      aggregation: { kind: "mean" },
       weighting: { kind: "byExamples", cap: 10_000 },
       serverOptimizer: { kind: "sgd", learningRate: 1 },
       privacy: { mechanism: "none" },

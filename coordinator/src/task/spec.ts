@@ -2,6 +2,7 @@
 
 import type { TaskSpec } from "@tributary/protocol";
 
+import { leastReports, mostSelected } from "../aggregation/robust/counts.ts";
 import type { Fault } from "../config/schema.ts";
 import { assertNoFaults, fillIn } from "../config/schema.ts";
 import { expectedReports } from "../round/sampler.ts";
@@ -36,18 +37,16 @@ function complete(draft: Draft): TaskSpec {
   const maxExamples = draft.plan?.maxExamples;
   const weighting =
     draft.weighting ??
-    (draft.privacy !== undefined && draft.privacy.mechanism !== "none"
-      ? // Noise is calibrated to one clipped delta; a weight would scale what one client can change.
+    (isRobust(draft) || (draft.privacy !== undefined && draft.privacy.mechanism !== "none")
+      ? // What a client says of its examples may be a lie like its update.
+        // Noise is calibrated to one clipped delta; a weight would scale what one client can change.
         { kind: "uniform" }
       : // FedAvg weighs by examples. Nobody can check what a client claims, so the claim is bounded:
         // by what the plan lets it use, and otherwise at a size that few clients exceed.
         { kind: "byExamples", cap: maxExamples ?? 10_000 });
   const minClients = draft.schedule?.minClients ?? usualMinClients(draft.sampler);
-  const schedule = {
-    ...draft.schedule,
-    minClients,
-    minReports: draft.schedule?.minReports ?? usualMinReports(draft.sampler, minClients),
-  };
+  const minReports = draft.schedule?.minReports ?? usualMinReports(draft, minClients);
+  const schedule = { ...draft.schedule, minClients, minReports };
   const expected =
     draft.sampler === undefined ? Number.NaN : expectedReports(draft.sampler, minClients);
   const privacy =
@@ -59,6 +58,9 @@ function complete(draft: Draft): TaskSpec {
   return {
     ...draft,
     ...(privacy === undefined ? {} : { privacy }),
+    ...(draft.aggregation?.kind === "krum"
+      ? { aggregation: Object.freeze(withUsualSelect(draft.aggregation, minReports)) }
+      : {}),
     plan: Object.freeze(plan),
     weighting: Object.freeze(weighting),
     schedule: Object.freeze(schedule),
@@ -99,13 +101,29 @@ function usualMinClients(sampler: Draft["sampler"]): number {
   }
 }
 
-/** Half of the expected reports, for a mean that means something; two, so that it is nobody's own. */
-function usualMinReports(sampler: Draft["sampler"], minClients: number): number {
+const isRobust = ({ aggregation }: Draft): boolean =>
+  aggregation !== undefined && aggregation.kind !== "mean";
+
+/** Of krum: the most that may be averaged of the reports that a round has at least. */
+const withUsualSelect = <R extends { byzantine: number; select?: number }>(
+  rule: R,
+  minReports: number,
+) => ({ ...rule, select: rule.select ?? Math.max(1, mostSelected(rule.byzantine, minReports)) });
+
+/**
+ * Half of the expected reports, for a mean that means something; two, so that it is nobody's own; and what the rule
+ * of the task needs.
+ */
+function usualMinReports({ sampler, aggregation }: Draft, minClients: number): number {
   const expected =
     sampler?.kind === "uniform"
       ? sampler.cohortSize
       : sampler?.kind === "poisson"
         ? Math.max(1, Math.round(sampler.samplingRate * sampler.population))
         : minClients;
-  return Math.min(expected, minClients, Math.max(2, Math.ceil(expected / 2)));
+  return Math.min(
+    expected,
+    minClients,
+    Math.max(leastReports(aggregation ?? { kind: "mean" }), Math.ceil(expected / 2)),
+  );
 }

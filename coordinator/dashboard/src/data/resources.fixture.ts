@@ -53,6 +53,7 @@ export function taskOf(facts: Facts<TaskResource> = {}): TaskResource {
       },
       sampler: { kind: "uniform", cohortSize: 8, overSelection: 0.5 },
       weighting: { kind: "uniform" },
+      aggregation: { kind: "mean" },
       serverOptimizer: { kind: "sgd", learningRate: 1 },
       schedule: {
         minClients: 10,
@@ -82,6 +83,7 @@ export function privateTaskOf(facts: Facts<TaskResource> = {}): TaskResource {
     ...task,
     spec: {
       ...task.spec,
+      aggregation: { kind: "mean" },
       weighting: { kind: "uniform" },
       clippingNorm: 1,
       privacy: { mechanism: "central", noiseMultiplier: 1, delta: 1e-6, maxEpsilon: 8 },

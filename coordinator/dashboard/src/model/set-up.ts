@@ -1,6 +1,12 @@
 /** A task's spec as facts in words, in the order in which a person would ask for them. */
 
-import type { SamplerSpec, ServerOptimizerSpec, TaskResource, TaskSpec } from "@tributary/protocol";
+import type {
+  AggregationSpec,
+  SamplerSpec,
+  ServerOptimizerSpec,
+  TaskResource,
+  TaskSpec,
+} from "@tributary/protocol";
 
 import { bytesText, counted, countText, dateText, settingSpanText, settingText } from "./format.ts";
 
@@ -20,6 +26,7 @@ export function setUpFacts({ spec, layout, checkpoint, createdAt }: TaskResource
       `${counted(plan.epochs, "epoch")} in batches of ${countText(plan.batchSize)}, ${plan.optimizer.kind} at learning rate ${settingText(plan.learningRate)}${plan.proximalMu > 0 ? `, FedProx µ ${settingText(plan.proximalMu)}` : ""}`,
     ],
     ["And sends", encodingText(plan)],
+    ["Updates become one", aggregationText(spec.aggregation)],
     [
       "Updates count",
       spec.weighting.kind === "uniform"
@@ -29,7 +36,10 @@ export function setUpFacts({ spec, layout, checkpoint, createdAt }: TaskResource
     ...(spec.clippingNorm === undefined
       ? []
       : ([["Updates are clipped", `to norm ${settingText(spec.clippingNorm)}`]] as const)),
-    ["The mean is applied", optimizerText(spec.serverOptimizer)],
+    [
+      spec.aggregation.kind === "mean" ? "The mean is applied" : "The outcome is applied",
+      optimizerText(spec.serverOptimizer),
+    ],
     [
       "A round needs",
       `${counted(schedule.minClients, "client")} and ${counted(schedule.minReports, "report")}`,
@@ -68,6 +78,25 @@ function samplerText(sampler: SamplerSpec): string {
         sampler.maxCohort === undefined ? "" : `, ${countText(sampler.maxCohort)} at most`;
       return `each by a coin of its own at ${settingPercent(sampler.samplingRate)}, of a population of ${countText(sampler.population)}${most}`;
     }
+  }
+}
+
+function aggregationText(rule: AggregationSpec): string {
+  switch (rule.kind) {
+    case "mean":
+      return "by their mean";
+    case "median":
+      return "by the median of each parameter";
+    case "trimmedMean":
+      return `by the mean of each parameter without the ${countText(rule.trim)} smallest and the ${countText(rule.trim)} largest`;
+    case "krum":
+      return `by the mean of the ${counted(rule.select, "update")} nearest to others (Krum), with ${counted(rule.byzantine, "client")} that may lie`;
+    case "geometricMedian":
+      return `by their geometric median (RFA), in ${counted(rule.iterations, "step")}`;
+    case "centredClipping":
+      return `by centred clipping to a radius of ${settingText(rule.radius)}, in ${counted(rule.iterations, "step")}`;
+    case "normBounding":
+      return `by the mean of updates of at most ${settingText(rule.factor)} times the median norm`;
   }
 }
 

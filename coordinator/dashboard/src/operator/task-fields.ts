@@ -189,11 +189,56 @@ export const taskSections: readonly Section[] = [
     fields: [
       {
         kind: "choice",
+        path: "aggregation",
+        label: "Updates become one by",
+        by: "kind",
+        hint: "The mean trusts every client. The others bound what a few that lie can do; they keep all updates of a round in memory, and need a sampler that bounds the cohort.",
+        options: [
+          { value: undefined, label: "Their mean" },
+          { value: "median", label: "Median of each parameter" },
+          {
+            value: "trimmedMean",
+            label: "Trimmed mean",
+            fields: [count("aggregation.trim", "Cut at each end", { required })],
+          },
+          {
+            value: "krum",
+            label: "Krum and multi-Krum",
+            fields: [
+              count("aggregation.byzantine", "Clients that may lie", { required }),
+              count("aggregation.select", "Updates averaged", { usual: "as many as may be" }),
+            ],
+          },
+          {
+            value: "geometricMedian",
+            label: "Geometric median (RFA)",
+            fields: [count("aggregation.iterations", "Steps", { usual: "8" })],
+          },
+          {
+            value: "centredClipping",
+            label: "Centred clipping",
+            fields: [
+              positive("aggregation.radius", "Radius", { required }),
+              count("aggregation.iterations", "Steps", { usual: "5" }),
+            ],
+          },
+          {
+            value: "normBounding",
+            label: "Norms bounded by their median",
+            fields: [positive("aggregation.factor", "Times the median", { usual: "1" })],
+          },
+        ],
+      },
+      {
+        kind: "choice",
         path: "weighting",
         label: "Weight of an update",
         by: "kind",
         options: [
-          { value: undefined, label: "As is usual: by examples, or equal under privacy" },
+          {
+            value: undefined,
+            label: "As is usual: by examples, or equal under privacy and robust rules",
+          },
           { value: "uniform", label: "Equal" },
           {
             value: "byExamples",
