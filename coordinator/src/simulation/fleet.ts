@@ -92,6 +92,8 @@ export function createFleet(deps: FleetDeps): Fleet {
   const parts = new Map<number, Part>();
   const traffic = new Map<RoundId, RoundTraffic>();
   const models = new Map<Digest, Float32Array>();
+  /** What clients did not send of their deltas; only under an encoding with feedback. */
+  const rests = new Map<number, Float32Array>();
   const mostOfOne =
     spec.privacy.mechanism === "local" ? localRounds(spec.privacy) : Number.POSITIVE_INFINITY;
   let engine: RoundEngine;
@@ -203,7 +205,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     const downloadBytes = isNew ? checkpoint.bytes : 0;
     const course = habits.course({
       ...{ client, roundNumber, attempt: part.attempt, downloadBytes },
-      uploadBytes: uploadBytesOf(layout),
+      uploadBytes: uploadBytesOf(layout, plan.encoding),
     });
     if (course.declines) {
       part.idle = true;
@@ -222,7 +224,8 @@ export function createFleet(deps: FleetDeps): Fleet {
     // Of an upload that breaks off nothing is seen: no need to train for it.
     if (course.gone === undefined) {
       const weights = await weightsOf(checkpoint.digest);
-      const job = { client, roundNumber, plan, weights };
+      const rest = rests.get(client);
+      const job = { client, roundNumber, plan, weights, ...(rest === undefined ? {} : { rest }) };
       part.training = pool.train(job, clock.monotonicMs() + trainsFor + uploadsFor);
     }
     part.timer = clock.after(trainsFor, async () => {
@@ -284,10 +287,15 @@ export function createFleet(deps: FleetDeps): Fleet {
     };
     try {
       const update = receivedUpdate(layout, trained, assignment);
-      await intake.report(participant, update).catch((error: unknown) => {
-        // The intake has counted it; what it thinks of an update is part of what is simulated.
-        if (!isFederatedError(error) || error.code === "INTERNAL") throw error;
-      });
+      const isIn = await intake.report(participant, update).then(
+        () => true,
+        (error: unknown) => {
+          // The intake has counted it; what it thinks of an update is part of what is simulated.
+          if (!isFederatedError(error) || error.code === "INTERNAL") throw error;
+          return false;
+        },
+      );
+      if (isIn && trained.rest !== undefined) rests.set(client, trained.rest);
     } finally {
       leave?.();
     }

@@ -99,6 +99,35 @@ describe("a simulation", () => {
     });
   });
 
+  test("[SI2] every encoding is written, checked and summed as in the service; what is not sent may stay with the client", async () => {
+    const learned = async (encoding: object) => {
+      const { report } = await simulate({
+        task: {
+          ...TASK,
+          model: { tensors: [{ name: "w", shape: [500] }] },
+          plan: { encoding },
+          stop: { maxRounds: 12 },
+        },
+        clients: synthetic(40),
+      });
+      expect(report.totals).toMatchObject({ committed: 12, participants: { rejected: 0 } });
+      return { loss: report.evaluation?.loss ?? NaN, each: report.totals.bytesUp / 240 };
+    };
+    const whole = await learned({ kind: "float32" });
+    const int8 = await learned({ kind: "int8" });
+    expect(int8.each).toBeLessThan(0.3 * whole.each);
+    expect(int8.loss).toBeLessThan(1.2 * whole.loss);
+    const topK = { kind: "topK", fraction: 0.2, values: "bfloat16" };
+    const forgets = await learned({ ...topK, feedback: false });
+    const keeps = await learned({ ...topK, feedback: true });
+    expect(keeps.each).toBeLessThan(0.25 * whole.each);
+    expect(forgets.loss).toBeLessThan(0.1);
+    expect(keeps.loss).toBeLessThan(0.1);
+    expect(keeps.loss).not.toBe(forgets.loss);
+    const again = await learned({ ...topK, feedback: true });
+    expect(again).toEqual(keeps);
+  });
+
   test("[SI2] whatever the intake refuses is refused, and counted by its code", async () => {
     const wrong = adding({
       trainer: (index) => ({
@@ -306,6 +335,16 @@ describe("settings", () => {
     expect(timed.report.end).toEqual({ kind: "timeIsUp" });
     expect(timed.report.totals.virtualMs).toBeLessThanOrEqual(100_000);
     expect(timed.report.totals.committed).toBeGreaterThan(1);
+  });
+
+  test("[SI6] clients that would keep more than memory holds are too many", async () => {
+    const feedback = { kind: "topK", fraction: 0.1, values: "int8", feedback: true };
+    await expect(
+      run(
+        { clients: adding({ size: 1_000_000 }) },
+        { plan: { encoding: feedback }, model: { tensors: [{ name: "w", shape: [2000] }] } },
+      ),
+    ).rejects.toMatchObject({ details: { faults: [{ path: "plan.encoding.feedback" }] } });
   });
 
   test("[SI6] a task that gets nowhere ends", async () => {

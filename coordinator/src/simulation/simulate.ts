@@ -27,6 +27,7 @@ import { mixSeed } from "../round/seed.ts";
 import { createMemoryBlobs, createMemoryStore } from "../storage/memory.ts";
 import { createTaskRegistry } from "../task/registry.ts";
 import { createHabits } from "./behaviour.ts";
+import { keepsRest } from "./encode-delta.ts";
 import type { Fleet } from "./fleet.ts";
 import { createFleet } from "./fleet.ts";
 import type {
@@ -110,6 +111,8 @@ async function run(
   const { spec, seed, behaviour, threads, virtualMs } = settings;
   const { signal } = options;
   assertEvaluator(settings, pool);
+  const layout = await createLayout(spec.model.tensors);
+  assertRests(settings, pool, layout.parameterCount);
   const began = performance.now();
   const clock = createVirtualClock(EPOCH);
   const store = createMemoryStore(clock.now);
@@ -118,7 +121,6 @@ async function run(
   // Who signs changes no bit of a model, and nobody outside ever sees these signatures.
   const signer = await openSigner({ store, clock, random: createSecureRandom() }, {});
   const watch = createWatch();
-  const layout = await createLayout(spec.model.tensors);
   const clientIds = await Promise.all(
     Array.from({ length: pool.facts.size }, (_, i) => clientIdOf(simulatedClientKey(seed, i))),
   );
@@ -232,6 +234,23 @@ function assertEvaluator({ spec: { evaluation } }: SimulationSettings, { facts }
   const message = `is "${evaluation.evaluator}", and the clients bring no evaluator: add one, or set evaluation.kind to "none"`;
   throw new FederatedError("CONFIG_INVALID", `the simulation: evaluation.evaluator ${message}`, {
     details: { faults: [{ path: "evaluation.evaluator", message }] },
+  });
+}
+
+/** What clients keep under feedback is the one thing that grows with them and with the model. */
+const MOST_REST_BYTES = 4 * 2 ** 30;
+
+/** @throws FederatedError CONFIG_INVALID where that would be too much */
+function assertRests(
+  { spec: { plan } }: SimulationSettings,
+  { facts: { size } }: TrainingPool,
+  parameterCount: number,
+) {
+  const bytes = 4 * size * parameterCount;
+  if (!keepsRest(plan.encoding) || bytes <= MOST_REST_BYTES) return;
+  const message = `is true, for which ${size} clients may keep ${bytes} bytes of what they did not send; at most ${MOST_REST_BYTES} are allowed: simulate fewer clients`;
+  throw new FederatedError("CONFIG_INVALID", `the simulation: plan.encoding.feedback ${message}`, {
+    details: { faults: [{ path: "plan.encoding.feedback", message }] },
   });
 }
 

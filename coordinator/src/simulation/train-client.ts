@@ -3,16 +3,19 @@
  * A pure function of its request and of the client's number: which thread does it, and when, changes no bit.
  */
 
-import type { Checksum, Layout, TrainingPlan, UpdateMetrics } from "@tributary/protocol";
+import type { Checksum, Encoding, Layout, TrainingPlan, UpdateMetrics } from "@tributary/protocol";
 import {
   checksumOf,
   clipToNorm,
-  encodeUpdate,
   FederatedError,
+  FRAME_HEADER_BYTES,
+  frameUpdate,
   l2Norm,
+  maxPayloadBytes,
   subtract,
 } from "@tributary/protocol";
 
+import { encodeDelta } from "./encode-delta.ts";
 import { addSeededNoise } from "./local-noise.ts";
 import type { ClientPopulation, PopulationSettings } from "./population.ts";
 import { seedFor } from "./seeded.ts";
@@ -23,12 +26,16 @@ export interface TrainingJob {
   readonly plan: TrainingPlan;
   /** The received model. Read only: it is every client's. */
   readonly weights: Float32Array;
+  /** What the client did not send of its last update; only under an encoding with feedback. */
+  readonly rest?: Float32Array;
 }
 
 /** An update as it would go over the wire. */
 export interface TrainedUpdate {
   readonly frame: Uint8Array<ArrayBuffer>;
   readonly checksum: Checksum;
+  /** What it does not say, for the client to keep. */
+  readonly rest?: Float32Array<ArrayBuffer>;
 }
 
 /**
@@ -38,7 +45,7 @@ export interface TrainedUpdate {
 export async function trainClient(
   population: ClientPopulation,
   { seed, layout }: PopulationSettings,
-  { client, roundNumber, plan: given, weights: received }: TrainingJob,
+  { client, roundNumber, plan: given, weights: received, rest: before }: TrainingJob,
   signal: AbortSignal,
 ): Promise<TrainedUpdate> {
   const plan = {
@@ -68,8 +75,12 @@ export async function trainClient(
             numExamples: 1,
             metrics: {},
           };
-    const frame = encodeUpdate(layout, update);
-    return { frame, checksum: checksumOf(frame) };
+    const seedOfBits = seedFor(seed, "encoding", client, roundNumber);
+    const { encoding } = plan;
+    const { payload, rest } = encodeDelta(encoding, update.delta, before, seedOfBits);
+    const { numExamples, metrics } = update;
+    const frame = frameUpdate(layout, { format: encoding, payload, numExamples, metrics });
+    return { frame, checksum: checksumOf(frame), ...(rest === undefined ? {} : { rest }) };
   } finally {
     trainer.dispose?.();
   }
@@ -123,8 +134,8 @@ function metricsFor(evaluate: boolean, metrics: UpdateMetrics): UpdateMetrics {
 }
 
 /** Bytes of an update before it is made: what its upload is timed by. */
-export const uploadBytesOf = ({ parameterCount }: Layout): number =>
-  64 + TYPICAL_METRICS_BYTES + 4 * parameterCount;
+export const uploadBytesOf = ({ parameterCount }: Layout, encoding: Encoding): number =>
+  FRAME_HEADER_BYTES + TYPICAL_METRICS_BYTES + maxPayloadBytes(encoding, parameterCount);
 
 /** `{"trainLoss":0.123456789}` and a little more. */
 const TYPICAL_METRICS_BYTES = 32;

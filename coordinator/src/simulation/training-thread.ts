@@ -52,6 +52,12 @@ let last: Promise<void> = Promise.resolve();
 port.on("message", (question: TrainingQuestion) => {
   last = last.then(async () => {
     const given = await answer(question).catch(failureOf);
-    port.postMessage({ answer: given }, given.kind === "trained" ? [given.frame.buffer] : []);
+    const moved =
+      given.kind !== "trained"
+        ? []
+        : given.rest === undefined
+          ? [given.frame.buffer]
+          : [given.frame.buffer, given.rest.buffer];
+    port.postMessage({ answer: given }, moved);
   });
 });

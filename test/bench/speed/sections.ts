@@ -6,6 +6,7 @@ import { meanSection } from "./mean.ts";
 import { noiseSection } from "./noise.ts";
 import { roundSection } from "./round.ts";
 import type { Section } from "./section.ts";
+import { simulationSection } from "./simulation.ts";
 
 export const SECTIONS: readonly Section[] = [
   // One a line.
@@ -14,4 +15,5 @@ export const SECTIONS: readonly Section[] = [
   roundSection,
   connectionsSection,
   noiseSection,
+  simulationSection,
 ];
