@@ -47,6 +47,7 @@ import type {
 } from "@tributary/protocol";
 
 import type { EncodedDelta } from "./aggregation/encoded-delta.ts";
+import type { SlotPool } from "./aggregation/update-slots.ts";
 import type { Charge } from "./privacy/charge.ts";
 import type { Participation } from "./round/participation.ts";
 import type { DailyPlaces } from "./round/quota.ts";
@@ -636,6 +637,8 @@ export interface UpdateIntake {
     /** The plan's; another is refused. */
     encoding: Encoding;
     maxBytes: number;
+    /** Where the payload may be put, so that its sum need not copy it. Taken back by `leave`. */
+    slots: SlotPool;
     receipt?: Receipt;
     /** Call it when the upload is over, however it ended: until then its round may wait for it. */
     leave: () => void;

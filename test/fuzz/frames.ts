@@ -21,6 +21,7 @@ import {
   encodeOptimizerState,
 } from "../../coordinator/src/aggregation/server-optimizer.ts";
 import { denseDelta, float32Of } from "../../coordinator/src/aggregation/encoded-delta.ts";
+import { noSlots } from "../../coordinator/src/aggregation/update-slots.ts";
 import { validateUpdate } from "../../coordinator/src/aggregation/validate-update.ts";
 import { readUpdate } from "../../coordinator/src/http/read-update.ts";
 import { parseIdx } from "../../examples/digits/src/data.ts";
@@ -170,6 +171,7 @@ export async function frameTargets(): Promise<FuzzTarget[]> {
             maxBytes: 400,
             contentLength: announced ? bytes.length : undefined,
             contentDigest,
+            slots: noSlots,
             signal: new AbortController().signal,
             onBytes: () => {},
           }),

@@ -27,6 +27,8 @@ import {
   signManifest,
 } from "@tributary/protocol";
 
+import type { SlotPool } from "../aggregation/update-slots.ts";
+import { noSlots } from "../aggregation/update-slots.ts";
 import { systemClock } from "../clock.ts";
 import { createEventBus } from "../events/bus.ts";
 import type { RateOptions } from "../limits/rates.ts";
@@ -158,6 +160,8 @@ export interface FakeHeart {
   /** Called by `report` before it answers. */
   onReport: (update: ReceivedUpdate) => Promise<void>;
   onAdmit: () => Promise<void>;
+  /** Where updates are put. */
+  slots: SlotPool;
   ready: () => Promise<void>;
   /** Is the task under differential privacy? */
   isPrivate: boolean;
@@ -291,6 +295,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
     onAudit: async () => {},
     onReport: async () => {},
     onAdmit: async () => {},
+    slots: noSlots,
     ready: async () => {},
     deps: {
       tasks: {
@@ -376,7 +381,8 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
           const participant = { roundId, taskId: TASK, clientId };
           const encoding = { kind: "float32" } as const;
           const maxBytes = frame.length + 65_536;
-          return { participant, layout, encoding, maxBytes, leave: () => {} };
+          const { slots } = heart;
+          return { participant, layout, encoding, maxBytes, slots, leave: () => {} };
         },
         report: async ({ roundId }, update) => {
           await heart.onReport(update);

@@ -5,6 +5,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { denseDelta } from "../aggregation/encoded-delta.ts";
+import type { SlotPool } from "../aggregation/update-slots.ts";
+import { noSlots } from "../aggregation/update-slots.ts";
 import type { ReadUpdateOptions } from "./read-update.ts";
 import { readUpdate } from "./read-update.ts";
 
@@ -22,10 +24,27 @@ const optionsWith = (options: Partial<ReadUpdateOptions> = {}): ReadUpdateOption
   encoding: { kind: "float32" },
   maxBytes: frame.length,
   contentLength: undefined,
+  slots: noSlots,
   signal: new AbortController().signal,
   onBytes: () => {},
   ...options,
 });
+
+/** One slot, which remembers who took it. */
+function oneSlot(bytes: number) {
+  const memory = new Uint8Array(bytes).fill(255);
+  const taken: number[] = [];
+  let isFree = true;
+  const slots: SlotPool = {
+    take: (wanted) => {
+      if (!isFree || wanted > bytes) return undefined;
+      isFree = false;
+      taken.push(wanted);
+      return { bytes: memory.subarray(0, wanted), release: () => void (isFree = true) };
+    },
+  };
+  return { slots, memory, taken };
+}
 
 /** The body cut at these places. */
 function streamOf(bytes: Uint8Array, cuts: readonly number[] = []): PassThrough {
@@ -57,6 +76,41 @@ describe("an update off the wire", () => {
         },
       ),
     );
+  });
+
+  it("[IG5] lies in a slot of its sum, and in memory of its own where none is free", async () => {
+    const { slots, memory, taken } = oneSlot(64);
+    const first = await readUpdate(streamOf(frame, [10, 70, 99]), optionsWith({ slots }));
+    const second = await readUpdate(streamOf(frame), optionsWith({ slots }));
+    for (const { delta } of [first, second]) expect(delta).toEqual(denseDelta(update.delta));
+    expect(first.delta.payload.buffer).toBe(memory.buffer);
+    expect(second.delta.payload.buffer).not.toBe(memory.buffer);
+    expect(taken).toEqual([44]);
+    // Nothing is written beyond the payload.
+    expect(memory.subarray(44).every((byte) => byte === 255)).toBe(true);
+  });
+
+  it("[IG5] takes no slot before its header is known to fit, and nothing after it has failed", async () => {
+    const foreign = await createLayout([{ name: "v", shape: [11] }]);
+    const wrong = encodeUpdate(foreign, update);
+    for (const body of [wrong, frame.subarray(0, 63), frame.map((byte) => byte ^ 1)]) {
+      const { slots, taken } = oneSlot(64);
+      await expect(readUpdate(streamOf(body), optionsWith({ slots }))).rejects.toThrow();
+      expect(taken).toEqual([]);
+    }
+    const { slots, memory } = oneSlot(64);
+    const controller = new AbortController();
+    const body = new PassThrough();
+    const reading = readUpdate(body, optionsWith({ slots, signal: controller.signal }));
+    body.write(frame.subarray(0, -20));
+    await new Promise((resolve) => setImmediate(resolve));
+    controller.abort(new FederatedError("UNAVAILABLE", "too slow"));
+    await expect(reading).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    // Whoever has the slot now must not find the rest of an update that was given up.
+    memory.fill(7);
+    body.end(frame.subarray(-20));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(memory.every((byte) => byte === 7)).toBe(true);
   });
 
   it("[API19] that is cut short or too long anywhere is refused", async () => {

@@ -1,9 +1,10 @@
-/** An update frame off the wire: header checked after its 64 bytes, then one buffer of the right size. */
+/** An update frame off the wire: header checked after its 64 bytes, then the payload where it is added from. */
 
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 
-import type { Checksum, ContentDigest, Encoding, Layout } from "@tributary/protocol";
+import type { Checksum, ContentDigest, Encoding, FrameHeader, Layout } from "@tributary/protocol";
 import {
   assertEncoding,
   assertLayout,
@@ -14,6 +15,7 @@ import {
   FRAME_HEADER_BYTES,
 } from "@tributary/protocol";
 
+import type { SlotPool } from "../aggregation/update-slots.ts";
 import type { ReceivedUpdate } from "../ports.ts";
 import { checksumKernel } from "./checksum-kernel.ts";
 
@@ -22,6 +24,8 @@ export interface ReadUpdateOptions {
   /** The plan's. */
   readonly encoding: Encoding;
   readonly maxBytes: number;
+  /** Where the payload may be put. Who lends it takes it back once this rejected or the update was counted. */
+  readonly slots: SlotPool;
   /** As the sender announced it; undefined for a chunked body. */
   readonly contentLength: number | undefined;
   /** What the sender says of the body. */
@@ -43,19 +47,13 @@ export async function readUpdate(
 ): Promise<ReceivedUpdate> {
   const { contentLength, maxBytes } = options;
   if (contentLength !== undefined) assertSize(contentLength, maxBytes);
-  const { frame, checksum } = await readFrame(body, options);
-  const header = decodeFrameHeader(frame, "update");
-  const payloadAt = FRAME_HEADER_BYTES + header.metricsBytes;
+  const { header, head, payload, checksum } = await readFrame(body, options);
   return {
-    delta: {
-      encoding: options.encoding,
-      parameterCount: header.parameterCount,
-      payload: frame.subarray(payloadAt),
-    },
+    delta: { encoding: options.encoding, parameterCount: header.parameterCount, payload },
     numExamples: header.count,
-    metrics: decodeMetrics(frame.subarray(FRAME_HEADER_BYTES, payloadAt)),
+    metrics: decodeMetrics(head.subarray(FRAME_HEADER_BYTES)),
     checksum,
-    bytes: frame.length,
+    bytes: head.length + payload.length,
   };
 }
 
@@ -69,8 +67,8 @@ export function assertSize(bytes: number, maxBytes: number): void {
   }
 }
 
-/** Whole length of the frame that begins with `header`, once it is known to fit. */
-function frameBytes(header: Uint8Array, options: ReadUpdateOptions): number {
+/** What the first bytes say, once the frame that they announce is known to fit. */
+function acceptHeader(header: Uint8Array, options: ReadUpdateOptions): FrameHeader {
   const decoded = decodeFrameHeader(header, "update");
   assertLayout(decoded, options.layout);
   assertEncoding(decoded, options.encoding);
@@ -78,7 +76,7 @@ function frameBytes(header: Uint8Array, options: ReadUpdateOptions): number {
   assertSize(bytes, options.maxBytes);
   const { contentLength } = options;
   if (contentLength !== undefined && contentLength !== bytes) throw notWhole(bytes, contentLength);
-  return bytes;
+  return decoded;
 }
 
 const corrupt = (what: string, announced: string, got: string) =>
@@ -113,44 +111,76 @@ const notWhole = (announced: number, got: number) =>
     `the frame's header announces ${announced} bytes, the body has ${got}`,
   );
 
-function readFrame(
-  body: Readable,
-  options: ReadUpdateOptions,
-): Promise<{ frame: Uint8Array<ArrayBuffer>; checksum: Checksum }> {
+/** A frame in two parts, the second where its sum can read it in place. */
+interface ReceivedFrame {
+  readonly header: FrameHeader;
+  /** Header and metrics. */
+  readonly head: Uint8Array;
+  readonly payload: Uint8Array;
+  readonly checksum: Checksum;
+}
+
+/** Puts every byte where it belongs as it comes: the payload in a slot of its sum, if there is one. */
+function createFrameWriter(options: ReadUpdateOptions) {
+  let header: FrameHeader | undefined;
+  let head = new Uint8Array(FRAME_HEADER_BYTES);
+  let payload: Uint8Array = new Uint8Array(0);
+  let received = 0;
+  const bytes = () => head.length + payload.length;
+
+  /** As much of `chunk` as the part that begins at `from` has room for. */
+  function fill(part: Uint8Array, from: number, chunk: Uint8Array): Uint8Array {
+    const taken = chunk.subarray(0, from + part.length - received);
+    part.set(taken, received - from);
+    received += taken.length;
+    return chunk.subarray(taken.length);
+  }
+
+  return {
+    /** @throws FederatedError when it is not, or no longer, part of a frame that may come */
+    write: (chunk: Uint8Array): void => {
+      let rest = chunk;
+      if (received < head.length) rest = fill(head, 0, rest);
+      if (header === undefined) {
+        if (received < FRAME_HEADER_BYTES) return;
+        header = acceptHeader(head, options);
+        const whole = new Uint8Array(FRAME_HEADER_BYTES + header.metricsBytes);
+        whole.set(head);
+        head = whole;
+        payload = memoryFor(header.payloadBytes, options);
+        rest = fill(head, 0, rest);
+      }
+      if (received >= head.length) rest = fill(payload, head.length, rest);
+      // Only a body of unannounced length gets here with more than its header said.
+      assertSize(received + rest.length, bytes());
+    },
+    /** @throws FederatedError MALFORMED_MESSAGE for less than a whole frame */
+    end: (): Omit<ReceivedFrame, "checksum"> => {
+      if (header === undefined) throw notWhole(FRAME_HEADER_BYTES, received);
+      if (received < bytes()) throw notWhole(bytes(), received);
+      return { header, head, payload };
+    },
+  };
+}
+
+/** Whatever lay there before is written over before anybody reads it. */
+const memoryFor = (bytes: number, { slots }: ReadUpdateOptions): Uint8Array =>
+  slots.take(bytes)?.bytes ?? new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
+
+function readFrame(body: Readable, options: ReadUpdateOptions): Promise<ReceivedFrame> {
   const { signal, onBytes, contentDigest = {}, contentLength } = options;
   const isTold = contentDigest.sha256 !== undefined || contentDigest.checksum !== undefined;
   return new Promise((resolve, reject) => {
     const witness = createWitness(contentDigest);
-    let frame = new Uint8Array(FRAME_HEADER_BYTES);
-    let headerRead = false;
-    let received = 0;
+    const writer = createFrameWriter(options);
     let fault: Error | undefined;
-
-    function take(chunk: Uint8Array): void {
-      let rest = chunk;
-      if (!headerRead) {
-        const part = rest.subarray(0, FRAME_HEADER_BYTES - received);
-        frame.set(part, received);
-        received += part.length;
-        rest = rest.subarray(part.length);
-        if (received < FRAME_HEADER_BYTES) return;
-        headerRead = true;
-        const whole = new Uint8Array(frameBytes(frame, options));
-        whole.set(frame);
-        frame = whole;
-      }
-      // Only a body of unannounced length gets here with more than its header said.
-      assertSize(received + rest.length, frame.length);
-      frame.set(rest, received);
-      received += rest.length;
-    }
 
     const onData = (chunk: Uint8Array) => {
       onBytes(chunk.length);
       witness.update(chunk);
       if (fault !== undefined) return;
       try {
-        take(chunk);
+        writer.write(chunk);
       } catch (error) {
         // What was damaged on its way may look like any fault, and must not cost the sender its place: the
         // rest is read, into nothing, to tell. It is no more than was announced and allowed.
@@ -162,10 +192,9 @@ function readFrame(
       try {
         const checksum = witness.verify();
         if (fault !== undefined) throw fault;
-        if (!headerRead) throw notWhole(FRAME_HEADER_BYTES, received);
-        if (received < frame.length) throw notWhole(frame.length, received);
+        const frame = writer.end();
         stop();
-        resolve({ frame, checksum });
+        resolve({ ...frame, checksum });
       } catch (error) {
         fail(error as Error);
       }

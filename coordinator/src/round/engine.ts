@@ -10,6 +10,8 @@ import type {
 } from "@tributary/protocol";
 import { roundIdOf } from "@tributary/protocol";
 
+import type { SlotPool } from "../aggregation/update-slots.ts";
+import { noSlots } from "../aggregation/update-slots.ts";
 import { overLimit } from "../limits/limit.ts";
 import type { Participant, ReceivedUpdate, TaskRecord, Timer } from "../ports.ts";
 import { requireMay } from "./eligibility.ts";
@@ -34,6 +36,8 @@ export interface RoundEngine {
   uploadBegan(participant: Participant): Promise<Receipt | undefined>;
   /** Once for each `uploadBegan` that resolved, however the upload ended. */
   uploadEnded(participant: Participant): void;
+  /** Where payloads for the round may be put as they come: memory of its sum, none when it is not open. */
+  slotsOf(roundId: RoundId): SlotPool;
   report(participant: Participant, update: ReceivedUpdate): Promise<Receipt>;
   refuse(participant: Participant, code: ErrorCode): Promise<void>;
   pause(): Promise<void>;
@@ -174,6 +178,8 @@ export async function startRoundEngine(
         await loop.apply({ type: "uploadEnded", at: clock.monotonicMs(), clientId });
       }).catch(() => undefined);
     },
+    slotsOf: (roundId) =>
+      (isOpen(roundId) ? loop.openRound()?.aggregator.slots : undefined) ?? noSlots,
     report: (participant, update) => post(() => reportNow(participant, update)),
     refuse: ({ roundId, clientId }, code) =>
       post(async () => {

@@ -4,6 +4,8 @@ import type { TaskId, TaskSpec } from "@tributary/protocol";
 import { FederatedError, isFederatedError, maxFrameBytes, parseRoundId } from "@tributary/protocol";
 
 import { validateNoisyUpdate } from "../aggregation/noisy-update.ts";
+import type { SlotPool, UpdateSlot } from "../aggregation/update-slots.ts";
+import { noSlots } from "../aggregation/update-slots.ts";
 import { validateUpdate } from "../aggregation/validate-update.ts";
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
 import { assertNotExpired } from "../clients/assignment-token.ts";
@@ -40,8 +42,13 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
       if (receipt !== undefined) assertNotExpired(claims, clock.now());
       const { encoding } = spec.plan;
       const admitted = { participant, layout, encoding, maxBytes: maxFrameBytes(layout, encoding) };
-      if (receipt !== undefined) return { ...admitted, receipt, leave: () => {} };
-      return { ...admitted, leave: () => engine.uploadEnded(participant) };
+      if (receipt !== undefined) return { ...admitted, slots: noSlots, receipt, leave: () => {} };
+      const { slots, giveBack } = lend((bytes) => engine.slotsOf(roundId).take(bytes));
+      const leave = () => {
+        giveBack();
+        engine.uploadEnded(participant);
+      };
+      return { ...admitted, slots, leave };
     },
     report: async (participant, update) => {
       const engine = requireEngine(participant.taskId);
@@ -61,6 +68,23 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
       engineOf(participant.taskId)
         ?.refuse(participant, code)
         .catch(() => undefined);
+    },
+  };
+}
+
+/** A pool that knows what was taken of it. */
+function lend(take: SlotPool["take"]): { readonly slots: SlotPool; giveBack(): void } {
+  const taken: UpdateSlot[] = [];
+  return {
+    slots: {
+      take: (bytes) => {
+        const slot = take(bytes);
+        if (slot !== undefined) taken.push(slot);
+        return slot;
+      },
+    },
+    giveBack: () => {
+      for (const slot of taken.splice(0)) slot.release();
     },
   };
 }

@@ -2,6 +2,7 @@
 
 import { connectionsSection } from "./connections.ts";
 import { ingestSection } from "./ingest.ts";
+import { loopSection } from "./loop.ts";
 import { meanSection } from "./mean.ts";
 import { noiseSection } from "./noise.ts";
 import { roundSection } from "./round.ts";
@@ -11,6 +12,7 @@ import { simulationSection } from "./simulation.ts";
 export const SECTIONS: readonly Section[] = [
   // One a line.
   ingestSection,
+  loopSection,
   meanSection,
   roundSection,
   connectionsSection,

@@ -1,4 +1,4 @@
-/** The one idempotent PUT of an update: admitted by its token, read into one buffer, answered by a receipt. */
+/** The one idempotent PUT of an update: admitted by its token, read to where it is added from, answered by a receipt. */
 
 import type { Receipt, RoundId } from "@tributary/protocol";
 import { CONTENT_DIGEST_HEADER, parseContentDigest, routes } from "@tributary/protocol";
@@ -99,7 +99,7 @@ async function readInTurn(
   request: UpdateRequest,
   deps: HttpDeps,
   admission: Admission,
-  { participant, layout, encoding, maxBytes: fitting }: Admitted,
+  { participant, maxBytes: fitting, layout, encoding, slots }: Admitted,
   gone: AbortSignal,
 ): Promise<{ readonly turn: Turn; readonly update: ReceivedUpdate }> {
   const { intake, limits, metrics } = deps;
@@ -121,7 +121,7 @@ async function readInTurn(
     const sending = { what: "the update", limits, outer, sending: true };
     const update = await within(sending, (signal, moved) =>
       readUpdate(request.raw, {
-        ...{ layout, encoding, maxBytes, contentLength, contentDigest, signal },
+        ...{ layout, encoding, slots, maxBytes, contentLength, contentDigest, signal },
         onBytes: (bytes) => {
           moved(bytes);
           metrics.bytesReceived(bytes);
