@@ -10,6 +10,7 @@ import { createAssignmentTokens } from "./clients/assignment-token.ts";
 import { createAuthenticator } from "./clients/auth.ts";
 import { createClientDesk } from "./clients/desk.ts";
 import { createEnrolment } from "./clients/enrolment.ts";
+import { createHeldCheckIns } from "./clients/held-check-ins.ts";
 import { createAccountPseudonym } from "./clients/pseudonym.ts";
 import { systemClock } from "./clock.ts";
 import { asksClients } from "./config/auth-schema.ts";
@@ -191,7 +192,7 @@ async function assemble(
     {
       store: store.enrolments,
       ...{ clock, random },
-      gateway: { dismiss: (clientIds) => sockets.gateway.dismiss(clientIds) },
+      gateway: { dismiss: (clientIds) => held.gateway.dismiss(clientIds) },
     },
     config.auth.enrolment,
   );
@@ -233,7 +234,7 @@ async function assemble(
         {
           ...{ store, blobs, shelf, clock, logger, events, tokens, signer },
           ...{ noise: createNoise(task.spec, random), reckon },
-          gateway: sockets.gateway,
+          gateway: held.gateway,
           isConnected: (clientId) => desk.isConnected(clientId),
           uniformFor: ({ spec: { sampler } }, roundNumber) =>
             sampler.kind !== "all" && sampler.seed !== undefined
@@ -248,6 +249,10 @@ async function assemble(
   });
   const { engineOf, engines } = tasks;
   const desk = createClientDesk({ authenticator, rates, engineOf, engines });
+  const held = createHeldCheckIns(
+    { clock, desk, engineOf, sockets, uniform: uniformFrom(random) },
+    { ...config.limits, ...config.timing },
+  );
   const intake = createUpdateIntake({ tokens, clock, authenticator, engineOf });
   metrics.watchClients(() => ({
     connected: desk.connectedClients(),
@@ -292,7 +297,7 @@ async function assemble(
         await checkStore();
       },
     },
-    limits: config.limits,
+    ...{ limits: config.limits, desk: held.desk, tokens },
     ...(config.server.dashboard ? { dashboardDirectory: DASHBOARD_DIRECTORY } : {}),
     readsAreProtected: asksClients(config.auth),
     version: VERSION,
@@ -305,6 +310,7 @@ async function assemble(
   closers.push(
     () => app.close(),
     () => sockets.close(),
+    () => held.close(),
     () => tasks.stop(config.timing.shutdownGraceMs),
   );
   await tasks.start();

@@ -6,6 +6,7 @@ import type {
   AuditEntry,
   AuditHead,
   BackupResource,
+  CheckInQuery,
   CheckInReply,
   Checksum,
   ClientId,
@@ -17,6 +18,7 @@ import type {
   Evaluation,
   FederatedError,
   HandshakeAuth,
+  HttpCheckInReply,
   IssuedEnrolmentToken,
   KeyRecord,
   Layout,
@@ -657,7 +659,7 @@ export interface UpdateIntake {
 export interface ClientDesk {
   /** @throws FederatedError UNAUTHENTICATED, UNAVAILABLE */
   authenticate(auth: HandshakeAuth): Promise<AdmittedClient>;
-  /** The client's first connection is open. */
+  /** The client is there, by one way more: once for each `disconnected`. */
   connected(clientId: ClientId): void;
   /** @throws FederatedError TASK_NOT_FOUND, TASK_ENDED, PROTOCOL_VERSION_UNSUPPORTED */
   checkIn(clientId: ClientId, taskId: TaskId, protocolVersion: number): Promise<CheckInReply>;
@@ -665,8 +667,35 @@ export interface ClientDesk {
   decline(clientId: ClientId, roundId: RoundId): Promise<void>;
   leave(clientId: ClientId, taskId: TaskId): Promise<void>;
   watch(taskId: TaskId, protocolVersion: number): Promise<TaskBrief>;
-  /** The client's last connection is gone. */
+  /** The client is there by one way less; with the last one it is gone. */
   disconnected(clientId: ClientId): void;
+}
+
+/** The answer to a check-in that was held, and what must be told of it. */
+export interface HeldDelivery {
+  readonly answer: HttpCheckInReply;
+  /** Call it once: whether the answer could be handed over to the network. */
+  ended(isDelivered: boolean): void;
+}
+
+/** What clients without a socket may ask. `clients/held-check-ins.ts`; called by the HTTP adapter. */
+export interface HttpDesk {
+  /** @throws FederatedError UNAUTHENTICATED, UNAVAILABLE */
+  authenticate(auth: HandshakeAuth): Promise<AdmittedClient>;
+  /**
+   * Waits a while for a place.
+   * @param gone aborts when the client is not there any more
+   * @throws FederatedError TASK_NOT_FOUND, TASK_ENDED, PROTOCOL_VERSION_UNSUPPORTED, RATE_LIMITED with when to come
+   * back, ABORTED
+   */
+  checkIn(
+    client: AdmittedClient,
+    taskId: TaskId,
+    query: CheckInQuery,
+    gone: AbortSignal,
+  ): Promise<HeldDelivery>;
+  /** @throws FederatedError ROUND_CLOSED, NOT_IN_COHORT, TASK_NOT_FOUND */
+  decline(clientId: ClientId, roundId: RoundId): Promise<void>;
 }
 
 /** Past and live monitoring events. `events/bus.ts`. */

@@ -24,6 +24,7 @@ export * from "./evaluation.ts";
 export * from "./task-spec.ts";
 export * from "./sampling-claim.ts";
 export * from "./events.ts";
+export * from "./http-check-in.ts";
 export * from "./enrolment.ts";
 export * from "./routes.ts";
 export * from "./resources.ts";

@@ -35,6 +35,10 @@ export const routes = {
   /** Ended rounds as columns of numbers, oldest first: for charts and tables of thousands. */
   history: route("/v1/tasks/:taskId/history"),
   round: route("/v1/rounds/:roundId"),
+  /** A POST asks for a place, and waits a while for it: for clients without a socket. */
+  checkIns: route("/v1/tasks/:taskId/checkins"),
+  /** A POST gives the place of an assignment back. */
+  decline: route("/v1/rounds/:roundId/decline"),
   update: route("/v1/rounds/:roundId/update"),
   models: route("/v1/tasks/:taskId/models"),
   /** JSON about one version; `latest` stands for the newest. */

@@ -7,7 +7,10 @@ import type {
   AuditHead,
   AuditPage,
   BackupResource,
+  Assignment,
   CheckIn,
+  CheckInQuery,
+  HttpCheckInReply,
   CheckpointRef,
   ClientId,
   Decline,
@@ -72,6 +75,9 @@ describe("schemas and interfaces", () => {
     expectTypeOf<StaticOf<"WatchSchema">>().toEqualTypeOf<Plain<Watch>>();
     expectTypeOf<StaticOf<"DeclineSchema">>().toEqualTypeOf<Plain<Decline>>();
     expectTypeOf<StaticOf<"LeaveSchema">>().toEqualTypeOf<Plain<Leave>>();
+    expectTypeOf<StaticOf<"CheckInQuerySchema">>().toEqualTypeOf<Plain<CheckInQuery>>();
+    expectTypeOf<StaticOf<"AssignmentSchema">>().toEqualTypeOf<Plain<Assignment>>();
+    expectTypeOf<StaticOf<"HttpCheckInReplySchema">>().toEqualTypeOf<Plain<HttpCheckInReply>>();
     expectTypeOf<StaticOf<"PlainTaskSpecSchema">>().toEqualTypeOf<Plain<PlainTaskSpec>>();
     expectTypeOf<StaticOf<"PrivateTaskSpecSchema">>().toEqualTypeOf<Plain<PrivateTaskSpec>>();
     expectTypeOf<StaticOf<"TaskSpecSchema">>().toEqualTypeOf<Plain<TaskSpec>>();

@@ -89,7 +89,7 @@ const EncodingInputSchema = Type.Union([
 
 const CompressionSchema = Type.Enum(["none", "brotli"]);
 
-const PlanSchema = Type.Object({
+export const PlanSchema = Type.Object({
   epochs: PositiveIntegerSchema,
   batchSize: PositiveIntegerSchema,
   learningRate: PositiveSchema,

@@ -21,7 +21,8 @@ export interface FrontDesk extends ClientDesk {
 }
 
 export function createClientDesk(deps: DeskDeps): FrontDesk {
-  const present = new Set<ClientId>();
+  /** How many connections of each client there are, of any kind. */
+  const present = new Map<ClientId, number>();
   const requireEngine = (taskId: TaskId): RoundEngine => {
     const engine = deps.engineOf(taskId);
     if (engine === undefined) throw new FederatedError("TASK_NOT_FOUND", `no task "${taskId}"`);
@@ -31,8 +32,13 @@ export function createClientDesk(deps: DeskDeps): FrontDesk {
     isConnected: (clientId) => present.has(clientId),
     connectedClients: () => present.size,
     authenticate: (auth) => deps.authenticator.client(auth),
-    connected: (clientId) => void present.add(clientId),
+    connected: (clientId) => void present.set(clientId, (present.get(clientId) ?? 0) + 1),
     disconnected: (clientId) => {
+      const left = (present.get(clientId) ?? 1) - 1;
+      if (left > 0) {
+        present.set(clientId, left);
+        return;
+      }
       present.delete(clientId);
       for (const engine of deps.engines()) engine.disconnected(clientId);
     },

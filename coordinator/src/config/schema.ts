@@ -138,6 +138,9 @@ export const ConfigSchema = group({
     checkInsPerSecond: count(5000),
     // One in each round of each task, and in-process rounds take 10 ms.
     checkInsPerSecondPerClient: count(100),
+    // Clients without a socket that wait for a place at the same time: about 15 KB each, and a connection. Who finds
+    // all places taken is told when to come back.
+    heldCheckIns: count(5000),
     // Places in cohorts of one task in a day of UTC, counted when they are given, whatever becomes of the round:
     // for the load on a device, and for how often one client can pull at one model. Absent, for how many
     // are right goes by the task: a demonstration has a hundred rounds in a minute, phones have one a day.
@@ -178,6 +181,9 @@ export const ConfigSchema = group({
   timing: group({
     // A client that changes networks is back within seconds; longer would only hold the round up.
     disconnectGraceMs: spanMs(10_000),
+    // How long a check-in by HTTP waits for a place: long enough that clients who are told to meet do, and well below
+    // the 30 s after which common proxies and platforms of functions cut a request without an answer.
+    checkInHoldMs: Type.Integer({ minimum: 500, maximum: 60_000, default: 10_000 }),
     // Below the 30 s after which process supervisors usually kill.
     shutdownGraceMs: spanMs(10_000),
     // First rest after an abandoned round; doubles with each in a row, up to 32 times as long, so that

@@ -33,7 +33,7 @@ import { systemClock } from "../clock.ts";
 import { createEventBus } from "../events/bus.ts";
 import type { RateOptions } from "../limits/rates.ts";
 import { createRates } from "../limits/rates.ts";
-import type { AuditFact, Clock, EventFeed, EventSink, ReceivedUpdate } from "../ports.ts";
+import type { AuditFact, Clock, EventFeed, EventSink, HttpDesk, ReceivedUpdate } from "../ports.ts";
 import type { HttpDeps, HttpLimits, HttpMetrics } from "./deps.ts";
 
 export const TASK = "digits" as TaskId;
@@ -44,6 +44,7 @@ export const READER = "reader-token";
 export const VIEWER = "viewer-token";
 export const ADMIN = "admin-token";
 export const ASSIGNMENT = "assignment-token";
+export const CLIENT_KEY = "k".repeat(43);
 const AT = "2026-01-02T03:04:05.678Z";
 
 /** What records may carry by mistake: a spread of an inner object is enough. */
@@ -158,6 +159,7 @@ export interface FakeHeart {
   /** Called before anything is appended to the audit log. */
   onAudit: (fact: AuditFact) => Promise<void>;
   /** Called by `report` before it answers. */
+  onCheckIn: HttpDesk["checkIn"];
   onReport: (update: ReceivedUpdate) => Promise<void>;
   onAdmit: () => Promise<void>;
   /** Where updates are put. */
@@ -294,6 +296,13 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
     audited: [],
     onAudit: async () => {},
     onReport: async () => {},
+    onCheckIn: async (_client, taskId) => {
+      await known(taskId);
+      const { layout, checkpoint } = task;
+      const brief = { ...leak, taskId, layout, checkpoint, paused: false };
+      const answer = { ...leak, task: brief, comeBackInMs: 1500 };
+      return { answer, ended: (isDelivered) => note("ended", isDelivered) };
+    },
     onAdmit: async () => {},
     slots: noSlots,
     ready: async () => {},
@@ -328,6 +337,21 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
           return privacyResource;
         },
         isPrivate: (taskId) => taskId !== TASK || heart.isPrivate,
+      },
+      desk: {
+        authenticate: async ({ clientKey, token }) => {
+          note("authenticate", clientKey, token);
+          if (clientKey !== CLIENT_KEY) throw new FederatedError("UNAUTHENTICATED", "no");
+          return { clientId: CLIENT };
+        },
+        checkIn: (client, taskId, query, gone) => heart.onCheckIn(client, taskId, query, gone),
+        decline: async (clientId, roundId) => note("decline", clientId, roundId),
+      },
+      tokens: {
+        verify: async (token, roundId) => {
+          if (token !== ASSIGNMENT) throw new FederatedError("UNAUTHENTICATED", "no");
+          return { roundId, clientId: CLIENT, expiresAt: 0 };
+        },
       },
       backups: {
         create: async (name) => {

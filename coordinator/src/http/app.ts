@@ -21,6 +21,7 @@ import { describeApi, openapiRoutes } from "./openapi.ts";
 import { sendProblem, setProblemHandlers } from "./problem.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { backupRoutes } from "./routes/backups.ts";
+import { checkInRoutes } from "./routes/check-ins.ts";
 import { checkpointRoutes } from "./routes/checkpoints.ts";
 import { dashboardRoutes } from "./routes/dashboard.ts";
 import { enrolmentRoutes } from "./routes/enrolment.ts";
@@ -96,6 +97,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   await describeApi(app, deps);
   taskRoutes(app, deps);
   roundRoutes(app, deps);
+  checkInRoutes(app, deps);
   historyRoutes(app, deps);
   modelRoutes(app, deps);
   checkpointRoutes(app, deps);

@@ -1,6 +1,7 @@
 /** Web pages of other origins: closed by default, open to those that the configuration names. */
 
 import cors from "@fastify/cors";
+import { CLIENT_KEY_HEADER } from "@tributary/protocol";
 import type { FastifyInstance } from "fastify";
 
 /** Answers carry what a client needs beyond the few headers that pages may always read. */
@@ -14,6 +15,7 @@ const EXPOSED = [
   "www-authenticate",
 ];
 const ASKED_WITH = [
+  CLIENT_KEY_HEADER,
   "authorization",
   "content-digest",
   "content-type",

@@ -4,6 +4,7 @@ import type { SecureContextOptions } from "node:tls";
 
 import type { ErrorCode, TaskId } from "@tributary/protocol";
 
+import type { AssignmentTokens } from "../clients/assignment-token.ts";
 import type { Limit } from "../limits/limit.ts";
 import type { Rates } from "../limits/rates.ts";
 import type {
@@ -13,6 +14,7 @@ import type {
   Edge,
   EnrolmentRegistry,
   EventFeed,
+  HttpDesk,
   Logger,
   ModelRegistry,
   PeerAddress,
@@ -69,6 +71,9 @@ export interface HttpDeps {
   readonly models: ModelRegistry;
   readonly keys: SigningKeys;
   readonly intake: UpdateIntake;
+  /** Of clients without a socket. */
+  readonly desk: HttpDesk;
+  readonly tokens: Pick<AssignmentTokens, "verify">;
   readonly enrolment: EnrolmentRegistry;
   readonly events: EventFeed;
   readonly audit: AuditLog;

@@ -1,6 +1,6 @@
 /** Rates of requests and of wrong credentials, looked at before anything else of a request is. */
 
-import { FederatedError, isFederatedError, routes } from "@tributary/protocol";
+import { CLIENT_KEY_HEADER, FederatedError, isFederatedError, routes } from "@tributary/protocol";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 
 import { limitOf } from "../limits/limit.ts";
@@ -20,14 +20,14 @@ export function limitRequests(
     if (PROBES.has(request.routeOptions.url)) return;
     const address = peerAddress(request.raw);
     rates.request(address);
-    if (request.headers.authorization !== undefined) rates.credentials(address);
+    if (hasCredentials(request)) rates.credentials(address);
     // Before its body is read: nobody knows whose it is.
     if (request.is404) throw new FederatedError("NOT_FOUND", "no such method and path");
   });
   app.addHook("onError", async (request, _reply, error: Error) => {
     const limit = limitOf(error);
     if (limit !== undefined) metrics.refused(limit);
-    if (request.headers.authorization !== undefined && wereWrong(error)) {
+    if (hasCredentials(request) && wereWrong(error)) {
       rates.credentialsWereWrong(peerAddress(request.raw));
     }
   });
@@ -48,6 +48,9 @@ export function faultOfUnreadable(
     return refusal;
   }
 }
+
+const hasCredentials = ({ headers }: FastifyRequest): boolean =>
+  headers.authorization !== undefined || headers[CLIENT_KEY_HEADER] !== undefined;
 
 /** Without credentials nobody guesses, so only those that were given can be wrong. */
 const wereWrong = (error: unknown): boolean =>

@@ -1,7 +1,7 @@
 /** The API's description, made from the very schemas that requests and answers are checked with. */
 
 import swagger from "@fastify/swagger";
-import { routes } from "@tributary/protocol";
+import { CLIENT_KEY_HEADER, routes } from "@tributary/protocol";
 import type { FastifyInstance } from "fastify";
 import Type from "typebox";
 
@@ -38,6 +38,15 @@ export async function describeApi(app: FastifyInstance, { version }: HttpDeps): 
         securitySchemes: {
           readerToken: bearer(
             "A client's credential (shared token, JWT, key of an enrolled client), viewer or admin token; not asked for where clients need none",
+          ),
+          clientKey: {
+            type: "apiKey" as const,
+            in: "header",
+            name: CLIENT_KEY_HEADER,
+            description: "The client's own secret: 32 random bytes in base64url",
+          },
+          clientToken: bearer(
+            "What lets a client in: the shared token, a JWT, or once an enrolment token",
           ),
           viewerToken: bearer(
             "Viewer token: the role that reads and steers nothing; under privacy it is not shown what is the operator's",

@@ -15,6 +15,7 @@ export const LIMITS = [
   "messagesPerSecond",
   "checkInsPerSecond",
   "checkInsPerSecondPerClient",
+  "heldCheckIns",
   "roundsPerClientPerDay",
   "queuedUploads",
   "uploadTimeoutMs",

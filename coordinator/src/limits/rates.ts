@@ -7,7 +7,7 @@ import { addressKey } from "./address.ts";
 import type { Limit } from "./limit.ts";
 import { overLimit } from "./limit.ts";
 import type { TokenBuckets } from "./token-buckets.ts";
-import { createTokenBuckets } from "./token-buckets.ts";
+import { createBucketMaker, createTokenBuckets } from "./token-buckets.ts";
 
 export interface RateOptions {
   readonly requestsPerSecondPerAddress: number;
@@ -47,6 +47,10 @@ export function createRates({ clock }: { readonly clock: Clock }, options: RateO
   const failures = bucketsOf(options.failedAuthenticationsPerSecondPerAddress);
   const checkInsOfClients = bucketsOf(options.checkInsPerSecondPerClient);
   const checkIns = bucketsOf(options.checkInsPerSecond, 1);
+  const messagesOfOne = createBucketMaker({
+    perSecond: options.messagesPerSecond,
+    burst: options.messagesPerSecond * BURST_SECONDS,
+  });
 
   function refuse(limit: Limit & keyof RateOptions, of: string, waitMs: number): void {
     if (waitMs === 0) return;
@@ -79,8 +83,9 @@ export function createRates({ clock }: { readonly clock: Clock }, options: RateO
       take("checkInsPerSecond", "check-ins of all clients", checkIns, "all");
     },
     messages: () => {
-      const own = bucketsOf(options.messagesPerSecond, 1);
-      return () => take("messagesPerSecond", "messages on one connection", own, "connection");
+      const own = messagesOfOne();
+      return () =>
+        refuse("messagesPerSecond", "messages on one connection", own.take(clock.monotonicMs()));
     },
   };
 }

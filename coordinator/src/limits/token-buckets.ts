@@ -25,6 +25,38 @@ export interface TokenBuckets {
   readonly size: number;
 }
 
+/** One bucket, of one connection: where there are thousands, tables of one entry would be most of their memory. */
+export interface TokenBucket {
+  /** As {@link TokenBuckets.take}. */
+  take(nowMs: number): number;
+}
+
+/** @returns makes one bucket after the other, each full and with a single number of its own */
+export function createBucketMaker({
+  perSecond,
+  burst,
+}: Pick<TokenBucketOptions, "perSecond" | "burst">): () => TokenBucket {
+  const tokenMs = 1000 / perSecond;
+  const fillMs = burst * tokenMs;
+  return () => {
+    let fullAt = -Infinity;
+    return {
+      take: (nowMs) => {
+        const next = Math.max(nowMs, fullAt) + tokenMs;
+        const wait = waitFor(next, nowMs, fillMs);
+        if (wait === 0) fullAt = next;
+        return wait;
+      },
+    };
+  };
+}
+
+function waitFor(next: number, nowMs: number, fillMs: number): number {
+  const missing = next - nowMs - fillMs;
+  // Sums of fractions of a millisecond are not exact, and a token must not be lost to that.
+  return missing > 1e-6 ? missing : 0;
+}
+
 export function createTokenBuckets({
   perSecond,
   burst,
@@ -40,20 +72,15 @@ export function createTokenBuckets({
 
   const afterTaking = (key: string, nowMs: number) =>
     Math.max(nowMs, young.get(key) ?? old.get(key) ?? nowMs) + tokenMs;
-  const waitFor = (next: number, nowMs: number) => {
-    const missing = next - nowMs - fillMs;
-    // Sums of fractions of a millisecond are not exact, and a token must not be lost to that.
-    return missing > 1e-6 ? missing : 0;
-  };
 
   return {
     get size() {
       return young.size + old.size;
     },
-    waitMs: (key, nowMs) => waitFor(afterTaking(key, nowMs), nowMs),
+    waitMs: (key, nowMs) => waitFor(afterTaking(key, nowMs), nowMs, fillMs),
     take: (key, nowMs) => {
       const next = afterTaking(key, nowMs);
-      const wait = waitFor(next, nowMs);
+      const wait = waitFor(next, nowMs, fillMs);
       if (wait > 0) return wait;
       if (!young.has(key) && young.size >= maxKeys / 2) {
         old = young;

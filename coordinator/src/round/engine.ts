@@ -1,6 +1,7 @@
 /** What clients and operators ask of one task's rounds, each as one job of the task's loop. */
 
 import type {
+  Assignment,
   CheckInReply,
   ClientId,
   ErrorCode,
@@ -27,6 +28,10 @@ export interface RoundEngine {
   checkIn(clientId: ClientId): Promise<CheckInReply>;
   decline(clientId: ClientId, roundNumber: number): Promise<void>;
   leave(clientId: ClientId): Promise<void>;
+  /** Waits no more. @returns the place that it was given meanwhile */
+  endWait(clientId: ClientId): Promise<Assignment | undefined>;
+  /** Does it have a place in the open round? */
+  hasPlace(clientId: ClientId): boolean;
   disconnected(clientId: ClientId): void;
   /**
    * An upload begins; while its round is open it is waited for until `uploadEnded`.
@@ -145,6 +150,16 @@ export async function startRoundEngine(
         waiting.remove(clientId);
         await departed(clientId, "left");
       }),
+    endWait: (clientId) =>
+      // Its turn comes after a draw that is under way, so that no place is lost between the two.
+      post(async () => {
+        waiting.remove(clientId);
+        return placeOf(clientId);
+      }),
+    hasPlace: (clientId) => {
+      const round = loop.openRound();
+      return round !== undefined && participantsOf(round.state).has(clientId);
+    },
     disconnected: (clientId) => {
       waiting.remove(clientId);
       const round = loop.openRound();

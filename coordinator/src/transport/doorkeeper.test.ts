@@ -143,7 +143,7 @@ test("[LIM7] who is not admitted in time is cut, who is stays, and no timer outl
   const [honest] = [named("honest"), named("silent"), named("silent too")];
   await admit(honest);
   named("gone by itself").close();
-  expect(alarms.size).toBe(3);
+  expect(alarms.size).toBe(2);
   timeOut();
   expect(closed).toEqual(["gone by itself", "silent", "silent too"]);
   expect(refused).toEqual(Array(2).fill("handshakeTimeoutMs"));

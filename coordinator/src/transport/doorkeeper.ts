@@ -7,7 +7,7 @@ import type { CountRefusal } from "../limits/limit.ts";
 import { limitOf, overLimit } from "../limits/limit.ts";
 import { createPlaces } from "../limits/places.ts";
 import type { Rates } from "../limits/rates.ts";
-import type { AdmittedClient, Clock, PeerAddress, RequestHead } from "../ports.ts";
+import type { AdmittedClient, Clock, PeerAddress, RequestHead, Timer } from "../ports.ts";
 
 export interface DoorkeeperDeps {
   readonly rates: Rates;
@@ -54,6 +54,18 @@ const RETRY_AFTER_MS = 5000;
 /** Time that a refused one has to read why. An honest one hangs up itself. */
 const LINGER_MS = 1000;
 
+/** What one connection holds, given back when it closes. */
+interface Visit {
+  readonly address: string;
+  /** Cuts it when nobody is admitted in time. */
+  patience?: Timer;
+  state: "new" | "shakingHands" | "admitted";
+  counted: boolean;
+  ofAddress: boolean;
+  ofClient: string | undefined;
+  closed: boolean;
+}
+
 export function createDoorkeeper(
   { rates, clock, peerAddress, countRefusal }: DoorkeeperDeps,
   options: DoorkeeperOptions,
@@ -64,8 +76,7 @@ export function createDoorkeeper(
   const all = createPlaces(maxClients);
   const ofAddress = createPlaces(connectionsPerAddress);
   const ofClient = createPlaces(connectionsPerClient);
-  const shakenHands = new WeakSet<Visitor>();
-  const admitted = new WeakSet<Visitor>();
+  const visits = new WeakMap<Visitor, Visit>();
 
   const full = {
     maxClients: () =>
@@ -91,37 +102,47 @@ export function createDoorkeeper(
 
   /** Credentials cost more than a number, so they come last but for the limit that needs them. */
   async function admit(
-    visitor: Visitor,
+    visit: Visit,
     identify: () => Promise<AdmittedClient>,
-    keep: (release: (() => void) | undefined, refusal: () => FederatedError) => void,
   ): Promise<AdmittedClient> {
-    if (shakenHands.has(visitor)) {
-      throw new FederatedError("MALFORMED_MESSAGE", "one connection has one handshake");
-    }
-    shakenHands.add(visitor);
-    const address = keyOf(visitor.request);
-    keep(all.take("all"), full.maxClients);
-    keep(ofAddress.take(address), full.connectionsPerAddress);
-    rates.credentials(address);
+    if (!all.claim("all")) throw full.maxClients();
+    visit.counted = true;
+    if (!ofAddress.claim(visit.address)) throw full.connectionsPerAddress();
+    visit.ofAddress = true;
+    rates.credentials(visit.address);
     try {
       const client = await identify();
-      keep(ofClient.take(client.clientId), full.connectionsPerClient);
+      if (!ofClient.claim(client.clientId)) throw full.connectionsPerClient();
+      visit.ofClient = client.clientId;
       return client;
     } catch (error) {
       if (isFederatedError(error) && error.code === "UNAUTHENTICATED") {
-        rates.credentialsWereWrong(address);
+        rates.credentialsWereWrong(visit.address);
       }
       throw error;
     }
   }
 
-  function hangUpSoon(visitor: Visitor): void {
-    const patience = clock.after(LINGER_MS, () => visitor.request.socket.destroy());
-    visitor.once("close", () => patience.cancel());
+  /** What an admitted one has, its place among the open connections excepted. Again changes nothing. */
+  function release(visit: Visit): void {
+    if (visit.counted) all.give("all");
+    if (visit.ofAddress) ofAddress.give(visit.address);
+    if (visit.ofClient !== undefined) ofClient.give(visit.ofClient);
+    visit.counted = false;
+    visit.ofAddress = false;
+    visit.ofClient = undefined;
+  }
+
+  /** In a while: it gets time to read why. */
+  function hangUpSoon(visitor: Visitor, visit: Visit): void {
+    visit.patience?.cancel();
+    if (visit.closed) return;
+    const { socket } = visitor.request;
+    visit.patience = clock.after(LINGER_MS, () => socket.destroy());
   }
 
   return {
-    isAdmitted: (visitor) => admitted.has(visitor),
+    isAdmitted: (visitor) => visits.get(visitor)?.state === "admitted",
     letUpgrade: (request) => {
       rates.request(peerAddress(request));
       if (open.taken("all") >= maxClients + ROOM_FOR_REFUSALS) throw full.maxClients();
@@ -130,29 +151,47 @@ export function createDoorkeeper(
       }
     },
     opened: (visitor) => {
-      for (const release of [open.take("all"), openOfAddress.take(keyOf(visitor.request))]) {
-        if (release !== undefined) visitor.once("close", release);
-      }
-      const patience = clock.after(options.handshakeTimeoutMs, () => {
-        if (admitted.has(visitor)) return;
+      const { socket } = visitor.request;
+      const visit: Visit = {
+        address: keyOf(visitor.request),
+        ...{ state: "new", counted: false, ofAddress: false, ofClient: undefined, closed: false },
+      };
+      visits.set(visitor, visit);
+      const isOpen = open.claim("all");
+      const isOpenOfAddress = openOfAddress.claim(visit.address);
+      visit.patience = clock.after(options.handshakeTimeoutMs, () => {
         countRefusal("handshakeTimeoutMs");
-        visitor.request.socket.destroy();
+        socket.destroy();
       });
-      visitor.once("close", () => patience.cancel());
+      // One listener, as there are thousands of connections.
+      visitor.once("close", () => {
+        visit.patience?.cancel();
+        visit.closed = true;
+        if (isOpen) open.give("all");
+        if (isOpenOfAddress) openOfAddress.give(visit.address);
+        release(visit);
+      });
     },
     admit: async (visitor, identify) => {
-      const held: (() => void)[] = [];
+      const visit = visits.get(visitor);
+      if (visit === undefined) throw new Error("nobody is admitted who has not come in");
+      if (visit.state !== "new") {
+        // The first one's places stay with its connection.
+        hangUpSoon(visitor, visit);
+        throw new FederatedError("MALFORMED_MESSAGE", "one connection has one handshake");
+      }
+      visit.state = "shakingHands";
       try {
-        const client = await admit(visitor, identify, (release, refusal) => {
-          if (release === undefined) throw refusal();
-          held.push(release);
-          visitor.once("close", release);
-        });
-        admitted.add(visitor);
+        const client = await admit(visit, identify);
+        visit.state = "admitted";
+        visit.patience?.cancel();
+        delete visit.patience;
+        // It closed while its credentials were looked at.
+        if (visit.closed) release(visit);
         return client;
       } catch (error) {
-        for (const release of held) release();
-        hangUpSoon(visitor);
+        release(visit);
+        hangUpSoon(visitor, visit);
         const limit = limitOf(error);
         if (limit !== undefined) countRefusal(limit);
         throw error;

@@ -3,7 +3,7 @@
  * that never become a message cost time and memory too, and no limit of messages sees them.
  */
 
-import { createTokenBuckets } from "../limits/token-buckets.ts";
+import { createBucketMaker } from "../limits/token-buckets.ts";
 import type { Clock } from "../ports.ts";
 
 /** engine.io's end of a connection. */
@@ -27,31 +27,24 @@ export interface FrameLimits {
   readonly unreadBytes: number;
 }
 
-/** Cuts the connection without a word when it sends more, or asks for more than it reads. */
-export function cutWhenFlooding(
-  connection: Connection,
-  frames: Frames,
-  {
-    clock,
-    isAdmitted,
-    limits,
-  }: {
-    readonly clock: Pick<Clock, "monotonicMs">;
-    readonly isAdmitted: () => boolean;
-    readonly limits: FrameLimits;
-  },
-): void {
-  const { perSecond, burst, beforeAdmission, unreadBytes } = limits;
-  const budget = createTokenBuckets({ perSecond, burst, maxKeys: 1 });
-  const { socket } = connection.request;
-  let early = 0;
-  const spend = () => {
-    const mayCome = isAdmitted()
-      ? budget.take("connection", clock.monotonicMs()) === 0
-      : (early += 1) <= beforeAdmission;
-    if (!mayCome || (socket.writableLength ?? 0) > unreadBytes) socket.destroy();
+/** @returns cuts a connection without a word when it sends more, or asks for more than it reads */
+export function createFrameGuard(
+  clock: Pick<Clock, "monotonicMs">,
+  { perSecond, burst, beforeAdmission, unreadBytes }: FrameLimits,
+): (connection: Connection, frames: Frames, isAdmitted: () => boolean) => void {
+  const newBudget = createBucketMaker({ perSecond, burst });
+  return (connection, frames, isAdmitted) => {
+    const budget = newBudget();
+    const { socket } = connection.request;
+    let early = 0;
+    const spend = () => {
+      const mayCome = isAdmitted()
+        ? budget.take(clock.monotonicMs()) === 0
+        : (early += 1) <= beforeAdmission;
+      if (!mayCome || (socket.writableLength ?? 0) > unreadBytes) socket.destroy();
+    };
+    frames.on("message", spend);
+    frames.on("ping", spend);
+    frames.on("pong", spend);
   };
-  frames.on("message", spend);
-  frames.on("ping", spend);
-  frames.on("pong", spend);
 }

@@ -30,19 +30,31 @@ import type {
 } from "../ports.ts";
 import type { DoorkeeperDeps, DoorkeeperOptions } from "./doorkeeper.ts";
 import { createDoorkeeper } from "./doorkeeper.ts";
-import { cutWhenFlooding } from "./frames.ts";
+import { createFrameGuard } from "./frames.ts";
+import { forgetHandshake, upgradeLeanly } from "./lean.ts";
 import { cutWhenUnread } from "./unread.ts";
 import { upgradeFault } from "./upgrade.ts";
 
 interface SocketData extends AdmittedClient {
   /** Tasks that this connection has offered its client for. */
-  readonly offers: Set<TaskId>;
+  readonly offers: TaskId[];
 }
 type Nothing = Record<string, never>;
 type Socket = AnySocket<ClientEvents, CoordinatorEvents, Nothing, SocketData>;
 
+type EventName = keyof ClientEvents;
+
+/** What is known of a connection while it talks. */
+interface Talk {
+  readonly socket: Socket;
+  readonly desk: ClientDesk;
+  readonly spend: () => void;
+  refusedInARow: number;
+  underWay: number;
+}
+
 interface WebSocketTransport {
-  readonly socket: Parameters<typeof cutWhenFlooding>[1];
+  readonly socket: Parameters<ReturnType<typeof createFrameGuard>>[1];
 }
 
 export interface SocketServerDeps extends DoorkeeperDeps {
@@ -60,6 +72,8 @@ export interface SocketServerOptions extends DoorkeeperOptions {
 
 export interface SocketServer {
   readonly gateway: ClientGateway;
+  /** Has a connection of this client offered it for the task? */
+  hasOffered(clientId: ClientId, taskId: TaskId): boolean;
   /** Begins to take connections on the server, for this desk. */
   attach(server: HttpServer, desk: ClientDesk): void;
   close(): void;
@@ -85,16 +99,16 @@ export function createSocketServer(
   });
   io.bind(engine);
   /** Connections of each client, the newest last. An account may have several devices. */
-  const connections = new Map<ClientId, Set<Socket>>();
+  const connections = new Map<ClientId, Socket[]>();
 
-  const connectionsOf = (clientIds: Iterable<ClientId>): Socket[] =>
-    [...clientIds].flatMap((clientId) => [...(connections.get(clientId) ?? [])]);
+  const ownOf = (clientId: ClientId): readonly Socket[] => connections.get(clientId) ?? [];
+  const connectionsOf = (clientIds: Iterable<ClientId>): Socket[] => [...clientIds].flatMap(ownOf);
 
   const gateway: ClientGateway = {
     // One place, one piece of work: to the newest connection that offered itself for the task.
     assign: (clientId, assignment) => {
-      const own = connectionsOf([clientId]);
-      const offered = own.findLast(({ data }) => data.offers.has(assignment.taskId));
+      const own = ownOf(clientId);
+      const offered = own.findLast(({ data }) => data.offers.includes(assignment.taskId));
       (offered ?? own.at(-1))?.emit("round:assigned", assignment);
     },
     closeRound: (clientIds, message) => {
@@ -108,6 +122,13 @@ export function createSocketServer(
     taskEnded: (message) => io.to(watchersOf(message.taskId)).emit("task:ended", message),
   };
 
+  const deafAfter = DEAF_SECONDS * options.messagesPerSecond;
+  const guardFrames = createFrameGuard(clock, {
+    perSecond: options.messagesPerSecond,
+    burst: deafAfter,
+    beforeAdmission: MAX_EARLY_FRAMES,
+    unreadBytes: MAX_BYTES_UNREAD,
+  });
   let closed = false;
   function attach(server: HttpServer, desk: ClientDesk): void {
     io.use((socket, next) => {
@@ -120,24 +141,16 @@ export function createSocketServer(
     io.on("connection", (socket) => serve(socket, desk));
     engine.on("connection", (visitor: Socket["conn"]) => {
       doorkeeper.opened(visitor);
-      cutWhenUnread(visitor, { messages: MAX_MESSAGES_UNREAD, bytes: MAX_BYTES_UNREAD });
+      cutWhenUnread(visitor, UNREAD);
       // Of engine.io's transport only this one is in use.
       const { socket } = visitor.transport as unknown as WebSocketTransport;
-      cutWhenFlooding(visitor, socket, {
-        ...{ clock, isAdmitted: () => doorkeeper.isAdmitted(visitor) },
-        limits: {
-          perSecond: options.messagesPerSecond,
-          burst: DEAF_SECONDS * options.messagesPerSecond,
-          beforeAdmission: MAX_EARLY_FRAMES,
-          unreadBytes: MAX_BYTES_UNREAD,
-        },
-      });
+      guardFrames(visitor, socket, () => doorkeeper.isAdmitted(visitor));
     });
     // Not `io.attach()`: it would answer upgrades and polling by itself, before we have looked at them.
     server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       const fault = closed ? closing() : whyNotUpgrade(request);
       if (fault === undefined) {
-        engine.handleUpgrade(request, socket, head);
+        upgradeLeanly(socket, () => engine.handleUpgrade(request, socket, head));
         return;
       }
       logger.debug({ code: fault.code }, "a connection was refused");
@@ -169,125 +182,117 @@ export function createSocketServer(
     const client = await doorkeeper.admit(socket.conn, async () =>
       desk.authenticate(checkAuth(socket.handshake.auth)),
     );
-    socket.data = { ...client, offers: new Set() };
+    socket.data = { ...client, offers: [] };
+    forgetHandshake(socket);
   }
 
+  /** With as little of its own for each connection as can be: there are thousands. */
   function serve(socket: Socket, desk: ClientDesk): void {
     const { clientId, validUntil } = socket.data;
     if (validUntil !== undefined) endAt(socket, validUntil);
-    let sockets = connections.get(clientId);
-    if (sockets === undefined) {
-      sockets = new Set();
-      connections.set(clientId, sockets);
+    const others = connections.get(clientId);
+    if (others !== undefined) others.push(socket);
+    else {
+      connections.set(clientId, [socket]);
       desk.connected(clientId);
     }
-    sockets.add(socket);
-    const own = sockets;
     socket.on("disconnect", () => {
-      own.delete(socket);
-      if (own.size > 0) return;
-      connections.delete(clientId);
-      desk.disconnected(clientId);
+      const left = ownOf(clientId).filter((other) => other !== socket);
+      if (left.length > 0) connections.set(clientId, left);
+      else {
+        connections.delete(clientId);
+        desk.disconnected(clientId);
+      }
     });
 
-    answer("checkin", checkCheckIn, async ({ taskId, protocolVersion }) => {
+    const talk: Talk = { socket, desk, spend: rates.messages(), refusedInARow: 0, underWay: 0 };
+    // Every message ends here: socket.io need not know a listener for each kind.
+    socket.use((packet: readonly unknown[]) => hear(talk, packet));
+  }
+
+  function hear(talk: Talk, packet: readonly unknown[]): void {
+    // What came in the same breath as the last straw.
+    if (talk.refusedInARow > deafAfter) return;
+    const last: unknown = packet.at(-1);
+    const reply = typeof last === "function" ? (last as (reply: Ack<unknown>) => void) : () => {};
+    let event: EventName;
+    try {
+      talk.spend();
+      event = eventOf(packet);
+      talk.refusedInARow = 0;
+    } catch (error) {
+      talk.refusedInARow += 1;
+      reply(refused(toFederatedError(error)));
+      // Who does not hear a refusal does not read them either, and they must not pile up.
+      if (talk.refusedInARow > deafAfter) talk.socket.conn.request.socket.destroy();
+      return;
+    }
+    const run = async (): Promise<Ack<unknown>> => {
+      if (talk.underWay > MAX_MESSAGES_UNDER_WAY) {
+        throw overLimit("messagesPerSecond", "wait for the answers to earlier messages", 1000);
+      }
+      if (packet.length > 3) throw malformed(`"${event}" takes one message and a callback`);
+      return { ok: true, value: await answers[event](talk, packet[1]) };
+    };
+    talk.underWay += 1;
+    run()
+      .finally(() => {
+        talk.underWay -= 1;
+      })
+      .catch((error: unknown) => {
+        const known = toFederatedError(error);
+        if (known.code === "INTERNAL") logger.error({ event, error }, "a message failed");
+        return refused(known);
+      })
+      .then(reply)
+      .catch((error: unknown) => logger.error({ event, error }, "an answer failed"));
+  }
+
+  // What arrives is typed by whoever sent it, so nothing is believed of it before it is checked.
+  const answers: Readonly<Record<EventName, (talk: Talk, message: unknown) => Promise<unknown>>> = {
+    checkin: async ({ socket, desk }, message) => {
+      const { taskId, protocolVersion } = checkCheckIn(message);
+      const { clientId, offers } = socket.data;
       // Before it is heard: a place that is given at once must find its way.
-      const { offers } = socket.data;
-      offers.add(taskId);
+      if (!offers.includes(taskId)) offers.push(taskId);
       const reply = await desk
         .checkIn(clientId, taskId, protocolVersion)
         .catch((error: unknown) => {
-          offers.delete(taskId);
+          withdraw(socket, taskId);
           throw error;
         });
       await socket.join(watchersOf(taskId));
       return reply;
-    });
-    answer("decline", checkDecline, async ({ roundId }) => {
-      await desk.decline(clientId, roundId);
+    },
+    decline: async ({ socket, desk }, message) => {
+      await desk.decline(socket.data.clientId, checkDecline(message).roundId);
       return null;
-    });
-    answer("leave", checkLeave, async ({ taskId }) => {
-      socket.data.offers.delete(taskId);
-      const other = [...own].findLast(({ data }) => data.offers.has(taskId));
-      if (other === undefined) await desk.leave(clientId, taskId);
-      else await handOver(other, taskId);
+    },
+    leave: async ({ socket, desk }, message) => {
+      const { taskId } = checkLeave(message);
+      const { clientId } = socket.data;
+      withdraw(socket, taskId);
+      const other = ownOf(clientId).findLast(({ data }) => data.offers.includes(taskId));
+      if (other === undefined) {
+        await desk.leave(clientId, taskId);
+        return null;
+      }
+      // The client stays: what this connection had of it is the other one's now.
+      const { assignment } = await desk.checkIn(clientId, taskId, PROTOCOL_VERSION);
+      if (assignment !== undefined) other.emit("round:assigned", assignment);
       return null;
-    });
-    answer("watch", checkWatch, async ({ taskId, protocolVersion }) => {
+    },
+    watch: async ({ socket, desk }, message) => {
+      const { taskId, protocolVersion } = checkWatch(message);
       const brief = await desk.watch(taskId, protocolVersion);
       await socket.join(watchersOf(taskId));
       return brief;
-    });
-    /** The client stays: what this connection had of it is the other one's now. */
-    async function handOver(other: Socket, taskId: TaskId): Promise<void> {
-      const { assignment } = await desk.checkIn(clientId, taskId, PROTOCOL_VERSION);
-      if (assignment !== undefined) other.emit("round:assigned", assignment);
-    }
+    },
+  };
 
-    const spend = rates.messages();
-    let refusedInARow = 0;
-    const deafAfter = DEAF_SECONDS * options.messagesPerSecond;
-    socket.use((packet: readonly unknown[], next) => {
-      // What came in the same breath as the last straw.
-      if (refusedInARow > deafAfter) return;
-      try {
-        spend();
-        const name = String(packet[0]);
-        if (!KNOWN_EVENTS.has(name)) {
-          throw malformed(`unknown event ${JSON.stringify(name.slice(0, 40))}`);
-        }
-        refusedInARow = 0;
-        next();
-      } catch (error) {
-        refusedInARow += 1;
-        const ack: unknown = packet.at(-1);
-        if (typeof ack === "function") {
-          (ack as (reply: Ack<never>) => void)(refused(toFederatedError(error)));
-        }
-        // Who does not hear a refusal does not read them either, and they must not pile up.
-        if (refusedInARow > deafAfter) {
-          socket.conn.request.socket.destroy();
-        }
-      }
-    });
-
-    let underWay = 0;
-
-    /** Registers the handler of one event: message checked, result or error acknowledged. */
-    function answer<Message, Reply>(
-      event: keyof ClientEvents,
-      check: (message: unknown) => Message,
-      handle: (message: Message) => Promise<Reply>,
-    ): void {
-      // What arrives is typed by whoever sent it, so nothing is believed of it here.
-      const untyped = socket as unknown as {
-        on(event: string, listener: (...args: unknown[]) => void): void;
-      };
-      untyped.on(event, (...args) => {
-        const ack = args.at(-1);
-        const reply = typeof ack === "function" ? (ack as (reply: Ack<Reply>) => void) : () => {};
-        const run = async (): Promise<Ack<Reply>> => {
-          if (underWay > MAX_MESSAGES_UNDER_WAY) {
-            throw overLimit("messagesPerSecond", "wait for the answers to earlier messages", 1000);
-          }
-          if (args.length > 2) throw malformed(`"${event}" takes one message and a callback`);
-          return { ok: true, value: await handle(check(args[0])) };
-        };
-        underWay += 1;
-        run()
-          .finally(() => {
-            underWay -= 1;
-          })
-          .catch((error: unknown) => {
-            const known = toFederatedError(error);
-            if (known.code === "INTERNAL") logger.error({ event, error }, "a message failed");
-            return refused(known);
-          })
-          .then(reply)
-          .catch((error: unknown) => logger.error({ event, error }, "an answer failed"));
-      });
-    }
+  function withdraw({ data: { offers } }: Socket, taskId: TaskId): void {
+    const at = offers.indexOf(taskId);
+    if (at >= 0) offers.splice(at, 1);
   }
 
   /** Ends the connection with its credential; the client comes again with a newer one. */
@@ -303,6 +308,8 @@ export function createSocketServer(
 
   return {
     gateway,
+    hasOffered: (clientId, taskId) =>
+      ownOf(clientId).some(({ data }) => data.offers.includes(taskId)),
     attach,
     close: () => {
       closed = true;
@@ -330,7 +337,16 @@ const MAX_EARLY_FRAMES = 16;
 /** A connection that goes on for so many seconds' worth of messages after being told to wait is cut. */
 const DEAF_SECONDS = 100;
 
-const KNOWN_EVENTS: ReadonlySet<string> = new Set(["checkin", "decline", "leave", "watch"]);
+const UNREAD = { messages: MAX_MESSAGES_UNREAD, bytes: MAX_BYTES_UNREAD };
+
+const EVENTS: ReadonlySet<string> = new Set<EventName>(["checkin", "decline", "leave", "watch"]);
+
+/** @throws FederatedError MALFORMED_MESSAGE */
+function eventOf([name]: readonly unknown[]): EventName {
+  const event = String(name);
+  if (EVENTS.has(event)) return event as EventName;
+  throw malformed(`unknown event ${JSON.stringify(event.slice(0, 40))}`);
+}
 
 const checkAuth = checker("handshake", HandshakeAuthSchema);
 const checkCheckIn = checker("checkin", CheckInSchema);

@@ -17,12 +17,13 @@ export interface UnreadLimits {
  * and an honest client gets a few messages in a round: it is gone, or does not read on purpose.
  */
 export function cutWhenUnread(connection: Connection, most: UnreadLimits): void {
+  const { socket } = connection.request;
   let messages = 0;
   let bytes = 0;
   connection.on("packetCreate", ({ data }) => {
     messages += 1;
     bytes += typeof data === "string" ? data.length : 0;
-    if (messages > most.messages || bytes > most.bytes) connection.request.socket.destroy();
+    if (messages > most.messages || bytes > most.bytes) socket.destroy();
   });
   // All that waits has been handed on.
   connection.on("drain", () => {

@@ -84,3 +84,5 @@ export const readerSecurity = [{ readerToken: [] }, {}];
 export const viewerSecurity = [{ viewerToken: [] }, { adminToken: [] }];
 export const adminSecurity = [{ adminToken: [] }];
 export const assignmentSecurity = [{ assignmentToken: [] }];
+/** The client key in its header; a token besides, where clients are asked for one. */
+export const clientSecurity = [{ clientKey: [], clientToken: [] }, { clientKey: [] }];

@@ -1,0 +1,60 @@
+import type { ClientId, TaskId } from "@tributary/protocol";
+import { PROTOCOL_VERSION } from "@tributary/protocol";
+import { expect, test } from "vitest";
+
+import type { RoundEngine } from "../round/engine.ts";
+import type { FrontDesk } from "./desk.ts";
+import type { HeldCheckInsDeps } from "./held-check-ins.ts";
+import { createHeldCheckIns } from "./held-check-ins.ts";
+
+const TASK = "task" as TaskId;
+const idOf = (i: number) => i.toString(16).padStart(8, "0").repeat(4) as ClientId;
+
+/** What the last of some clients is told, by the same coins. */
+async function toldAfter(others: number, spec: object): Promise<number> {
+  const engine = {
+    snapshot: () => ({ task: { spec, state: "running" } }),
+    endWait: async () => undefined,
+  } as unknown as RoundEngine;
+  const desk = {
+    connected: () => undefined,
+    disconnected: () => undefined,
+    checkIn: async () => ({ task: {} }),
+  } as unknown as FrontDesk;
+  const clock = {
+    now: () => 0,
+    monotonicMs: () => 0,
+    after: (_delayMs: number, run: () => void) => {
+      queueMicrotask(run);
+      return { cancel: () => undefined };
+    },
+  };
+  const deps = {
+    ...{ clock, desk, engineOf: () => engine, uniform: { next: () => 0.5 } },
+    sockets: { gateway: {}, hasOffered: () => false },
+  } as unknown as HeldCheckInsDeps;
+  const options = { heldCheckIns: 100, checkInsPerSecond: 1e6, checkInHoldMs: 1000 };
+  const { desk: http } = createHeldCheckIns(deps, options);
+  const ask = (clientId: ClientId) =>
+    http.checkIn(
+      { clientId },
+      TASK,
+      { protocolVersion: PROTOCOL_VERSION },
+      new AbortController().signal,
+    );
+  for (let i = 0; i < others; i++) await ask(idOf((0x9e3779b1 * (i + 1)) >>> 0));
+  return (await ask(idOf(1))).answer.comeBackInMs;
+}
+
+const schedule = { minClients: 2 };
+
+test("[MC25] under central privacy what a client is told does not depend on who else has come", async () => {
+  const sampler = { kind: "poisson", samplingRate: 0.1, population: 1000 };
+  const spec = { sampler, schedule, privacy: { mechanism: "central" } };
+  expect(await toldAfter(1000, spec)).toBe(await toldAfter(0, spec));
+});
+
+test("[MC22] without privacy more clients are told longer times", async () => {
+  const spec = { sampler: { kind: "all" }, schedule, privacy: { mechanism: "none" } };
+  expect(await toldAfter(1000, spec)).toBeGreaterThan(5 * (await toldAfter(100, spec)));
+});

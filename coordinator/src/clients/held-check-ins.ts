@@ -1,0 +1,305 @@
+/**
+ * Clients without a socket: each check-in is held for a while, which is when its client waits, and then answered
+ * with a place or with when to come back.
+ *
+ * They stand in the same waiting room as clients on sockets and are drawn from it alike: whoever is held when coins
+ * are thrown has its coin thrown, once, and how long it is held does not depend on that. So what is claimed of the
+ * sample (`round/sampler.ts`) is true of them, too. A held request that goes away is a connection that is lost: its
+ * client waits no more, and one that has a place is waited for during the grace time. Who was told of its place has
+ * no connection to lose: it counts as present until its round has ended.
+ */
+
+import type {
+  Assignment,
+  CheckInQuery,
+  ClientId,
+  HttpCheckInReply,
+  RoundClosed,
+  TaskId,
+} from "@tributary/protocol";
+import { FederatedError, isFederatedError } from "@tributary/protocol";
+
+import { limitOf, overLimit } from "../limits/limit.ts";
+import type {
+  AdmittedClient,
+  ClientGateway,
+  Clock,
+  HeldDelivery,
+  HttpDesk,
+  TaskRecord,
+  UniformSource,
+} from "../ports.ts";
+import type { RoundEngine } from "../round/engine.ts";
+import type { FrontDesk } from "./desk.ts";
+import { comeBackInMs, meanAwayMs } from "./pace-steering.ts";
+import type { PaceSituation } from "./pace-steering.ts";
+import type { Population } from "./population.ts";
+import { createPopulation } from "./population.ts";
+
+export interface HeldCheckInsDeps {
+  readonly clock: Clock;
+  readonly desk: FrontDesk;
+  readonly engineOf: (taskId: TaskId) => RoundEngine | undefined;
+  /** Clients on sockets, and for which tasks they have offered themselves. */
+  readonly sockets: {
+    readonly gateway: ClientGateway;
+    hasOffered(clientId: ClientId, taskId: TaskId): boolean;
+  };
+  /** Spreads returns; of no worth to anybody else. */
+  readonly uniform: UniformSource;
+}
+
+export interface HeldCheckInsOptions {
+  /** Requests held at the same time; more are told when to come back, with RATE_LIMITED. */
+  readonly heldCheckIns: number;
+  readonly checkInsPerSecond: number;
+  /** Longest time for which one is held. */
+  readonly checkInHoldMs: number;
+}
+
+export interface HeldCheckIns {
+  readonly desk: HttpDesk;
+  /** To clients of both kinds. */
+  readonly gateway: ClientGateway;
+  /** Answers everybody who is held. */
+  close(): void;
+}
+
+/** A client is remembered for twice the mean time that it is away, and at least for so long. */
+const SHORTEST_MEMORY_MS = 600_000;
+/** Resumed tasks tell nobody who is not connected, so whoever waits for one looks now and then. */
+const LOOK_AGAIN_MS = 60_000;
+
+type Outcome = Assignment | FederatedError | undefined;
+
+export function createHeldCheckIns(
+  deps: HeldCheckInsDeps,
+  options: HeldCheckInsOptions,
+): HeldCheckIns {
+  const { clock, desk, engineOf, sockets, uniform } = deps;
+  /** One request for each client and task. */
+  const held = new Map<ClientId, Map<TaskId, (outcome: Outcome) => void>>();
+  let heldCount = 0;
+  /** Clients with a place who were told so, by task. */
+  const inRound = new Map<TaskId, Set<ClientId>>();
+  const populations = new Map<TaskId, Population>();
+
+  // ------------------------------------------------------------------------------- pace
+
+  function situationOf(taskId: TaskId): PaceSituation {
+    const snapshot = engineOf(taskId)?.snapshot();
+    const now = clock.now();
+    const paused = snapshot?.task.state === "paused";
+    const restMs = Math.max(paused ? LOOK_AGAIN_MS : 0, (snapshot?.nextRoundAt ?? now) - now);
+    return {
+      ...{ restMs, now, holdMs: options.checkInHoldMs },
+      population:
+        (snapshot === undefined ? undefined : publicPopulation(snapshot.task)) ??
+        populations.get(taskId)?.estimate() ??
+        0,
+      wanted: Math.min(options.heldCheckIns, snapshot === undefined ? 1 : wantedBy(snapshot.task)),
+      // The other half is for clients on sockets.
+      maxPerSecond: options.checkInsPerSecond / 2,
+    };
+  }
+
+  const returnOf = (taskId: TaskId) => comeBackInMs(situationOf(taskId), uniform.next());
+
+  function remember(clientId: ClientId, taskId: TaskId): void {
+    let population = populations.get(taskId);
+    if (population === undefined) {
+      population = createPopulation();
+      populations.set(taskId, population);
+    }
+    const away = meanAwayMs(situationOf(taskId)) ?? 0;
+    population.saw(clientId, clock.now(), Math.max(SHORTEST_MEMORY_MS, 2 * away));
+  }
+
+  // ---------------------------------------------------------------------------- holding
+
+  async function checkIn(
+    { clientId, validUntil }: AdmittedClient,
+    taskId: TaskId,
+    { protocolVersion, waitMs }: CheckInQuery,
+    gone: AbortSignal,
+  ): Promise<HeldDelivery> {
+    if (engineOf(taskId) !== undefined) remember(clientId, taskId);
+    if (heldCount >= options.heldCheckIns) {
+      const message = `${options.heldCheckIns} check-ins are held, as many as there may be`;
+      throw overLimit("heldCheckIns", message, returnOf(taskId));
+    }
+    const hold = holdFor(clientId, taskId);
+    let waits = false;
+    try {
+      const reply = await desk
+        .checkIn(clientId, taskId, protocolVersion)
+        .catch((error: unknown) => {
+          throw paced(error, taskId);
+        });
+      waits = true;
+      const leftMs = validUntil === undefined ? Infinity : validUntil - clock.now();
+      const patienceMs = Math.min(options.checkInHoldMs, waitMs ?? Infinity, leftMs);
+      let outcome = reply.assignment ?? (await hold.outcome(patienceMs, gone));
+      outcome ??= await hold.endWait();
+      if (outcome instanceof FederatedError) throw outcome;
+      hold.release();
+      const answer: HttpCheckInReply = {
+        clientId,
+        task: reply.task,
+        ...(outcome === undefined ? {} : { assignment: outcome }),
+        comeBackInMs: returnOf(taskId),
+      };
+      if (outcome !== undefined) {
+        return { answer, ended: (isDelivered) => settle(clientId, taskId, isDelivered) };
+      }
+      desk.disconnected(clientId);
+      return { answer, ended: () => undefined };
+    } catch (error) {
+      // Where it was given a place meanwhile, it is waited for as for one whose connection was lost.
+      if (waits) await hold.endWait();
+      hold.release();
+      desk.disconnected(clientId);
+      throw error;
+    }
+  }
+
+  /** A newer request of the same client for the same task takes the older one's place. */
+  function holdFor(clientId: ClientId, taskId: TaskId) {
+    const own = held.get(clientId) ?? new Map<TaskId, (outcome: Outcome) => void>();
+    own.get(taskId)?.(undefined);
+    held.set(clientId, own);
+    let resolve: (outcome: Outcome) => void = () => undefined;
+    const told = new Promise<Outcome>((done) => {
+      resolve = done;
+    });
+    own.set(taskId, resolve);
+    heldCount += 1;
+    let isHeld = true;
+    desk.connected(clientId);
+    return {
+      outcome: async (patienceMs: number, gone: AbortSignal): Promise<Outcome> => {
+        const timer = clock.after(patienceMs, () => resolve(undefined));
+        const onGone = () => resolve(new FederatedError("ABORTED", "the client went away"));
+        gone.addEventListener("abort", onGone);
+        if (gone.aborted) onGone();
+        try {
+          return await told;
+        } finally {
+          timer.cancel();
+          gone.removeEventListener("abort", onGone);
+        }
+      },
+      /** Nobody is told by this request any more. */
+      release: () => {
+        if (!isHeld) return;
+        isHeld = false;
+        heldCount -= 1;
+        if (own.get(taskId) !== resolve) return;
+        own.delete(taskId);
+        if (own.size === 0 && held.get(clientId) === own) held.delete(clientId);
+      },
+      /** The client waits no more, unless it does so by another way. @returns the place that it has after all */
+      endWait: async (): Promise<Assignment | undefined> => {
+        const waitsOn =
+          held.get(clientId)?.get(taskId) !== resolve || sockets.hasOffered(clientId, taskId);
+        if (waitsOn) return undefined;
+        // A task that has failed, or is stopping, has nobody waiting.
+        return engineOf(taskId)
+          ?.endWait(clientId)
+          .catch(() => undefined);
+      },
+    };
+  }
+
+  /** The answer with a place has reached the client, or was lost on the way. */
+  function settle(clientId: ClientId, taskId: TaskId, isDelivered: boolean): void {
+    const clients = inRound.get(taskId) ?? new Set<ClientId>();
+    const isOpen = engineOf(taskId)?.hasPlace(clientId) === true;
+    if (!isDelivered || !isOpen || clients.has(clientId)) {
+      desk.disconnected(clientId);
+      return;
+    }
+    clients.add(clientId);
+    inRound.set(taskId, clients);
+  }
+
+  function roundClosed(clientIds: readonly ClientId[], { taskId }: RoundClosed): void {
+    const clients = inRound.get(taskId);
+    if (clients === undefined) return;
+    for (const clientId of clientIds) {
+      if (clients.delete(clientId)) desk.disconnected(clientId);
+    }
+  }
+
+  /** Refusals for the number of all check-ins would bring everybody back at once. */
+  function paced(error: unknown, taskId: TaskId): unknown {
+    if (!isFederatedError(error) || limitOf(error) !== "checkInsPerSecond") return error;
+    return overLimit("checkInsPerSecond", error.message, returnOf(taskId));
+  }
+
+  function tellAll(outcome: Outcome, taskId?: TaskId): void {
+    for (const own of held.values()) {
+      for (const [heldFor, resolve] of own) {
+        if (taskId === undefined || heldFor === taskId) resolve(outcome);
+      }
+    }
+  }
+
+  const gateway: ClientGateway = {
+    ...sockets.gateway,
+    assign: (clientId, assignment) => {
+      const resolve = held.get(clientId)?.get(assignment.taskId);
+      if (resolve === undefined) sockets.gateway.assign(clientId, assignment);
+      else resolve(assignment);
+    },
+    closeRound: (clientIds, message) => {
+      const all = [...clientIds];
+      sockets.gateway.closeRound(all, message);
+      roundClosed(all, message);
+    },
+    taskEnded: (message) => {
+      sockets.gateway.taskEnded(message);
+      const { taskId, reason } = message;
+      tellAll(
+        new FederatedError("TASK_ENDED", `task "${taskId}" has ended: ${reason}`, {
+          details: { endReason: reason },
+        }),
+        taskId,
+      );
+      populations.delete(taskId);
+    },
+    dismiss: (clientIds) => {
+      const all = [...clientIds];
+      sockets.gateway.dismiss(all);
+      const refusal = new FederatedError("UNAUTHENTICATED", "this client is no longer let in");
+      for (const clientId of all) {
+        for (const resolve of held.get(clientId)?.values() ?? []) resolve(refusal);
+      }
+    },
+  };
+
+  return {
+    desk: {
+      authenticate: (auth) => desk.authenticate(auth),
+      checkIn,
+      decline: (clientId, roundId) => desk.decline(clientId, roundId),
+    },
+    gateway,
+    close: () => tellAll(undefined),
+  };
+}
+
+/** Where a sample is accounted, the number of clients is a public one, and never counted. */
+function publicPopulation({ spec }: TaskRecord): number | undefined {
+  if (spec.privacy.mechanism === "none" || spec.sampler.kind !== "poisson") return undefined;
+  return spec.sampler.population;
+}
+
+/** Half as many again as a round waits for, as some are always about to go; of a public sample everybody. */
+function wantedBy({ spec }: TaskRecord): number {
+  const { sampler, schedule } = spec;
+  if (sampler.kind === "poisson") return sampler.population;
+  const cohort =
+    sampler.kind === "uniform" ? Math.ceil(sampler.cohortSize * (1 + sampler.overSelection)) : 1;
+  return Math.ceil(1.5 * Math.max(schedule.minClients, cohort));
+}
