@@ -7,21 +7,32 @@ import { fileURLToPath } from "node:url";
 
 import asc from "assemblyscript/asc";
 
-/** `pages` of memory at first, `most` after growing; without it the memory is fixed. */
+/**
+ * `pages` of memory at first, `most` after growing; without `most` the memory is fixed. Without `pages` a kernel works
+ * on whatever memory it is given.
+ */
 const KERNELS = [
   { source: "src/privacy/kernel/gaussian.as", pages: 2 },
   { source: "src/http/checksum.as", pages: 2 },
+  { source: "src/aggregation/kernel/sums.as" },
   { source: "src/aggregation/robust/kernel/robust.as", pages: 1, most: 2048 },
 ];
 
-/** @returns {Promise<{ file: string, text: string }[]>} what each kernel's module should say */
-export async function compileKernels() {
+/**
+ * @param {string} [folder] of the kernels that are meant; all without
+ * @returns {Promise<{ file: string, text: string }[]>} what each kernel's module should say
+ */
+export async function compileKernels(folder = "") {
   const compiled = [];
-  for (const { source, pages, most = pages } of KERNELS) {
+  for (const kernel of KERNELS.filter(({ source }) => source.startsWith(folder))) {
+    const { source, pages, most = pages } = kernel;
     const path = (name) => fileURLToPath(new URL(name, import.meta.url));
     const text = await readFile(path(source), "utf8");
     const flags = ["--runtime", "stub", "--enable", "simd", "--noAssert", "-O3", "--converge"];
-    const memory = ["--initialMemory", `${pages}`, "--maximumMemory", `${most}`];
+    const memory =
+      pages === undefined
+        ? ["--importMemory"]
+        : ["--initialMemory", `${pages}`, "--maximumMemory", `${most}`];
     let bytes;
     const { error, stderr } = await asc.main(
       ["kernel.ts", ...flags, ...memory, "--outFile", "kernel.wasm"],

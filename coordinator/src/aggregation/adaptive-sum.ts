@@ -8,6 +8,7 @@ import { bitOfNorm } from "../privacy/adaptive-clipping.ts";
 import type { Grid } from "../privacy/grid.ts";
 import type { GridSum } from "./grid-sum.ts";
 import { createGridSum } from "./grid-sum.ts";
+import type { SlotOptions } from "./kernel/delta-sum.ts";
 import { normOf } from "./kernel/open-kernel.ts";
 
 export interface AdaptiveSum extends Omit<GridSum, "kind"> {
@@ -16,8 +17,8 @@ export interface AdaptiveSum extends Omit<GridSum, "kind"> {
   bits(): Float64Array;
 }
 
-export function createAdaptiveSum(grid: Grid): AdaptiveSum {
-  const deltas = createGridSum(grid);
+export function createAdaptiveSum(grid: Grid, slots: SlotOptions = {}): AdaptiveSum {
+  const deltas = createGridSum(grid, slots);
   const halves = new Float64Array(1);
   return {
     kind: "adaptive",

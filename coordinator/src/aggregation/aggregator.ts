@@ -1,6 +1,7 @@
 /** What every aggregator is: clients' deltas go in one by one. What may come out depends on the kind. */
 
 import type { EncodedDelta } from "./encoded-delta.ts";
+import type { Slices } from "./slices.ts";
 import type { SlotPool } from "./update-slots.ts";
 
 export interface AggregatorInput {
@@ -33,4 +34,6 @@ export interface MeanAggregator extends Aggregator {
    * @throws RangeError when it is not positive and finite, as without any delta
    */
   mean(denominator?: number): Float64Array;
+  /** The same in slices. */
+  meanSlices(denominator?: number): Slices<Float64Array>;
 }

@@ -8,10 +8,13 @@ import { clipFactor } from "@tributary/protocol";
 
 import type { MeanAggregator } from "./aggregator.ts";
 import { assertLength } from "./encoded-delta.ts";
+import type { SlotOptions } from "./kernel/delta-sum.ts";
 import { normOf, openDeltaSum } from "./kernel/open-kernel.ts";
+import type { Slices } from "./slices.ts";
+import { atOnce, slicesOf } from "./slices.ts";
 import { weightOf } from "./weighting.ts";
 
-export interface FedAvgOptions {
+export interface FedAvgOptions extends SlotOptions {
   readonly parameterCount: number;
   readonly weighting: Weighting;
   /** Each delta is scaled into this L2 ball before it is added, whatever its sender claims. */
@@ -22,8 +25,9 @@ export function createFedAvg({
   parameterCount,
   weighting,
   clippingNorm,
+  ...slots
 }: FedAvgOptions): MeanAggregator {
-  const deltas = openDeltaSum(parameterCount);
+  const deltas = openDeltaSum(parameterCount, slots);
   let count = 0;
   let totalWeight = 0;
   return {
@@ -51,14 +55,19 @@ export function createFedAvg({
       count += 1;
     },
     sum: () => deltas.sum(),
-    mean: (denominator = totalWeight) => {
-      if (!(denominator > 0 && denominator < Infinity)) {
-        throw new RangeError(`there is no mean of ${count} deltas over ${denominator}`);
-      }
-      const sum = deltas.sum();
-      const mean = new Float64Array(parameterCount);
-      for (let i = 0; i < mean.length; i++) mean[i] = (sum[i] as number) / denominator;
-      return mean;
-    },
+    mean: (denominator) => atOnce(meanSlices(denominator)),
+    meanSlices,
   };
+
+  function* meanSlices(denominator = totalWeight): Slices<Float64Array> {
+    if (!(denominator > 0 && denominator < Infinity)) {
+      throw new RangeError(`there is no mean of ${count} deltas over ${denominator}`);
+    }
+    const sum = deltas.sum();
+    const mean = new Float64Array(parameterCount);
+    yield* slicesOf(parameterCount, (start, end) => {
+      for (let i = start; i < end; i++) mean[i] = (sum[i] as number) / denominator;
+    });
+    return mean;
+  }
 }

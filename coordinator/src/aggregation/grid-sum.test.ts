@@ -1,4 +1,4 @@
-import { l2Norm } from "@tributary/protocol";
+import { encodePayload, l2Norm } from "@tributary/protocol";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
@@ -79,6 +79,35 @@ describe("the exact sum on a grid", () => {
         },
       ),
       { numRuns: 500 },
+    );
+  });
+
+  test("[GR4] a quantised delta is bounded as it is decoded, from a slot and from elsewhere", () => {
+    const length = 9_000;
+    fc.assert(
+      fc.property(
+        fc.constantFrom("bfloat16", "int8", "int4"),
+        fc.double({ min: 1e-3, max: 1e3, noNaN: true }),
+        fc.double({ min: 1e-3, max: 1e6, noNaN: true }),
+        fc.boolean(),
+        (kind, clippingNorm, size, isInSlot) => {
+          const vector = Float32Array.from({ length }, (_, i) => Math.sin(i * i) * size);
+          const bits = (halves: Uint16Array) => halves.map((_, i) => (i * 40_503) & 0xffff);
+          const payload = encodePayload({ kind }, vector, (halves) => {
+            halves.set(bits(halves));
+            return halves;
+          });
+          const settings = { noiseMultiplier: 1, clippingNorm, parameterCount: length };
+          const sum = createGridSum(createGrid(settings));
+          const slot = isInSlot ? sum.slots.take(payload.length) : undefined;
+          slot?.bytes.set(payload);
+          const delta = { encoding: { kind }, parameterCount: length };
+          sum.add({ delta: { ...delta, payload: slot?.bytes ?? payload }, numExamples: 1 });
+          expect(isWithinBound(sum.sum(), sum.grid)).toBe(true);
+          expect(sum.sum().some((steps) => steps !== 0)).toBe(true);
+        },
+      ),
+      { numRuns: 20 },
     );
   });
 

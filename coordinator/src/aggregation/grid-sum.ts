@@ -9,6 +9,7 @@ import { clipFactor } from "@tributary/protocol";
 import type { Grid } from "../privacy/grid.ts";
 import type { Aggregator } from "./aggregator.ts";
 import { assertLength } from "./encoded-delta.ts";
+import type { SlotOptions } from "./kernel/delta-sum.ts";
 import { normOf, openDeltaSum } from "./kernel/open-kernel.ts";
 
 /** There is no mean of it: what is released goes through a mechanism. */
@@ -23,9 +24,9 @@ export interface GridSum extends Aggregator {
 const ROUND_OFF = 2 ** -53;
 
 /** Weights are uniform: a weight would scale what one client can change. */
-export function createGridSum(grid: Grid): GridSum {
+export function createGridSum(grid: Grid, slots: SlotOptions = {}): GridSum {
   const { clippingNorm, parameterCount, step, mostSummands } = grid;
-  const deltas = openDeltaSum(parameterCount, { whole: true });
+  const deltas = openDeltaSum(parameterCount, { ...slots, whole: true });
   let count = 0;
   return {
     kind: "grid",

@@ -14,12 +14,17 @@
 import type { ServerOptimizerSpec } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
+import type { Slices } from "./slices.ts";
+import { atOnce, slicesOf } from "./slices.ts";
+
 export interface ServerOptimizer {
   /**
    * One step from `weights` along `meanDelta`; a new vector, rounded to float32.
    * @throws RangeError when a vector has another length; weights and state are as they were then
    */
   step(weights: Float32Array, meanDelta: Float64Array): Float32Array;
+  /** The same in slices; between them the state is of neither step. */
+  stepSlices(weights: Float32Array, meanDelta: Float64Array): Slices<Float32Array>;
   /** The vectors to go on from: none, [m] or [m, v]. */
   state(): readonly Float64Array[];
 }
@@ -37,20 +42,24 @@ export function createServerOptimizer(
   assertState(vectors, vectorsOf(spec.kind), parameterCount);
   const [m, v] = vectors;
   const stepOf = stepFunction(spec, m, v);
-  return {
-    step: (weights, meanDelta) => {
-      if (weights.length !== parameterCount || meanDelta.length !== parameterCount) {
-        throw new RangeError(
-          `a step over ${parameterCount} parameters got ${weights.length} weights and ` +
-            `a mean delta of ${meanDelta.length}`,
-        );
-      }
-      const next = new Float32Array(weights.length);
-      for (let i = 0; i < next.length; i++) {
+  function* stepSlices(weights: Float32Array, meanDelta: Float64Array): Slices<Float32Array> {
+    if (weights.length !== parameterCount || meanDelta.length !== parameterCount) {
+      throw new RangeError(
+        `a step over ${parameterCount} parameters got ${weights.length} weights and ` +
+          `a mean delta of ${meanDelta.length}`,
+      );
+    }
+    const next = new Float32Array(weights.length);
+    yield* slicesOf(next.length, (start, end) => {
+      for (let i = start; i < end; i++) {
         next[i] = (weights[i] as number) + stepOf(i, meanDelta[i] as number);
       }
-      return next;
-    },
+    });
+    return next;
+  }
+  return {
+    step: (weights, meanDelta) => atOnce(stepSlices(weights, meanDelta)),
+    stepSlices,
     state: () => vectors,
   };
 }
@@ -119,10 +128,16 @@ const KINDS = ["sgd", "momentum", "adagrad", "adam", "yogi"] as const;
  * magic u32, kind u8, vectors u8, 0 u16, parameters u32, 0 u32, then the vectors as little-endian float64.
  * @param state vectors of one length, as `state()` gives them
  */
-export function encodeOptimizerState(
+export const encodeOptimizerState = (
   kind: ServerOptimizerSpec["kind"],
   state: readonly Float64Array[],
-): Uint8Array {
+): Uint8Array => atOnce(optimizerStateSlices(kind, state));
+
+/** The same in slices. */
+export function* optimizerStateSlices(
+  kind: ServerOptimizerSpec["kind"],
+  state: readonly Float64Array[],
+): Slices<Uint8Array> {
   const parameterCount = state[0]?.length ?? 0;
   assertState(state, vectorsOf(kind), parameterCount);
   const bytes = new Uint8Array(HEADER_BYTES + 8 * parameterCount * state.length);
@@ -131,9 +146,12 @@ export function encodeOptimizerState(
   view.setUint8(4, KINDS.indexOf(kind));
   view.setUint8(5, state.length);
   view.setUint32(8, parameterCount, true);
-  let at = HEADER_BYTES;
-  for (const vector of state) {
-    for (let i = 0; i < vector.length; i++, at += 8) view.setFloat64(at, vector[i] as number, true);
+  for (const [k, vector] of state.entries()) {
+    const at = HEADER_BYTES + 8 * k * parameterCount;
+    if (k > 0) yield;
+    yield* slicesOf(parameterCount, (start, end) => {
+      for (let i = start; i < end; i++) view.setFloat64(at + 8 * i, vector[i] as number, true);
+    });
   }
   return bytes;
 }

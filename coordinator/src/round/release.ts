@@ -10,8 +10,10 @@ import { encodeCheckpoint, FederatedError, isCharged, l2Norm } from "@tributary/
 import {
   createServerOptimizer,
   decodeOptimizerState,
-  encodeOptimizerState,
+  optimizerStateSlices,
 } from "../aggregation/server-optimizer.ts";
+import type { Slices } from "../aggregation/slices.ts";
+import { inTurns, slicesOf } from "../aggregation/slices.ts";
 import type { BlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
 import type { ModelShelf } from "../model/registry.ts";
@@ -26,6 +28,7 @@ import type {
   TaskRecord,
   UnsignedVersion,
 } from "../ports.ts";
+import { otherTurns } from "../thread.ts";
 import type { SummedRound } from "./progress.ts";
 import { affordableCharge, expectedReportsOf } from "./budget.ts";
 import { releaseStep } from "./matrix-run.ts";
@@ -71,30 +74,19 @@ export async function makeVersion(
 ): Promise<MadeModel> {
   const { spec, layout } = task;
   const { mean, clippingNorm } = await releaseMean(deps, task, round, aggregator, signal);
-  const optimizer = createServerOptimizer(
-    spec.serverOptimizer,
-    layout.parameterCount,
-    current.optimizerState?.map((vector) => vector.slice()),
-  );
-  const weights = optimizer.step(current.weights, mean);
-  // Of a float32 vector the norm is finite exactly when every element is.
-  if (!Number.isFinite(l2Norm(weights))) {
-    throw new Error(
-      "the server optimizer's step left the range of float32; lower its learningRate",
-    );
-  }
+  const sliced = <T>(slices: Slices<T>) => inTurns(slices, otherTurns, signal);
+  const { weights, state } = await sliced(stepFrom(task, current, mean));
   const evaluation = await evaluate(deps, task, weights, signal);
   signal.throwIfAborted();
   const modelVersion = current.version.modelVersion + 1;
   const frame = encodeCheckpoint(layout, { modelVersion, weights });
-  const state = optimizer.state();
   const digest = await deps.shelf.save(frame);
   let optimizerState: Digest | undefined;
   let manifest: string;
   let version: UnsignedVersion;
   try {
     if (state.length > 0) {
-      const bytes = encodeOptimizerState(spec.serverOptimizer.kind, state);
+      const bytes = await sliced(optimizerStateSlices(spec.serverOptimizer.kind, state));
       optimizerState = await deps.blobs.put(bytes);
     }
     const ledger =
@@ -123,6 +115,30 @@ export async function makeVersion(
     weights,
     optimizerState: state.length === 0 ? undefined : state,
   };
+}
+
+/** The server optimizer's step, on a copy of its state: a round that comes to nothing leaves it as it was. */
+function* stepFrom(
+  { spec, layout: { parameterCount } }: TaskRecord,
+  current: CurrentModel,
+  mean: Float64Array,
+): Slices<{ readonly weights: Float32Array; readonly state: readonly Float64Array[] }> {
+  let copy: Float64Array[] | undefined;
+  for (const vector of current.optimizerState ?? []) {
+    const to = new Float64Array(vector.length);
+    yield* slicesOf(to.length, (start, end) => to.set(vector.subarray(start, end), start));
+    copy = [...(copy ?? []), to];
+  }
+  const optimizer = createServerOptimizer(spec.serverOptimizer, parameterCount, copy);
+  const weights = yield* optimizer.stepSlices(current.weights, mean);
+  yield* slicesOf(parameterCount, (start, end) => {
+    // Of a float32 vector the norm is finite exactly when every element is.
+    if (Number.isFinite(l2Norm(weights.subarray(start, end)))) return;
+    throw new Error(
+      "the server optimizer's step left the range of float32; lower its learningRate",
+    );
+  });
+  return { weights, state: optimizer.state() };
 }
 
 /** A version was saved, or never will be: the store alone says from now on whether its blobs are needed. */
@@ -159,7 +175,7 @@ async function releaseMean(
     // Noise that the clients added is in it; the denominator is a public one all the same.
     const denominator =
       spec.privacy.mechanism === "local" ? expectedReportsOf(spec) : aggregator.totalWeight;
-    return { mean: aggregator.mean(denominator) };
+    return { mean: await inTurns(aggregator.meanSlices(denominator), otherTurns, signal) };
   }
   if (aggregator.kind === "robust") {
     if (spec.privacy.mechanism !== "none" || charge !== undefined)

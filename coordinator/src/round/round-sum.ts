@@ -1,6 +1,7 @@
 /** What the updates of a round are added to, and by which mechanism it is released. */
 
 import type { TaskSpec } from "@tributary/protocol";
+import { maxPayloadBytes } from "@tributary/protocol";
 
 import type { AdaptiveSum } from "../aggregation/adaptive-sum.ts";
 import { createAdaptiveSum } from "../aggregation/adaptive-sum.ts";
@@ -31,30 +32,32 @@ export function openSum(
   round: Pick<RoundIdentity, "clippingNorm">,
 ): RoundSum {
   const { privacy, clippingNorm, weighting, aggregation: rule } = spec;
+  const slots = { slotBytes: maxPayloadBytes(spec.plan.encoding, parameterCount) };
   const clip = clippingNorm === undefined ? {} : { clippingNorm };
   if (rule.kind !== "mean") {
     if (privacy.mechanism !== "none") throw new Error("a private task has no robust aggregation");
     return createRobustSum({ rule, parameterCount, ...clip });
   }
   if (privacy.mechanism === "none") {
-    return createFedAvg({ parameterCount, weighting, ...clip });
+    return createFedAvg({ parameterCount, weighting, ...slots, ...clip });
   }
   const clipping = clippingFacts(spec);
   if (clipping !== undefined) {
     // The grid is as fine for the norm of this round as for any other.
     const { clippingNorm = Number.NaN } = round;
     const { deltaNoiseMultiplier: noiseMultiplier } = clipping;
-    return createAdaptiveSum(createGrid({ noiseMultiplier, clippingNorm, parameterCount }));
+    return createAdaptiveSum(createGrid({ noiseMultiplier, clippingNorm, parameterCount }), slots);
   }
   const { noiseMultiplier } = privacy;
   if (privacy.mechanism === "local") {
     // Whole steps of a grid, each number: below 2^53 of them the sum is exact, in whatever order.
     const settings = { noiseMultiplier, clippingNorm: clippingNorm ?? Number.NaN };
     const norm = mostNoisyNorm(settings, parameterCount);
-    return createFedAvg({ parameterCount, weighting, clippingNorm: norm });
+    return createFedAvg({ parameterCount, weighting, ...slots, clippingNorm: norm });
   }
   return createGridSum(
     createGrid({ noiseMultiplier, clippingNorm: clippingNorm ?? Number.NaN, parameterCount }),
+    slots,
   );
 }
 

@@ -3,6 +3,7 @@
 import { connectionsSection } from "./connections.ts";
 import { ingestSection } from "./ingest.ts";
 import { loopSection } from "./loop.ts";
+import { kernelSection } from "./kernel.ts";
 import { meanSection } from "./mean.ts";
 import { noiseSection } from "./noise.ts";
 import { roundSection } from "./round.ts";
@@ -15,6 +16,7 @@ export const SECTIONS: readonly Section[] = [
   loopSection,
   meanSection,
   roundSection,
+  kernelSection,
   connectionsSection,
   noiseSection,
   simulationSection,

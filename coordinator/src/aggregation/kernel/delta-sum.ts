@@ -1,16 +1,42 @@
-/** A sum of encoded deltas in float64, and the norms of what is to be added. */
+/** A sum of encoded deltas in float64: what the kernel and its plain twin both are. */
+
+import type { ValueEncoding } from "@tributary/protocol";
 
 import type { EncodedDelta } from "../encoded-delta.ts";
 import type { SlotPool } from "../update-slots.ts";
 
+export interface SlotOptions {
+  /** Most bytes of a payload, and so of a slot. Absent: those of float32 numbers. */
+  readonly slotBytes?: number;
+}
+
+export interface DeltaSumOptions extends SlotOptions {
+  /** Rounds each element to a whole number before it is added, ties to even, for elements up to 2^51. */
+  readonly whole?: boolean;
+}
+
 export interface DeltaSum {
   readonly slots: SlotPool;
   /**
-   * sum += factor * delta, each element rounded to a whole number first where the sum is one of whole numbers (ties
-   * to even, for |factor * element| <= 2^51). The delta has been measured; of one outside the sum's slots nothing
-   * is kept.
+   * sum += factor * delta. A delta in a slot belongs to the sum from now on; of any other nothing is kept.
+   * @throws FederatedError MALFORMED_MESSAGE with the sum as it was
    */
   add(delta: EncodedDelta, factor: number): void;
   /** The live sum, with everything that was added. */
   sum(): Float64Array;
 }
+
+/** Sums of squares that a norm is made of. */
+export const LANES = 8;
+
+export function normOfLanes(lanes: Float64Array): number {
+  const lane = (i: number) => lanes[i] as number;
+  const [low, high] = [
+    lane(0) + lane(1) + (lane(2) + lane(3)),
+    lane(4) + lane(5) + (lane(6) + lane(7)),
+  ];
+  return Math.sqrt(low + high);
+}
+
+export const isFloat = (encoding: ValueEncoding): encoding is "float32" | "bfloat16" =>
+  encoding === "float32" || encoding === "bfloat16";

@@ -1,0 +1,118 @@
+/**
+ * A sum of encoded deltas with sums.as, in one fixed stretch of memory:
+ *
+ *     0        lanes of the norm, then indices and terms of a tile of a sparse delta
+ *     65 536   the sum, float64
+ *              one slot for the sum's own use, then those that uploads fill
+ *
+ * Up to four dense deltas wait in their slots to be added in one pass, which reads the sum once.
+ */
+
+import { payloadSections } from "@tributary/protocol";
+
+import type { EncodedDelta } from "../encoded-delta.ts";
+import type { DeltaSum, DeltaSumOptions } from "./delta-sum.ts";
+import type { Kernel, Wasm } from "./engine.ts";
+import { MOST_BYTES, openKernel } from "./engine.ts";
+import { plainAdd } from "./plain.ts";
+import type { DenseEncoding, Weighted } from "./simd-passes.ts";
+import { addDense, addSparse, normAt, normThrough, SCRATCH_BYTES, SUM_AT } from "./simd-passes.ts";
+import type { KeptSlot } from "./slot-memory.ts";
+import { createSlotMemory } from "./slot-memory.ts";
+
+/** Memory begins where pages do, so that a slot that nobody has used costs none. */
+const ALIGNMENT = 4_096;
+/** Deltas of one pass; of a large model one alone, as a pass holds the event loop up. */
+const FUSED = 4;
+const MOST_FUSED_NUMBERS = 2 ** 26;
+/** As many slots as fit, within these bounds: more than a pass needs, and no more than uploads at a time. */
+const SLOTS_BYTES = 128 * 2 ** 20;
+const [FEWEST_SLOTS, MOST_SLOTS] = [6, 32];
+
+/** By memory, how the norm of a payload in it is measured in place. */
+const norms = new WeakMap<ArrayBufferLike, (delta: EncodedDelta) => number>();
+
+/** The norm of a delta in memory of a sum, in place; undefined for any other memory. As `plainNorm`. */
+export const normInPlace = (delta: EncodedDelta): number | undefined =>
+  norms.get(delta.payload.buffer)?.(delta);
+
+/** The norm of a delta in any memory; undefined where the engine cannot. As `plainNorm`. */
+export function normElsewhere(delta: EncodedDelta): number | undefined {
+  scratch ??= openKernel(SCRATCH_BYTES) ?? "none";
+  return scratch === "none" ? undefined : normThrough(scratch, delta);
+}
+let scratch: Kernel | "none" | undefined;
+
+/** undefined where the engine cannot, or has no memory for so many parameters. */
+export function openSimdSum(
+  parameterCount: number,
+  options: DeltaSumOptions = {},
+  wasm?: Wasm,
+): DeltaSum | undefined {
+  const { slotBytes: payloadBytes = 4 * parameterCount } = options;
+  const slotBytes = aligned(payloadBytes);
+  const slotsAt = SUM_AT + aligned(8 * parameterCount);
+  const wanted = Math.floor(SLOTS_BYTES / slotBytes);
+  const possible = Math.floor((MOST_BYTES - slotsAt) / slotBytes) - 1;
+  const count = Math.min(possible, MOST_SLOTS, Math.max(FEWEST_SLOTS, wanted));
+  if (count < 1) return undefined;
+  const kernel = openKernel(slotsAt + (1 + count) * slotBytes, wasm);
+  if (kernel === undefined) return undefined;
+  const { memory, run } = kernel;
+  norms.set(memory, (delta) => normAt(kernel, delta, delta.payload.byteOffset));
+  const slots = createSlotMemory(memory, { at: slotsAt + slotBytes, slotBytes, count });
+  const own: KeptSlot = { at: slotsAt, free: () => undefined };
+  const sum = new Float64Array(memory, SUM_AT, parameterCount);
+  const { whole = false } = options;
+  const fused = FUSED * parameterCount <= MOST_FUSED_NUMBERS ? FUSED : 1;
+  let waiting: (Weighted & { readonly slot: KeptSlot })[] = [];
+  let waitingEncoding: DenseEncoding = "float32";
+
+  function flush(): void {
+    addDense(run, { encoding: waitingEncoding, parameterCount, whole }, waiting);
+    for (const { slot } of waiting) slot.free();
+    waiting = [];
+  }
+
+  /** Where the payload lies: in a slot that is the sum's now, where need be by a copy. */
+  function settle({ payload }: EncodedDelta): { readonly slot: KeptSlot; readonly at: number } {
+    const kept = slots.keep(payload);
+    if (kept !== undefined) return { slot: kept, at: payload.byteOffset };
+    const slot = slots.takeKept() ?? own;
+    new Uint8Array(memory, slot.at, payload.length).set(payload);
+    return { slot, at: slot.at };
+  }
+
+  return {
+    slots,
+    add: (delta, factor) => {
+      const { encoding, payload } = delta;
+      // Before anything is moved: whether it is as long as it must be.
+      payloadSections(encoding, parameterCount, payload);
+      if (payload.length > slotBytes) {
+        flush();
+        plainAdd(sum, delta, factor, options);
+      } else if ("values" in encoding) {
+        flush();
+        const { slot, at } = settle(delta);
+        try {
+          addSparse(kernel, delta, { at, factor, whole });
+        } finally {
+          slot.free();
+        }
+      } else {
+        if (waitingEncoding !== encoding.kind) flush();
+        waitingEncoding = encoding.kind;
+        const place = settle(delta);
+        waiting.push({ ...place, factor });
+        if (waiting.length === fused || place.slot === own) flush();
+      }
+    },
+    sum: () => {
+      flush();
+      return sum;
+    },
+  };
+}
+
+const aligned = (bytes: number): number => ALIGNMENT * Math.ceil(bytes / ALIGNMENT);
