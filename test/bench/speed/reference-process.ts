@@ -1,6 +1,6 @@
 /**
- * Other people's code in a process of its own, which runs once for each line it is given and answers with its times:
- * so it takes turns with ours. Python and C are used where they are, and never asked for.
+ * A case in a process of its own, which runs once for each line it is given and answers with its times: so it takes
+ * turns with others. Python and C are used where they are, and never asked for.
  */
 
 import { execFile, spawn } from "node:child_process";
@@ -8,9 +8,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import type { Times } from "./measure.ts";
+import { timed } from "./measure.ts";
 
 export interface Reference extends AsyncDisposable {
   /** What it says of itself: "numpy 2.4.6". */
@@ -82,6 +84,28 @@ int main(int argc, char **argv) {
   }
 }
 `;
+
+/** @param module calls `answerTurns` */
+export function startNode(
+  module: URL,
+  settings: readonly string[],
+): Promise<Reference | undefined> {
+  return startReference(process.execPath, [
+    ...process.execArgv,
+    fileURLToPath(module),
+    ...settings,
+  ]);
+}
+
+/** In a process that `startNode` started. */
+export async function answerTurns(name: string, run: () => unknown): Promise<void> {
+  process.stdout.write(`${name}\n`);
+  const lines = createInterface(process.stdin)[Symbol.asyncIterator]();
+  while ((await lines.next()).done !== true) {
+    const { wallMs, cpuMs } = await timed(run);
+    process.stdout.write(`${wallMs} ${cpuMs}\n`);
+  }
+}
 
 /** @returns undefined where it does not start */
 async function startReference(

@@ -9,6 +9,7 @@ import { noiseSection } from "./noise.ts";
 import { roundSection } from "./round.ts";
 import type { Section } from "./section.ts";
 import { simulationSection } from "./simulation.ts";
+import { trainingSection } from "./training.ts";
 
 export const SECTIONS: readonly Section[] = [
   // One a line.
@@ -20,4 +21,5 @@ export const SECTIONS: readonly Section[] = [
   connectionsSection,
   noiseSection,
   simulationSection,
+  trainingSection,
 ];
