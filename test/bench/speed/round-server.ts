@@ -8,8 +8,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 
-import type { Assignment, ClientId, RoundClosed, TaskId, TaskSpecInput } from "@tributary/protocol";
-import { createLayout, encodeCheckpoint } from "@tributary/protocol";
+import type {
+  Assignment,
+  ClientId,
+  ContentDigest,
+  RoundClosed,
+  TaskId,
+  TaskSpecInput,
+} from "@tributary/protocol";
+import { checksumOf, createLayout, encodeCheckpoint } from "@tributary/protocol";
 
 import { createAttentiveClock } from "../../../coordinator/src/attentive-clock.ts";
 import { createAssignmentTokens } from "../../../coordinator/src/clients/assignment-token.ts";
@@ -33,8 +40,19 @@ import { resolveTaskSpec } from "../../../coordinator/src/task/spec.ts";
 
 export interface RoundServer extends AsyncDisposable {
   /** One whole round: everybody checks in, everybody reports, a version is committed. */
-  round(frames: readonly Uint8Array[]): Promise<void>;
+  round(bodies: readonly Body[]): Promise<void>;
 }
+
+/** An update as a client sends it. */
+export interface Body {
+  readonly bytes: Uint8Array;
+  readonly contentDigest: ContentDigest;
+}
+
+export const bodyOf = (bytes: Uint8Array): Body => ({
+  bytes,
+  contentDigest: { checksum: checksumOf(bytes) },
+});
 
 /** What a read from a TCP socket delivers at most. */
 const PIECE_BYTES = 65_536;
@@ -105,7 +123,7 @@ export async function startRoundServer(
     retryAfterMs: 1_000,
   });
 
-  async function takePart(clientId: ClientId, bytes: Uint8Array): Promise<void> {
+  async function takePart(clientId: ClientId, { bytes, contentDigest }: Body): Promise<void> {
     const invited = assigned.next(clientId);
     const { assignment } = await engine.checkIn(clientId);
     if (assignment !== undefined) assigned.deliver(clientId, assignment);
@@ -115,7 +133,7 @@ export async function startRoundServer(
     const { participant, leave, ...own } = await intake.admit(roundId, update.token);
     const turn = await admission.enter(`${roundId} ${clientId}`, bytes.length, signal);
     const received = await readUpdate(inPieces(bytes), {
-      ...{ ...own, signal, contentLength: bytes.length },
+      ...{ ...own, signal, contentLength: bytes.length, contentDigest },
       onBytes: () => {},
     });
     await intake.report(participant, received).finally(turn);
@@ -125,9 +143,9 @@ export async function startRoundServer(
   }
 
   return {
-    round: async (frames) => {
+    round: async (bodies) => {
       const parts = Array.from({ length: clients }, (_, i) =>
-        takePart(`client-${i}` as ClientId, frames[i % frames.length] as Uint8Array),
+        takePart(`client-${i}` as ClientId, bodies[i % bodies.length] as Body),
       );
       await Promise.all(parts);
     },

@@ -1,18 +1,18 @@
 /** Rounds of one model in one encoding, for each size of a cohort; runs in a process of its own. */
 
 import type { TaskSpecInput } from "@tributary/protocol";
-import { createLayout, encodeUpdate } from "@tributary/protocol";
+import { createLayout, encodePayload, frameUpdate } from "@tributary/protocol";
 
 import { createRandom } from "../../support/random.ts";
 import { answer } from "./apart.ts";
 import { spreadOf } from "./measure.ts";
 import { peakMb, resetPeak } from "./peak-memory.ts";
 import type { Spread } from "./section.ts";
-import { startRoundServer } from "./round-server.ts";
+import { bodyOf, startRoundServer } from "./round-server.ts";
 
 export interface RoundSize {
   readonly parameters: number;
-  readonly encoding: "float32";
+  readonly encoding: { readonly kind: "float32" | "int8" };
   readonly cohorts: readonly number[];
   readonly runs: number;
   /** After so long no other run begins. */
@@ -30,14 +30,17 @@ export interface RoundFigures {
 /** Different enough that the sum is no sum of equals; few, so that memory is the server's. */
 const DISTINCT_UPDATES = 4;
 
-const { parameters, cohorts, runs, budgetMs } = JSON.parse(process.argv[2] ?? "") as RoundSize;
+const { parameters, encoding, cohorts, runs, budgetMs } = JSON.parse(
+  process.argv[2] ?? "",
+) as RoundSize;
 
 const model: TaskSpecInput["model"] = { tensors: [{ name: "w", shape: [parameters] }] };
 const layout = await createLayout(model.tensors);
 const random = createRandom(1);
-const frames = Array.from({ length: DISTINCT_UPDATES }, () => {
+const bodies = Array.from({ length: DISTINCT_UPDATES }, () => {
   const delta = Float32Array.from({ length: parameters }, () => random.next() - 0.5);
-  return encodeUpdate(layout, { delta, numExamples: 100, metrics: {} });
+  const payload = encodePayload(encoding, delta, (bits) => crypto.getRandomValues(bits));
+  return bodyOf(frameUpdate(layout, { format: encoding, payload, numExamples: 100, metrics: {} }));
 });
 
 const figures: RoundFigures[] = [];
@@ -50,12 +53,12 @@ for (const clients of cohorts) {
   const wall: number[] = [];
   const cpu: number[] = [];
   // The smallest cohort warms up; the others run what is compiled by then.
-  if (figures.length === 0) await server.round(frames);
+  if (figures.length === 0) await server.round(bodies);
   const start = performance.now();
   while (wall.length < runs && (wall.length === 0 || performance.now() - start < budgetMs)) {
     const cpuBefore = process.cpuUsage();
     const wallBefore = performance.now();
-    await server.round(frames);
+    await server.round(bodies);
     wall.push(performance.now() - wallBefore);
     const { user, system } = process.cpuUsage(cpuBefore);
     cpu.push((user + system) / 1_000);
@@ -74,6 +77,7 @@ function taskOf(clients: number): TaskSpecInput {
   return {
     taskId: "bench",
     model,
+    plan: { encoding },
     // Clipping is what a deployment against strangers has, and it bounds what each of them can do.
     clippingNorm: 1,
     weighting: { kind: "uniform" },
