@@ -36,7 +36,7 @@ export interface SimulationOptions {
   /** Ends the simulation cleanly, with what there is. */
   readonly signal?: AbortSignal;
   readonly onRound?: (round: SimulatedRound) => void;
-  /** Told after each event, so it must be quick. */
+  /** Told some twenty times a second of real time. */
   readonly onProgress?: (progress: SimulationProgress) => void;
 }
 

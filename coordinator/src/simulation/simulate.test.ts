@@ -1,3 +1,7 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import { isFederatedError } from "@tributary/protocol";
 import { describe, expect, test } from "vitest";
 
@@ -63,6 +67,30 @@ describe("a simulation", () => {
     }
     const other = await simulate({ ...options, seed: 8 });
     expect(other.report.model.digest).not.toBe(first.report.model.digest);
+  });
+
+  test("[SI1] what clients of a module draw without a seed is repeatable, in whatever thread they do", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "tributary-simulation-"));
+    const file = join(folder, "clients.mjs");
+    await writeFile(
+      file,
+      `export const clients = () => ({
+        size: 40,
+        trainer: () => ({
+          train: async ({ weights, plan }) => ({
+            weights: weights.map((weight) => weight + Math.random() + plan.seed / 2 ** 32),
+            numExamples: 1 + Math.floor(10 * Math.random()),
+            metrics: {},
+          }),
+        }),
+      });`,
+    );
+    const options = { task: TASK, clients: { kind: "module", file } } as const;
+    const one = await simulate({ ...options, threads: 1 });
+    const two = await simulate({ ...options, threads: 2 });
+    await rm(folder, { recursive: true });
+    expect(one.report.failures).toBeUndefined();
+    expect(two.report).toEqual(one.report);
   });
 
   test("[SI1] how fast a client really trains changes nothing", async () => {

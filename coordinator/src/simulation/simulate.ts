@@ -50,6 +50,8 @@ import { createWatch } from "./watch.ts";
 const EPOCH = Date.UTC(2030, 0, 1);
 /** So many abandoned rounds in a row say that no other outcome is to be expected. */
 const STALLED_AFTER = 20;
+/** Between two looks at the progress, which take a while where clients are many. */
+const PROGRESS_MS = 50;
 /** History that is kept in memory; the report has its own. */
 const KEEP = { rounds: 16, modelVersions: 2 };
 
@@ -172,6 +174,7 @@ async function run(
 
   const { taskId } = spec;
   const rounds: SimulatedRound[] = [];
+  let toldAt = -Infinity;
   let newest = await newestModel(store, taskId);
   let end: SimulationEnd | undefined;
   while (end === undefined) {
@@ -196,7 +199,10 @@ async function run(
       await forgetOld(store, blobs, taskId);
       options.onRound?.(told);
     }
-    tellProgress(options, settings, { rounds, running, fleet, virtualMs: clock.monotonicMs() });
+    if (options.onProgress !== undefined && performance.now() - toldAt > PROGRESS_MS) {
+      toldAt = performance.now();
+      tellProgress(options, settings, { rounds, running, fleet, virtualMs: clock.monotonicMs() });
+    }
     const reason = fleet.ended();
     if (reason !== undefined) end = { kind: "taskEnded", reason };
     const abandonedInARow = rounds.length - 1 - rounds.findLastIndex(isCommitted);
@@ -298,8 +304,7 @@ function tellProgress(
   { spec: { stop } }: SimulationSettings,
   { rounds, running, fleet, virtualMs }: Situation,
 ): void {
-  if (onProgress === undefined) return;
-  onProgress({
+  onProgress?.({
     committed: rounds.filter(isCommitted).length,
     virtualMs,
     ...(stop.maxRounds === undefined ? {} : { rounds: stop.maxRounds }),
