@@ -91,7 +91,7 @@ module.exports = {
     rule(
       "sdk-root-knows-no-entry-of-its-own",
       { path: "^client-sdk/src/[^/]+\\.ts$", pathNot: TESTS },
-      { path: "^client-sdk/src/(tfjs|node|browser|worker|react|testing)/" },
+      { path: "^client-sdk/src/(tfjs|node|browser|worker|react|one-shot|testing)/" },
     ),
     rule(
       "dashboard-is-a-client-of-the-api",
@@ -112,7 +112,7 @@ module.exports = {
         pathNot: [
           "^$1/",
           "/src/index\\.ts$",
-          "/src/(evaluation|privacy|simulation|tfjs|node|browser|worker|react|testing)/index\\.ts$",
+          "/src/(evaluation|privacy|simulation|tfjs|node|browser|worker|react|one-shot|testing)/index\\.ts$",
           "^protocol/src/schema\\.ts$",
         ],
       },

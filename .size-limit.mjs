@@ -43,6 +43,7 @@ export default [
   check("@tributary/client-sdk/tfjs, without TF.js", atStart("tfjs"), "11.7 kB"),
   check("@tributary/client-sdk/browser", atStart("browser"), "10 kB"),
   check("@tributary/client-sdk/worker", atStart("worker"), "5.3 kB"),
+  check("@tributary/client-sdk/one-shot, all in one file", atStart("one-shot"), "21 kB"),
   check("@tributary/client-sdk/react, without React", atStart("react"), "20.6 kB"),
   ...(later("index").length > 0
     ? [

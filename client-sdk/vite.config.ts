@@ -7,9 +7,13 @@ import { defineConfig } from "vite";
 
 const ENTRIES = [".", "tfjs", "browser", "worker", "react"];
 
-export default defineConfig({
+const base = {
   root: import.meta.dirname,
   resolve: { conditions: ["@tributary/source", "module", "browser", "production"] },
+};
+
+const entries = defineConfig({
+  ...base,
   build: {
     target: "es2022",
     outDir: "dist/web",
@@ -43,3 +47,27 @@ export default defineConfig({
     },
   },
 });
+
+/**
+ * Alone and in one file, with what the others load when they need it: a service worker has no `import()`, and the
+ * chunks of the others stay as large as they are.
+ */
+const oneShot = defineConfig({
+  ...base,
+  build: {
+    target: "es2022",
+    outDir: "dist/web",
+    emptyOutDir: false,
+    sourcemap: true,
+    license: { fileName: "one-shot-licenses.md" },
+    modulePreload: false,
+    lib: {
+      formats: ["es"],
+      entry: "src/one-shot/index.ts",
+      fileName: () => "one-shot.js",
+    },
+    rolldownOptions: { output: { codeSplitting: false, minify: true } },
+  },
+});
+
+export default defineConfig(({ mode }) => (mode === "one-shot" ? oneShot : entries));

@@ -11,6 +11,7 @@ import type { BackoffOptions } from "./delay.ts";
 import { DEFAULT_BACKOFF } from "./delay.ts";
 import type { Fetch } from "./http.ts";
 import { createHttp } from "./http.ts";
+import { originOf } from "./origin.ts";
 import type { ClosableParticipant, JoinOptions, Participant } from "./participant.ts";
 import { startParticipant } from "./participant.ts";
 import type { PendingUpdateStore } from "./pending-updates.ts";
@@ -158,13 +159,4 @@ export function createClient(options: ClientOptions): Client {
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => (closing ??= close()),
   };
-}
-
-function originOf(url: string): string {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed !== undefined && /^https?:$/.test(parsed.protocol)) return parsed.origin;
-  throw new FederatedError(
-    "CONFIG_INVALID",
-    `the coordinator's url must begin with http:// or https://, got ${JSON.stringify(url)}`,
-  );
 }

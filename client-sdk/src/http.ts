@@ -221,7 +221,7 @@ export function resolvePath(origin: string, path: string): string {
   );
 }
 
-function unreachable(cause: unknown): FederatedError {
+export function unreachable(cause: unknown): FederatedError {
   return new FederatedError("UNAVAILABLE", "the coordinator cannot be reached", { cause });
 }
 
@@ -259,7 +259,7 @@ async function readBytes(response: Response, limit: number): Promise<Uint8Array>
 }
 
 /** The body as JSON; undefined when it is none, or longer than an answer has reason to be. */
-async function readJson(response: Response, limit = MAX_JSON_BYTES): Promise<unknown> {
+export async function readJson(response: Response, limit = MAX_JSON_BYTES): Promise<unknown> {
   let bytes: Uint8Array;
   try {
     bytes = await readBytes(response, limit);
@@ -290,7 +290,8 @@ function codeOfStatus(status: number) {
   return status >= 500 || status === 408 ? "UNAVAILABLE" : "MALFORMED_MESSAGE";
 }
 
-async function errorOf(response: Response): Promise<FederatedError> {
+/** What a refusal says, whoever it comes from. */
+export async function errorOf(response: Response): Promise<FederatedError> {
   const body = await readJson(response);
   const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"));
   const pause = retryAfterMs === undefined ? {} : { retryAfterMs };

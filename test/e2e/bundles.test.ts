@@ -99,7 +99,7 @@ test("[BU4] an app that opens no connection carries no socket, and one that does
 });
 
 test("[BU5] importing an entry in Node, without a page, does nothing and holds nothing open", async () => {
-  const entries = [".", "./tfjs", "./browser", "./worker", "./react", "./node"];
+  const entries = [".", "./tfjs", "./browser", "./worker", "./react", "./one-shot", "./node"];
   const imported = [
     ...entries.map((entry) => `@tributary/client-sdk${entry.slice(1)}`),
     ...ENTRIES.map((entry) => new URL(`file://${join(WEB, `${entry}.js`)}`).href),

@@ -1,0 +1,168 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import type { PendingUpdate, PendingUpdateStore } from "@tributary/client-sdk";
+import {
+  createClient,
+  createClientKey,
+  createMemoryCache,
+  createMemoryPendingUpdates,
+} from "@tributary/client-sdk";
+import type { OneShotOptions } from "@tributary/client-sdk/one-shot";
+import { participateOnce } from "@tributary/client-sdk/one-shot";
+import type { TaskId } from "@tributary/protocol";
+import { expect, test } from "vitest";
+
+import { smallTask, startCoordinator } from "../support/coordinator.ts";
+import { connectRaw } from "../support/raw-client.ts";
+import { countingTrainer } from "../support/trainers.ts";
+
+const TASK = "small" as TaskId;
+const backoff = { baseMs: 20, maxMs: 200 };
+
+const shot = (url: string, options: Partial<OneShotOptions> = {}) =>
+  participateOnce({
+    ...{ url, taskId: TASK, backoff },
+    trainer: countingTrainer({ step: 0.5 }),
+    clientKey: createClientKey(),
+    ...options,
+  });
+
+test("[MC30] rounds of clients with sockets and of runs without one, and the model moves as they all do", async () => {
+  await using running = await startCoordinator();
+  const rounds = 3;
+  await running.coordinator.tasks.create(
+    smallTask({ stop: { maxRounds: rounds }, schedule: { minClients: 3, minReports: 3 } }),
+  );
+  const { url } = running;
+  const client = createClient({ url, backoff });
+  const connected = client.join(TASK, { trainer: countingTrainer({ step: 0.5 }) });
+  // Two devices that run whenever they may, as the coordinator's pace would be too slow for a test.
+  const device = async () => {
+    const own = { clientKey: createClientKey(), cache: createMemoryCache() };
+    let reported = 0;
+    while (reported < rounds) {
+      const result = await shot(url, own);
+      expect(result.comeBackInMs).toBeGreaterThan(0);
+      if (result.outcome === "reported") reported += 1;
+    }
+  };
+  await Promise.all([device(), device()]);
+  expect(await connected.done).toMatchObject({ reason: "taskEnded" });
+  await client.close();
+  const { participants } = await running.roundEnded(rounds);
+  expect(participants).toMatchObject({ selected: 3, reported: 3 });
+  await expect(shot(url)).rejects.toMatchObject({ code: "TASK_ENDED" });
+});
+
+test("[MC31] without a place a run ends with when to come back; too many are told so, too", async () => {
+  await using running = await startCoordinator({ config: { limits: { checkInsPerSecond: 1 } } });
+  await running.coordinator.tasks.create(smallTask());
+  const results = await Promise.all(
+    Array.from({ length: 12 }, () => shot(running.url, { waitMs: 0 })),
+  );
+  // The burst is ten.
+  const outcomes = results.map(({ outcome }) => outcome);
+  expect(outcomes.filter((outcome) => outcome === "noPlace").length).toBeGreaterThanOrEqual(2);
+  for (const { comeBackInMs } of results) expect(comeBackInMs).toBeGreaterThan(0);
+});
+
+test.each([
+  ["the app does not want the place", { accept: () => false }],
+  [
+    "training fails",
+    {
+      trainer: {
+        train: async () => {
+          throw new Error("no data today");
+        },
+      },
+    },
+  ],
+])("[MC31] where %s it is given back, and the round does not wait", async (_, options) => {
+  await using running = await startCoordinator();
+  await running.coordinator.tasks.create(smallTask({ schedule: { minReports: 1 } }));
+  const [unwilling, willing] = await Promise.allSettled([
+    shot(running.url, options),
+    shot(running.url),
+  ]);
+  if (unwilling.status === "fulfilled") expect(unwilling.value.outcome).toBe("declined");
+  else expect((unwilling.reason as Error).message).toBe("no data today");
+  expect(willing).toMatchObject({ value: { outcome: "reported" } });
+  const round = await running.roundEnded(1);
+  expect(round).toMatchObject({ phase: "committed", participants: { declined: 1, reported: 1 } });
+});
+
+test("[MC32] what one run has made the next one sends as it is, without training again", async () => {
+  await using running = await startCoordinator();
+  const { url } = running;
+  await running.coordinator.tasks.create(smallTask({ schedule: { reportWindowMs: 60_000 } }));
+  const memory = createMemoryPendingUpdates();
+  const cutOff = new AbortController();
+  // The run ends just after its update is kept, as a function that is stopped does.
+  const pendingUpdates: PendingUpdateStore = {
+    ...memory,
+    put: async (update: PendingUpdate) => {
+      await memory.put(update);
+      cutOff.abort();
+    },
+  };
+  const trainer = countingTrainer();
+  const own = { clientKey: createClientKey(), trainer, pendingUpdates };
+  // A stopped function says nothing any more.
+  const dying: typeof fetch = (input, init) =>
+    cutOff.signal.aborted ? Promise.reject(new Error("gone")) : fetch(input, init);
+  await using other = await connectRaw(url);
+  const first = shot(url, { ...own, signal: cutOff.signal, fetch: dying });
+  await other.checkIn(TASK);
+  await expect(first).rejects.toMatchObject({ code: "ABORTED" });
+  const second = await shot(url, own);
+  expect(second).toMatchObject({ outcome: "reported", receipt: { status: "accepted" } });
+  expect(trainer.begun).toBe(1);
+  // Counted already: there is nothing left to do.
+  expect(await shot(url, own)).toMatchObject({ outcome: "noPlace" });
+});
+
+test("[MC33] a token that has run out is asked for anew, and a wrong one is refused", async () => {
+  const clientToken = "a-token-for-the-clients-of-this-test";
+  await using running = await startCoordinator({ config: { auth: { clientToken } } });
+  await running.coordinator.tasks.create(smallTask());
+  const tokens = ["an-old-token", clientToken];
+  const token = () => (tokens.length > 1 ? tokens.shift()! : tokens[0]!);
+  expect(await shot(running.url, { token, waitMs: 0 })).toMatchObject({ outcome: "noPlace" });
+  await expect(shot(running.url, { token: "wrong" })).rejects.toMatchObject({
+    code: "UNAUTHENTICATED",
+  });
+});
+
+test.each([
+  [{ url: "ftp://x" }, "CONFIG_INVALID"],
+  [{ clientKey: "short" }, "CONFIG_INVALID"],
+  [{ waitMs: -1 }, "CONFIG_INVALID"],
+  [{ waitMs: 60_001 }, "CONFIG_INVALID"],
+  [{ taskId: "../x" }, "MALFORMED_MESSAGE"],
+  [{ url: "http://127.0.0.1:1" }, "UNAVAILABLE"],
+])("[MC33] %o is told at once", async (options, code) => {
+  await expect(shot("http://127.0.0.1:1", options)).rejects.toMatchObject({ code });
+});
+
+test("[MC34] the entry loads no socket and nothing of Node: it runs in a service worker", () => {
+  const source = fileURLToPath(new URL("../../client-sdk/src/", import.meta.url));
+  const seen = new Set<string>();
+  const foreign = new Set<string>();
+  const visit = (file: string) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const code = readFileSync(file, "utf8").replace(/import type[^;]+;|export type[^;]+;/g, "");
+    for (const [, path = ""] of code.matchAll(/^(?:import|export)[^;]*? from "([^"]+)"/gm)) {
+      if (path.startsWith(".")) visit(join(dirname(file), path));
+      else foreign.add(path);
+    }
+  };
+  visit(join(source, "one-shot/index.ts"));
+  expect(existsSync(join(source, "session.ts"))).toBe(true);
+  expect(seen.has(join(source, "run-assignment.ts"))).toBe(true);
+  expect(seen.has(join(source, "session.ts"))).toBe(false);
+  expect([...foreign]).toEqual(["@tributary/protocol"]);
+});
