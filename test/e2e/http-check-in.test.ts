@@ -99,6 +99,19 @@ test("[MC11] who finds no place is held for as long as it can wait, waits for th
   expect((await ask(url, { query: "&waitMs=50" })).body.assignment).toBeUndefined();
 });
 
+test("[MC11] whoever is there by a socket waits on where it has offered itself there, and only there", async () => {
+  await using running = await startCoordinator();
+  const { url, coordinator } = running;
+  await coordinator.tasks.create(smallTask());
+  await using socket = await connectRaw(url);
+  const { clientKey } = socket;
+  await ask(url, { clientKey, query: "&waitMs=50" });
+  expect((await coordinator.tasks.get(TASK as never)).clientsWaiting).toBe(0);
+  await socket.checkIn(TASK);
+  await ask(url, { clientKey, query: "&waitMs=50" });
+  expect((await coordinator.tasks.get(TASK as never)).clientsWaiting).toBe(1);
+});
+
 test("[MC11] the coordinator's own limit on how long it holds is kept", async () => {
   await using running = await startCoordinator({ config: { timing: { checkInHoldMs: 500 } } });
   await running.coordinator.tasks.create(smallTask());

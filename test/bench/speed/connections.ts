@@ -8,6 +8,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { CheckInReply, TaskSpecInput } from "@tributary/protocol";
 import { routes } from "@tributary/protocol";
 
+import { startCoordinator } from "../../support/coordinator.ts";
+import type { RawClient } from "../../support/raw-client.ts";
+import { connectRaw } from "../../support/raw-client.ts";
 import type { CrowdAnswer, CrowdOrder, Vitals } from "./connections/messages.ts";
 import type { Crowd, Server } from "./connections/processes.ts";
 import {
@@ -151,30 +154,35 @@ function merge(answers: readonly CrowdAnswer[]) {
 }
 
 async function coordinator(size: Size): Promise<Figures> {
-  await using server = await startCoordinatorServer({});
-  const post = async (path: string, body?: object) => {
-    const response = await fetch(server.url + path, {
-      method: "POST",
-      headers: {
-        authorization: `Bearer ${ADMIN_TOKEN}`,
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
+  // Room for the one that begins a round.
+  const limits = { maxClients: size.clients + 1 };
+  await using server = await startCoordinatorServer({ limits });
+  let last: RawClient | undefined;
+  try {
+    return await measure(
+      {
+        server,
+        // One more than there are, so that all of them wait until the last one comes.
+        prepare: (taskId) => createTask(server, taskOf(taskId, size.clients + 1)),
+        announce: async (taskId) => {
+          last ??= await connectRaw(server.url);
+          await last.checkIn(taskId);
+        },
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-  };
-  return await measure(
-    {
-      server,
-      prepare: async (taskId) => {
-        await post(routes.tasks.path(), { spec: taskOf(taskId, size.clients) });
-        // Whoever checks in waits, and the round begins at one known instant.
-        await post(routes.pauseTask.path({ taskId }));
-      },
-      announce: (taskId) => post(routes.resumeTask.path({ taskId })),
-    },
-    size,
-  );
+      size,
+    );
+  } finally {
+    await last?.[Symbol.asyncDispose]();
+  }
+}
+
+async function createTask({ url }: Server, spec: TaskSpecInput): Promise<void> {
+  const response = await fetch(url + routes.tasks.path(), {
+    method: "POST",
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" },
+    body: JSON.stringify({ spec }),
+  });
+  if (!response.ok) throw new Error(`no task: ${response.status} ${await response.text()}`);
 }
 
 /** A check-in's answer and an assignment of the same size as ours, so that bytes make no difference. */
@@ -197,8 +205,6 @@ async function bare(size: Size): Promise<Figures> {
 }
 
 async function messages() {
-  const { startCoordinator } = await import("../../support/coordinator.ts");
-  const { connectRaw } = await import("../../support/raw-client.ts");
   await using running = await startCoordinator();
   await running.coordinator.tasks.create(taskOf("one", 1));
   await using client = await connectRaw(running.url);
@@ -250,7 +256,7 @@ export const connectionsSection: Section = {
       ],
       notes: [
         "Clients are in two processes of their own on the same cores; each server runs alone, one after the other.",
-        "RSS and heap are after garbage collection, with every client checked in. A round is announced from the operator's request (resume) to the last client's receipt: cohort drawn, saved in SQLite, a token signed for each.",
+        "RSS and heap are after garbage collection, with every client checked in. A round is announced from the check-in of the last client that it waits for to the last client's receipt: cohort drawn, saved in SQLite, a token signed for each.",
       ],
     };
   },
