@@ -6,8 +6,7 @@ import type { Goal, Row, Section } from "./section.ts";
 
 const ROUND_SIZE = new URL("./round-size.ts", import.meta.url);
 const COHORTS = [10, 100, 500];
-/** To come: int8. */
-const ENCODINGS = ["float32"] as const;
+const ENCODINGS = ["float32", "int8"] as const;
 const LARGEST_COHORT_AT_10_M = 100;
 
 export const roundSection: Section = {
