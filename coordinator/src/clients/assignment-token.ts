@@ -67,10 +67,16 @@ export async function createAssignmentTokens(secret: Uint8Array): Promise<Assign
     },
     verify: async (token, roundId) => {
       const claims = await read(token);
-      if (claims.roundId === roundId) return claims;
-      throw refusal(`the assignment token is for round ${claims.roundId}, not for ${roundId}`);
+      assertForRound(claims, roundId);
+      return claims;
     },
   };
+}
+
+/** @throws FederatedError UNAUTHENTICATED for another round's token */
+export function assertForRound(claims: AssignmentClaims, roundId: RoundId): void {
+  if (claims.roundId === roundId) return;
+  throw refusal(`the assignment token is for round ${claims.roundId}, not for ${roundId}`);
 }
 
 /** @throws FederatedError UNAUTHENTICATED */

@@ -18,6 +18,7 @@ import {
 import type { SlotPool } from "../aggregation/update-slots.ts";
 import type { ReceivedUpdate } from "../ports.ts";
 import { checksumKernel } from "./checksum-kernel.ts";
+import { turnBudget } from "./turn-budget.ts";
 
 export interface ReadUpdateOptions {
   readonly layout: Layout;
@@ -178,6 +179,11 @@ function readFrame(body: Readable, options: ReadUpdateOptions): Promise<Received
     const onData = (chunk: Uint8Array) => {
       onBytes(chunk.length);
       witness.update(chunk);
+      if (!turnBudget.spend(chunk.length)) {
+        body.pause();
+        // Also when nobody reads it any more: what is left of it flows by.
+        turnBudget.nextTurn(() => body.resume());
+      }
       if (fault !== undefined) return;
       try {
         writer.write(chunk);

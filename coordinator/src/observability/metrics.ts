@@ -118,6 +118,8 @@ export function createMetrics(): Metrics {
     ["received_bytes_total", "noPrivateTask"],
     "Bytes of update frames received",
   );
+  /** Since the last scrape: it is told of each piece of each upload. */
+  let receivedBytes = 0;
   const sent = counter(["sent_bytes_total", "noPrivateTask"], "Bytes of checkpoint frames sent");
   const version = gauge(["model_version", "anyone"], "Newest published model version", ["task"]);
   const evaluation = gauge(["evaluation", "anyone"], "Newest evaluation of the model, by measure", [
@@ -219,10 +221,14 @@ export function createMetrics(): Metrics {
     updateRejected: (task, code) => rejected.inc({ task: task ?? "none", code }),
     refused: (limit) => refusals.inc({ limit }),
     actionRefused: (code) => actionsRefused.inc({ code }),
-    bytesReceived: (bytes) => received.inc(bytes),
+    bytesReceived: (bytes) => {
+      receivedBytes += bytes;
+    },
     bytesSent: (bytes) => sent.inc(bytes),
     contentType: registry.contentType,
     render: (audience) => {
+      received.inc(receivedBytes);
+      receivedBytes = 0;
       const counts = clients?.();
       connected.set(counts?.connected ?? 0);
       waiting.reset();

@@ -8,7 +8,7 @@ import type { SlotPool, UpdateSlot } from "../aggregation/update-slots.ts";
 import { noSlots } from "../aggregation/update-slots.ts";
 import { validateUpdate } from "../aggregation/validate-update.ts";
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
-import { assertNotExpired } from "../clients/assignment-token.ts";
+import { assertForRound, assertNotExpired } from "../clients/assignment-token.ts";
 import type { Authenticator, Clock, ReceivedUpdate, TaskRecord, UpdateIntake } from "../ports.ts";
 import type { RoundEngine } from "./engine.ts";
 
@@ -31,10 +31,10 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
     admit: async (roundId, token) => {
       const { taskId } = parseRoundId(roundId);
       // Strangers are not told which tasks there are.
-      await tokens.read(token);
+      const claims = await tokens.read(token);
       const engine = requireEngine(taskId);
       const { layout, spec } = engine.snapshot().task;
-      const claims = await tokens.verify(token, roundId);
+      assertForRound(claims, roundId);
       await authenticator.assertAdmitted(claims.clientId);
       const participant = { roundId, taskId, clientId: claims.clientId };
       const receipt = await engine.uploadBegan(participant);

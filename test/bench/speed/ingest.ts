@@ -4,7 +4,11 @@
  * of them, in turns; those who send are another process, whose time does not count.
  */
 
-import { encodeUpdate } from "@tributary/protocol";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+import type { Encoding } from "@tributary/protocol";
+import { encodePayload, frameUpdate } from "@tributary/protocol";
 
 import { startDiscard, startSocketSum } from "./bare-servers.ts";
 import { mapSpread, spreadOf } from "./measure.ts";
@@ -12,27 +16,39 @@ import type { Goal, Row, Section, SectionResult } from "./section.ts";
 import type { Senders } from "./senders.ts";
 import { startSenders } from "./senders.ts";
 import type { Batch } from "./upload-senders.ts";
-import type { MeasuredTask } from "./upload-stand.ts";
 import { startUploadStand } from "./upload-stand.ts";
 
 interface Case {
   readonly name: string;
   /** Milliseconds of CPU time that it is to take at most, of a million parameters. */
   readonly goalMs?: number;
-  readonly task: MeasuredTask;
+  readonly encoding: Encoding;
+  readonly clippingNorm?: number;
 }
 
 const CASES: readonly Case[] = [
-  { name: "float32", goalMs: 3, task: {} },
-  { name: "float32, clipped", task: { clippingNorm: 1 } },
+  { name: "float32", goalMs: 3, encoding: { kind: "float32" } },
+  { name: "float32, clipped", encoding: { kind: "float32" }, clippingNorm: 1 },
+  { name: "bfloat16", encoding: { kind: "bfloat16" } },
+  { name: "int8", goalMs: 1, encoding: { kind: "int8" } },
+  { name: "int4", encoding: { kind: "int4" } },
+  {
+    name: "topK 1 % of int8",
+    encoding: { kind: "topK", fraction: 0.01, values: "int8", feedback: true },
+  },
 ];
 
 /** Enough to keep a core busy. */
 const CONNECTIONS = 4;
-const UPDATES = 20;
+const UPDATES = 40;
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
 
 /** CPU time of this process for each update, in ms. */
 async function cpuMsOf(senders: Senders, batch: Omit<Batch, "connections">): Promise<number> {
+  // What was there before is none of this batch's.
+  collectGarbage();
   const before = process.cpuUsage();
   await senders.send({ ...batch, connections: CONNECTIONS });
   const { user, system } = process.cpuUsage(before);
@@ -41,7 +57,7 @@ async function cpuMsOf(senders: Senders, batch: Omit<Batch, "connections">): Pro
 
 async function run(mini: boolean): Promise<SectionResult> {
   const parameterCount = mini ? 10_000 : 1_000_000;
-  const runs = mini ? 1 : 15;
+  const runs = mini ? 1 : 9;
   await using senders = await startSenders();
   await using discard = await startDiscard();
   await using socketSum = await startSocketSum(parameterCount);
@@ -53,7 +69,9 @@ async function run(mini: boolean): Promise<SectionResult> {
 
   const cases: (Case & { frame: Uint8Array })[] = [];
   for (const one of CASES) {
-    const frame = encodeUpdate(stand.layout, { delta, numExamples: 1, metrics: { trainLoss: 1 } });
+    const payload = encodePayload(one.encoding, delta, (target) => crypto.getRandomValues(target));
+    const sent = { format: one.encoding, payload, numExamples: 1, metrics: { trainLoss: 1 } };
+    const frame = frameUpdate(stand.layout, sent);
     await senders.keep(one.name, frame);
     cases.push({ ...one, frame });
   }
@@ -68,9 +86,12 @@ async function run(mini: boolean): Promise<SectionResult> {
     const summed = { url: socketSum.url, uploads: plain("numbers") };
     const sumMs = await cpuMsOf(senders, summed);
     if (turn > 0) note("ws sum", sumMs);
-    for (const { name, task, frame } of cases) {
+    for (const { name, encoding, clippingNorm, frame } of cases) {
       const discardMs = await cpuMsOf(senders, { url: discard.url, uploads: plain(name) });
-      await using round = await stand.openRound(task);
+      await using round = await stand.openRound({
+        plan: { encoding },
+        ...(clippingNorm === undefined ? {} : { clippingNorm }),
+      });
       const uploads = round.uploadsOf(name, frame);
       const ms = await cpuMsOf(senders, { url: stand.url, uploads });
       if (turn === 0) continue;
@@ -102,7 +123,7 @@ async function run(mini: boolean): Promise<SectionResult> {
     rows: [...rows, row("ws sum", "ws 8, float32 summed unchecked", delta.byteLength, true)],
     goals: mini ? [] : goalsOf(cases, times, ratios),
     notes: [
-      `${UPDATES} updates of ${parameterCount} parameters over ${CONNECTIONS} connections, ${runs} times, in turns with the references; CPU time of the process that serves, threads and garbage collection included.`,
+      `${UPDATES} updates of ${parameterCount} parameters over ${CONNECTIONS} connections, ${runs} times, in turns with the references; CPU time of the process that serves, threads and the garbage of the batch itself included.`,
       "ws without its native addon, which unmasks in plain JavaScript.",
     ],
   };

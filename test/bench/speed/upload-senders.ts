@@ -44,9 +44,10 @@ async function sendAll({ url, connections, uploads }: Batch): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: connections }, (_, index) => lane(index)));
+  // A server closes what is idle for some seconds, perhaps just when the next batch begins.
+  agent.destroy();
 }
 
-/** Connections that were open before: only the first batch pays for them. */
 const agent = new Agent({ keepAlive: true });
 
 const requestsOf =
