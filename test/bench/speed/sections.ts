@@ -6,6 +6,7 @@ import { loopSection } from "./loop.ts";
 import { kernelSection } from "./kernel.ts";
 import { meanSection } from "./mean.ts";
 import { noiseSection } from "./noise.ts";
+import { robustSection } from "./robust.ts";
 import { roundSection } from "./round.ts";
 import type { Section } from "./section.ts";
 import { simulationSection } from "./simulation.ts";
@@ -16,6 +17,7 @@ export const SECTIONS: readonly Section[] = [
   ingestSection,
   loopSection,
   meanSection,
+  robustSection,
   roundSection,
   kernelSection,
   connectionsSection,

@@ -42,14 +42,9 @@ function readerOf(kind: ValueEncoding, parameterCount: number): Read {
     case "bfloat16":
       return readBfloats;
     case "int8":
-      return readQuantised(scaleBytes(kind, parameterCount), (payload, at, index) =>
-        payload.getInt8(at + index),
-      );
+      return readScaled(scaleBytes(kind, parameterCount), readInt8);
     case "int4":
-      return readQuantised(scaleBytes(kind, parameterCount), (payload, at, index) => {
-        const pair = payload.getUint8(at + (index >> 1));
-        return ((index & 1) === 0 ? pair & 15 : pair >> 4) - 8;
-      });
+      return readScaled(scaleBytes(kind, parameterCount), readInt4);
   }
 }
 
@@ -69,17 +64,37 @@ const readBfloats: Read = (payload, from, target) => {
   for (let i = 0; i < words.length; i++) words[i] = payload.getUint16(2 * (from + i), true) << 16;
 };
 
-/** Scale times whole number; the scales come first. */
-function readQuantised(
-  start: number,
-  at: (payload: DataView, start: number, index: number) => number,
-): Read {
+/** Whole numbers of one scale, from `from` on, into places `i` to `end` of the target. */
+type ReadScaled = (
+  whole: Uint8Array,
+  from: number,
+  target: Float32Array,
+  i: number,
+  end: number,
+  scale: number,
+) => void;
+
+/** Scale times whole number; the scales come first, and the numbers begin at `start`. */
+function readScaled(start: number, read: ReadScaled): Read {
   return (payload, from, target) => {
+    const { buffer, byteOffset, byteLength } = payload;
+    const whole = new Uint8Array(buffer, byteOffset + start, byteLength - start);
     for (let i = 0; i < target.length;) {
       const block = Math.floor((from + i) / BLOCK_VALUES);
-      const scale = payload.getFloat32(4 * block, true);
       const end = Math.min(target.length, (block + 1) * BLOCK_VALUES - from);
-      for (; i < end; i++) target[i] = scale * at(payload, start, from + i);
+      read(whole, from, target, i, end, payload.getFloat32(4 * block, true));
+      i = end;
     }
   };
 }
+
+const readInt8: ReadScaled = (whole, from, target, i, end, scale) => {
+  for (; i < end; i++) target[i] = scale * (((whole[from + i] as number) << 24) >> 24);
+};
+
+const readInt4: ReadScaled = (whole, from, target, i, end, scale) => {
+  for (; i < end; i++) {
+    const pair = whole[(from + i) >> 1] as number;
+    target[i] = scale * ((((from + i) & 1) === 0 ? pair & 15 : pair >> 4) - 8);
+  }
+};
