@@ -19,11 +19,10 @@ import { createMemoryPendingUpdates } from "./pending-updates.ts";
 import type { PrivacyOptions } from "./privacy/guard.ts";
 import { createPrivacyGuard } from "./privacy/guard.ts";
 import type { ClientPrivacy } from "./privacy/statement.ts";
-import type { ServedModel } from "./serving.ts";
+import type { ServedModel, ServeOptions } from "./serving.ts";
 import { serveModel } from "./serving.ts";
 import { createSession } from "./session.ts";
 import { createSlot } from "./slot.ts";
-import type { Predictor } from "./trainer.ts";
 import type { TrustOptions } from "./trust.ts";
 import { createTrust } from "./trust.ts";
 
@@ -70,7 +69,7 @@ export interface Client extends AsyncDisposable {
   /** Serves a task's published model until it is closed. @throws FederatedError as `join` */
   model<Input, Output>(
     taskId: string,
-    options: { readonly predictor: Predictor<Input, Output> },
+    options: ServeOptions<Input, Output>,
   ): ServedModel<Input, Output>;
   /**
    * What this client's updates for a task have cost by its own account, what is left, and the promise in words.
@@ -148,9 +147,9 @@ export function createClient(options: ClientOptions): Client {
       void participant.done.then(() => participants.delete(taskId));
       return participant;
     },
-    model: (taskId, { predictor }) => {
+    model: (taskId, serveOptions) => {
       requireOpen();
-      const model = serveModel(deps, parseTaskId(taskId), predictor, () => models.delete(model));
+      const model = serveModel(deps, parseTaskId(taskId), serveOptions, () => models.delete(model));
       models.add(model);
       return model;
     },

@@ -4,6 +4,7 @@ import type { Assignment, CheckpointRef, KeyRecord, Receipt } from "@tributary/p
 import {
   CONTENT_DIGEST_HEADER,
   contentDigestOf,
+  DELTA_HEADER_BYTES,
   FederatedError,
   fromErrorPayload,
   isErrorCode,
@@ -39,17 +40,20 @@ export interface RequestOptions {
   readonly attempts?: number;
 }
 
+export interface DownloadOptions extends RequestOptions {
+  /** Makes the frame of the bytes that came. */
+  readonly unpack?: (bytes: Uint8Array) => Promise<Uint8Array>;
+}
+
 export interface Http {
   /**
-   * The checkpoint frame, verified against its digest.
+   * The checkpoint frame, verified against its digest; what came may be something that makes it, for `unpack`.
    * @throws FederatedError CHECKPOINT_CORRUPT, MODEL_NOT_FOUND, ABORTED, UNAVAILABLE, …
    */
   getCheckpoint(
     checkpoint: Omit<CheckpointRef, "signed">,
-    options: RequestOptions,
+    options: DownloadOptions,
   ): Promise<Uint8Array>;
-  /** One try for an answer of at most `limit` bytes, not verified. @throws FederatedError */
-  get(path: string, limit: number, signal: AbortSignal): Promise<Uint8Array>;
   /** The coordinator's signing keys as it tells them, not verified. @throws FederatedError */
   getKeys(options: RequestOptions): Promise<readonly KeyRecord[]>;
   /**
@@ -133,7 +137,7 @@ export function createHttp(options: HttpOptions): Http {
   }
 
   return {
-    getCheckpoint: (checkpoint, { signal, attempts = Infinity }) =>
+    getCheckpoint: (checkpoint, { signal, attempts = Infinity, unpack }) =>
       retry(signal, attempts, (failures) =>
         requestAsClient(
           checkpoint.url,
@@ -143,14 +147,15 @@ export function createHttp(options: HttpOptions): Http {
           },
           signal,
           async (response) => {
-            const frame = await readBytes(response, checkpoint.bytes);
+            const { bytes } = checkpoint;
+            const frame = unpack
+              ? await unpack(await readBytes(response, bytes + DELTA_HEADER_BYTES))
+              : await readBytes(response, bytes);
             await verifyFrame(frame, checkpoint);
             return frame;
           },
         ),
       ),
-    get: (path, limit, signal) =>
-      requestAsClient(path, {}, signal, (response) => readBytes(response, limit)),
     getKeys: ({ signal, attempts = Infinity }) =>
       retry(signal, attempts, () =>
         requestAsClient(

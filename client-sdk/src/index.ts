@@ -1,7 +1,7 @@
 /** Federated learning for JavaScript, the client's side. Runs in Node and in browsers. */
 
 export { createMemoryCache } from "./cache.ts";
-export type { CachedModel, ModelCache, TrustedKeys } from "./cache.ts";
+export type { CachedModel, CopyOf, ModelCache, TrustedKeys } from "./cache.ts";
 export { createClientKey } from "./client-key.ts";
 export { createClient } from "./client.ts";
 export type { Client, ClientOptions } from "./client.ts";
@@ -17,7 +17,7 @@ export type { PrivacyOptions } from "./privacy/guard.ts";
 export { createMemoryLedger } from "./privacy/ledger-store.ts";
 export type { PrivacyLedgerStore, StoredLedger } from "./privacy/ledger-store.ts";
 export type { ClientPrivacy, SpentBudget } from "./privacy/statement.ts";
-export type { ServedModel, ServedModelEvents, ServedVersion } from "./serving.ts";
+export type { ServedModel, ServedModelEvents, ServedVersion, ServeOptions } from "./serving.ts";
 export type {
   EvaluationRequest,
   LoadedModel,
@@ -28,5 +28,5 @@ export type {
   TrainingResult,
 } from "./trainer.ts";
 export type { TrustOptions } from "./trust.ts";
-export type { ModelManifest } from "@tributary/protocol";
+export type { ModelManifest, ServingEncoding } from "@tributary/protocol";
 export { FederatedError, isFederatedError } from "@tributary/protocol";

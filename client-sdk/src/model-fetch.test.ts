@@ -40,7 +40,7 @@ async function setUp(
   const two = await version(2, weights);
   const ends = { base: one.checkpoint.digest, target: two.checkpoint.digest };
   const work = diffCheckpoints(one.frame, two.frame);
-  work.run(0, work.words);
+  work.run(0, work.length);
   const delta = work.bytes;
   const asked: string[] = [];
   const fetch: Fetch = async (url) => {

@@ -4,7 +4,6 @@ import type { CheckpointRef, Layout, ModelManifest, TaskId } from "@tributary/pr
 import {
   createLayout,
   decodeCheckpoint,
-  DELTA_HEADER_BYTES,
   FederatedError,
   MIN_DELTA_FRAME_BYTES,
   routes,
@@ -13,7 +12,6 @@ import {
 import type { ModelCache } from "./cache.ts";
 import { throwIfAborted } from "./delay.ts";
 import type { Http, RequestOptions } from "./http.ts";
-import { verifyFrame } from "./http.ts";
 import type { ModelTrust } from "./trust.ts";
 
 export interface ModelFetchDeps {
@@ -75,12 +73,10 @@ async function fromCached(
   const base = await cache.get(taskId).catch(onCacheError);
   if (base?.frame.length !== bytes) return undefined;
   try {
-    const path = routes.checkpointFrom.path({ digest, base: base.checkpoint.digest });
-    const answer = await http.get(path, DELTA_HEADER_BYTES + bytes, signal);
-    const { patched } = await import("./patched-checkpoint.ts");
-    const frame = await patched(base.frame, answer);
-    await verifyFrame(frame, checkpoint);
-    return frame;
+    const url = routes.checkpointFrom.path({ digest, base: base.checkpoint.digest });
+    const unpack = async (answer: Uint8Array) =>
+      (await import("./patched-checkpoint.ts")).patched(base.frame, answer);
+    return await http.getCheckpoint({ ...checkpoint, url }, { signal, attempts: 1, unpack });
   } catch {
     // Whatever it is, the whole is asked for next, and what keeps that from coming is told.
     throwIfAborted(signal);

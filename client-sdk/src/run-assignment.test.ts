@@ -33,7 +33,6 @@ async function setUp(plan: Partial<TrainingPlan> = {}, frameVersion = 4) {
       fetched.push(url);
       return frame;
     },
-    get: () => Promise.reject(new Error("not here")),
     getKeys: async () => [] as KeyRecord[],
     putUpdate: () => Promise.reject(new Error("not here")),
   };

@@ -1,7 +1,14 @@
 /** A task's published model, served: the newest version, verified, swapped while predictions run. */
 
-import type { CheckpointRef, Digest, Layout, ModelManifest, TaskId } from "@tributary/protocol";
-import { FederatedError, toFederatedError } from "@tributary/protocol";
+import type {
+  CheckpointRef,
+  Digest,
+  Layout,
+  ModelManifest,
+  ServingEncoding,
+  TaskId,
+} from "@tributary/protocol";
+import { FederatedError, routes, toFederatedError } from "@tributary/protocol";
 
 import { createDeferred } from "./deferred.ts";
 import { abortedError, delay, throwIfAborted } from "./delay.ts";
@@ -47,6 +54,15 @@ export interface ServedModel<Input, Output>
   close(): Promise<void>;
 }
 
+export interface ServeOptions<Input, Output> {
+  readonly predictor: Predictor<Input, Output>;
+  /**
+   * Serves copies in fewer bits, where the task has such (`serving.encodings`): a half ("bfloat16") or a quarter
+   * ("int8") of the bytes. Exact ones otherwise, and where one is in the cache.
+   */
+  readonly encoding?: ServingEncoding;
+}
+
 export interface ServedModelDeps extends Omit<ModelFetchDeps, "onCacheError"> {
   readonly session: Session;
 }
@@ -63,10 +79,13 @@ const FETCH_ATTEMPTS = 5;
 /** A coordinator that has not answered by then counts as out of reach: the cached version is ready. */
 const PATIENCE_MS = 5_000;
 
+/** Most apps serve the exact ones. */
+const copies = () => import("./copied-model.ts");
+
 export function serveModel<Input, Output>(
   deps: ServedModelDeps,
   taskId: TaskId,
-  predictor: Predictor<Input, Output>,
+  { predictor, encoding }: ServeOptions<Input, Output>,
   onClosed: () => void,
 ): ServedModel<Input, Output> {
   const { session, cache, trust } = deps;
@@ -139,14 +158,21 @@ export function serveModel<Input, Output>(
   }
 
   const serveCached = async () => {
-    const cached = await cache.get(taskId);
+    const cached = (await cache.get(taskId, encoding)) ?? (encoding && (await cache.get(taskId)));
     if (cached === undefined) return;
     const own = await checkLayout(cached.layout);
-    const { checkpoint, frame } = cached;
-    await swapTo(checkpoint, own, async () => ({
-      manifest: await trust.verifyCached({ taskId, layoutDigest: own.digest, checkpoint }),
-      weights: decodeVersion(own, checkpoint.modelVersion, frame),
-    }));
+    const { copyOf, frame } = cached;
+    // Digest and size as they are in the manifest: of the exact one.
+    const checkpoint = { ...cached.checkpoint, ...copyOf };
+    await swapTo(checkpoint, own, async () => {
+      const inUse = { taskId, layoutDigest: own.digest, checkpoint };
+      const manifest = await trust.verifyCached(inUse);
+      const weights =
+        copyOf === undefined
+          ? decodeVersion(own, checkpoint.modelVersion, frame)
+          : await (await copies()).copiedWeights(cached, manifest);
+      return { manifest, weights };
+    });
     layout ??= own;
   };
 
@@ -154,13 +180,14 @@ export function serveModel<Input, Output>(
     // Without the layout, a watch is on its way, and its answer names this version or a newer one.
     const own = layout;
     if (own === undefined) return;
-    await swapTo(checkpoint, own, () =>
-      fetchModel(
-        fetchDeps,
-        { taskId, layout: own, checkpoint },
-        { signal: closing.signal, attempts: FETCH_ATTEMPTS },
-      ),
-    );
+    await swapTo(checkpoint, own, async () => {
+      const model = { taskId, layout: own, checkpoint };
+      const options = { signal: closing.signal, attempts: FETCH_ATTEMPTS };
+      if (encoding === undefined) return fetchModel(fetchDeps, model, options);
+      const { fetchCopied } = await copies();
+      const pathOf = routes.checkpointByDigest.path;
+      return fetchCopied({ ...fetchDeps, fetchModel, pathOf }, model, options, encoding);
+    });
   };
 
   const refresh = async () => {

@@ -11,7 +11,7 @@ export type StoredModel = Omit<CachedModel, "frame">;
 /** The entry, its layout computed anew from names and shapes; undefined for anything else. */
 export async function readStoredModel(stored: unknown): Promise<StoredModel | undefined> {
   try {
-    const { layout: described, checkpoint } = stored as StoredModel;
+    const { layout: described, checkpoint, copyOf } = stored as StoredModel;
     const layout = await createLayout(described.tensors);
     const { modelVersion, digest, bytes, signed } = checkpoint;
     const sound =
@@ -21,7 +21,13 @@ export async function readStoredModel(stored: unknown): Promise<StoredModel | un
       Number.isInteger(bytes) &&
       // Of before there were signatures; the signature itself is verified by whoever uses it.
       (signed as unknown) !== undefined;
-    return sound ? { layout, checkpoint: { modelVersion, digest, bytes, signed } } : undefined;
+    if (!sound) return undefined;
+    // What a copy is of is verified with the signature.
+    return {
+      layout,
+      checkpoint: { modelVersion, digest, bytes, signed },
+      ...(copyOf && { copyOf }),
+    };
   } catch {
     return undefined;
   }

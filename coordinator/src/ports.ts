@@ -35,10 +35,11 @@ import type {
   RoundId,
   RoundResource,
   SamplingClaim,
+  ServingCopies,
   SignedManifest,
   TaskBrief,
-  TaskEnded,
   TaskEndReason,
+  TaskEnded,
   TaskId,
   TaskPaused,
   TaskResource,
@@ -150,6 +151,8 @@ export interface ModelVersionRecord {
   readonly createdAt: Instant;
   /** Blob with the server optimizer's state after this version; absent where it has none. */
   readonly optimizerState?: Digest;
+  /** Blobs with the same weights in fewer bits, for serving. */
+  readonly copies?: ServingCopies;
   readonly evaluation?: Evaluation;
   /** Under adaptive clipping: the norm that the next round clips to. Absent for version 0: the task's. */
   readonly clippingNorm?: number;

@@ -8,10 +8,10 @@ const bytesOf = (words: readonly number[]) => new Uint8Array(Uint32Array.from(wo
 
 /** In pieces of `step` words. */
 function whole(
-  work: { words: number; run(from: number, to: number): void; bytes: Uint8Array },
+  work: { length: number; run(from: number, to: number): void; bytes: Uint8Array },
   step = 3,
 ) {
-  for (let at = 0; at < work.words; at += step) work.run(at, Math.min(work.words, at + step));
+  for (let at = 0; at < work.length; at += step) work.run(at, Math.min(work.length, at + step));
   return work.bytes;
 }
 

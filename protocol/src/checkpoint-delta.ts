@@ -17,6 +17,7 @@
  */
 
 import { FederatedError } from "./errors.ts";
+import type { Piecewise } from "./piecewise.ts";
 import { DELTA_HEADER_BYTES } from "./routes.ts";
 
 export const DELTA_VERSION = 1;
@@ -28,21 +29,11 @@ export function isCheckpointDelta(bytes: Uint8Array): boolean {
   return bytes.length >= 4 && viewOf(bytes).getUint32(0, true) === MAGIC;
 }
 
-/** Work on long vectors in pieces, so that whoever runs it can give others their turns. */
-export interface PiecewiseDelta {
-  /** Words in all. */
-  readonly words: number;
-  /** Does the words from `from` to `to`, `to` exclusive. Any order, each once. */
-  run(from: number, to: number): void;
-  /** The delta, or the frame that was made: whole once all words are done. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-}
-
 /**
  * What makes `target` of `base`.
  * @throws FederatedError UPDATE_LAYOUT_MISMATCH for frames of different lengths, or whose length is no multiple of 4
  */
-export function diffCheckpoints(base: Uint8Array, target: Uint8Array): PiecewiseDelta {
+export function diffCheckpoints(base: Uint8Array, target: Uint8Array): Piecewise {
   if (base.length !== target.length || target.length % 4 !== 0) {
     throw new FederatedError(
       "UPDATE_LAYOUT_MISMATCH",
@@ -58,7 +49,7 @@ export function diffCheckpoints(base: Uint8Array, target: Uint8Array): Piecewise
   const [third, second, first, lowest] = planesOf(bytes, words);
   const [from, to] = [viewOf(base), viewOf(target)];
   return {
-    words,
+    length: words,
     bytes,
     run: (start, end) => {
       for (let i = start; i < end; i++) {
@@ -77,7 +68,7 @@ export function diffCheckpoints(base: Uint8Array, target: Uint8Array): Piecewise
  * What `delta` makes of `base`. Its digest is for the caller to compare with the one that was asked for.
  * @throws FederatedError MALFORMED_MESSAGE when it is no delta of frames of this length, or not whole
  */
-export function patchCheckpoint(base: Uint8Array, delta: Uint8Array): PiecewiseDelta {
+export function patchCheckpoint(base: Uint8Array, delta: Uint8Array): Piecewise {
   if (delta.length !== DELTA_HEADER_BYTES + base.length || base.length % 4 !== 0) {
     throw malformed(
       `a delta of ${delta.length} bytes does not fit a checkpoint of ${base.length} bytes`,
@@ -99,7 +90,7 @@ export function patchCheckpoint(base: Uint8Array, delta: Uint8Array): PiecewiseD
   const [third, second, first, lowest] = planesOf(delta, words);
   const [before, after] = [viewOf(base), viewOf(bytes)];
   return {
-    words,
+    length: words,
     bytes,
     run: (start, end) => {
       for (let i = start; i < end; i++) {

@@ -7,6 +7,7 @@ import { FederatedError } from "./errors.ts";
 import type { Evaluation } from "./evaluation.ts";
 import type { Digest, PublicKey, TaskId } from "./ids.ts";
 import type { MatrixPrivacyResource, PrivacyResource } from "./resources.ts";
+import type { ServingCopies } from "./serving-copy.ts";
 import type { SigningKey } from "./signature.ts";
 import { verifySignature } from "./signature.ts";
 
@@ -40,6 +41,8 @@ export interface ModelManifest {
   /** What was known of its quality when it was signed; the figures of each class are left to the API. */
   readonly evaluation?: Omit<Evaluation, "perClass">;
   readonly privacy: ManifestPrivacy;
+  /** Of the same version in fewer bits, where its task has such. */
+  readonly copies?: ServingCopies;
 }
 
 export interface SignedManifest {

@@ -129,6 +129,12 @@ const checkpointRef = {
 
 export const CheckpointRefSchema = Type.Object(checkpointRef, { title: "CheckpointRef" });
 
+const servingCopy = Type.Object({
+  digest: DigestSchema,
+  bytes: checkpointRef.bytes,
+  url: checkpointRef.url,
+});
+
 export const ModelResourceSchema = Type.Object(
   {
     ...checkpointRef,
@@ -137,6 +143,7 @@ export const ModelResourceSchema = Type.Object(
     createdAt: InstantSchema,
     layoutDigest: DigestSchema,
     evaluation: optional(EvaluationSchema),
+    copies: optional(Type.Object({ bfloat16: optional(servingCopy), int8: optional(servingCopy) })),
   },
   { title: "Model" },
 );

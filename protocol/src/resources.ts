@@ -11,6 +11,7 @@ import type { Digest, RoundId, TaskId } from "./ids.ts";
 import type { Layout } from "./layout.ts";
 import type { ParticipationLimits } from "./plan.ts";
 import type { SamplingClaim } from "./sampling-claim.ts";
+import type { ServingCopy, ServingEncoding } from "./serving-copy.ts";
 import type { AdaptiveClipping, FactorizationSpec, NoiseKind, TaskSpec } from "./task-spec.ts";
 
 export type TaskState = "running" | "paused" | "ended";
@@ -145,6 +146,8 @@ export interface ModelResource extends CheckpointRef {
   readonly createdAt: string;
   readonly layoutDigest: Digest;
   readonly evaluation?: Evaluation;
+  /** In fewer bits, for serving; `url` is immutable. */
+  readonly copies?: { readonly [E in ServingEncoding]?: ServingCopy & { readonly url: string } };
 }
 
 /** How the clipping norm follows its quantile, and what of the noise is spent on that. */

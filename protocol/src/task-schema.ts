@@ -412,6 +412,11 @@ const EvaluationSpecSchema = Type.Union([
   Type.Object({ kind: Type.Literal("federated"), numClasses: CountSchema }, closed),
 ]);
 
+const ServingSchema = Type.Object(
+  { encodings: Type.Array(Type.Enum(["bfloat16", "int8"])) },
+  closed,
+);
+
 // ------------------------------------------------------------------------------ task
 
 const specBase = {
@@ -424,6 +429,7 @@ const specBase = {
   schedule: ScheduleSchema,
   stop: StopSchema,
   evaluation: EvaluationSpecSchema,
+  serving: partial(ServingSchema),
 };
 
 export const PlainTaskSpecSchema = Type.Object({
@@ -468,6 +474,7 @@ export const TaskSpecInputSchema = Type.Object(
     schedule: partial(ScheduleInputSchema),
     stop: partial(StopSchema),
     evaluation: partial(EvaluationSpecSchema),
+    serving: partial(ServingSchema),
   },
   { ...closed, title: "TaskSpecInput" },
 );

@@ -4,6 +4,7 @@ import type { AggregationInput, AggregationSpec } from "./aggregation.ts";
 import type { TaskId } from "./ids.ts";
 import type { TensorSpec } from "./layout.ts";
 import type { LocalNoise, ParticipationLimits, TrainingPlan } from "./plan.ts";
+import type { ServingEncoding } from "./serving-copy.ts";
 
 /** Who of the waiting clients takes part in a round. */
 export type SamplerSpec =
@@ -156,6 +157,11 @@ export type EvaluationSpec =
       readonly numClasses: number;
     };
 
+export interface ServingSpec {
+  /** Copies of every version in fewer bits, for clients that serve it; made when it is committed. */
+  readonly encodings: readonly ServingEncoding[];
+}
+
 interface TaskSpecBase {
   readonly taskId: TaskId;
   readonly description: string;
@@ -167,6 +173,8 @@ interface TaskSpecBase {
   readonly schedule: ScheduleSpec;
   readonly stop: StopSpec;
   readonly evaluation: EvaluationSpec;
+  /** Absent: the exact checkpoints are all there is. */
+  readonly serving?: ServingSpec;
 }
 
 /** A task without noise: its rounds release what the rule makes of the updates. */
@@ -237,4 +245,5 @@ export interface TaskSpecInput {
   readonly schedule?: AtLeast<ScheduleSpec, never>;
   readonly stop?: StopSpec;
   readonly evaluation?: EvaluationSpec;
+  readonly serving?: ServingSpec;
 }

@@ -1,5 +1,5 @@
 /**
- * The cache of models in the device's database: one record for the newest version of each task, which another one
+ * The cache of models in the device's database: one record for the newest version of each task and for each copy of it, which another one
  * replaces in one transaction, and the keys that each coordinator is trusted with.
  */
 
@@ -7,6 +7,7 @@ import type { Digest } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
 import type { CachedModel, ModelCache } from "../cache.ts";
+import { placeOf } from "../cache.ts";
 import { sha256InTurns } from "../digest-in-turns.ts";
 import { readStoredModel, readTrustedKeys } from "../stored-model.ts";
 import { fromKept, toKept } from "./kept-bytes.ts";
@@ -37,24 +38,27 @@ export function createDatabaseCache(person: Person): ModelCache {
   }
 
   return {
-    get: async (taskId) => verify(await person.read((tx) => tx.objectStore("models").get(taskId))),
+    get: async (taskId, encoding) =>
+      verify(await person.read((tx) => tx.objectStore("models").get(placeOf(taskId, encoding)))),
     getFrame: async (digest) => {
       const stored = await person.read((tx) =>
         tx.objectStore("models").index("digest").get(digest),
       );
       return (await verify(stored))?.frame;
     },
-    put: async (taskId, { layout, checkpoint, frame }) => {
+    put: async (taskId, { layout, checkpoint, copyOf, frame }) => {
       const kept = await toKept(frame);
+      const place = placeOf(taskId, copyOf?.encoding);
       await person.write(async (tx) => {
         const { modelVersion, digest, bytes, signed } = checkpoint;
         const models = tx.objectStore("models");
-        const newer = IDBKeyRange.bound([taskId, modelVersion + 1], [taskId, Infinity]);
+        const newer = IDBKeyRange.bound([place, modelVersion + 1], [place, Infinity]);
         if ((await models.index("version").count(newer)) > 0) return;
         await models.put({
-          taskId,
+          taskId: place,
           layout,
           checkpoint: { modelVersion, digest, bytes, signed },
+          ...(copyOf && { copyOf }),
           frame: kept,
         });
       }, "relaxed");

@@ -25,6 +25,7 @@ export interface Schema extends DBSchema {
 }
 
 export interface StoredModel extends Omit<CachedModel, "frame"> {
+  /** With the encoding where it is a copy: `placeOf`. */
   readonly taskId: string;
   readonly frame: KeptBytes;
 }

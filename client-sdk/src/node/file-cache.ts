@@ -1,5 +1,6 @@
 /**
- * A cache of models on disk: `<taskId>.json` names the newest version of a task, `<digest>.frame` is it, and
+ * A cache of models on disk: `<taskId>.json` names the newest version of a task, `<taskId>.<encoding>.json` its newest
+ * copy, `<digest>.frame` is it, and
  * `<origin>.trust` holds the keys that a coordinator is trusted with. A model that is damaged is removed and
  * counts as a miss; keys that are damaged stay, and count as a fault.
  */
@@ -7,10 +8,11 @@
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 
-import type { Digest, TaskId } from "@tributary/protocol";
+import type { Digest, ServingEncoding, TaskId } from "@tributary/protocol";
 import { parseDigest, parseTaskId, sha256 } from "@tributary/protocol";
 
 import type { ModelCache } from "../cache.ts";
+import { placeOf } from "../cache.ts";
 import { createSlot } from "../slot.ts";
 import type { StoredModel } from "../stored-model.ts";
 import { readStoredModel } from "../stored-model.ts";
@@ -23,14 +25,18 @@ export interface FileCacheOptions {
 }
 
 export function createFileCache({ directory }: FileCacheOptions): ModelCache {
-  const entryPath = (taskId: TaskId) => join(directory, `${parseTaskId(taskId)}.json`);
+  const entryPath = (taskId: TaskId, encoding: ServingEncoding | undefined) =>
+    join(directory, `${placeOf(parseTaskId(taskId), encoding)}.json`);
   const framePath = (digest: Digest) => join(directory, `${parseDigest(digest)}.frame`);
   const trustPath = (origin: string) => join(directory, `${encodeURIComponent(origin)}.trust`);
   const writes = createSlot();
   const never = new AbortController().signal;
 
-  async function readEntry(taskId: TaskId): Promise<StoredModel | undefined> {
-    const path = entryPath(taskId);
+  async function readEntry(
+    taskId: TaskId,
+    encoding: ServingEncoding | undefined,
+  ): Promise<StoredModel | undefined> {
+    const path = entryPath(taskId, encoding);
     const bytes = await readOrMiss(path);
     if (bytes === undefined) return undefined;
     const entry = await parseEntry(bytes);
@@ -58,23 +64,26 @@ export function createFileCache({ directory }: FileCacheOptions): ModelCache {
   }
 
   return {
-    get: async (taskId) => {
-      const entry = await readEntry(taskId);
+    get: async (taskId, encoding) => {
+      const entry = await readEntry(taskId, encoding);
       if (entry === undefined) return undefined;
       const frame = await readFrame(entry.checkpoint.digest);
       return frame === undefined ? undefined : { ...entry, frame };
     },
     getFrame: readFrame,
-    put: (taskId, { layout, checkpoint, frame }) =>
+    put: (taskId, { layout, checkpoint, copyOf, frame }) =>
       writes.run(never, async () => {
-        const before = await readEntry(taskId);
+        const before = await readEntry(taskId, copyOf?.encoding);
         if (before !== undefined && before.checkpoint.modelVersion > checkpoint.modelVersion)
           return;
         const { modelVersion, digest, bytes, signed } = checkpoint;
         // The frame first: an entry never names a frame that was not there.
         await writeDurably(framePath(digest), frame);
-        const entry: StoredModel = { layout, checkpoint: { modelVersion, digest, bytes, signed } };
-        await writeDurably(entryPath(taskId), JSON.stringify(entry));
+        const entry: StoredModel = {
+          ...{ layout, checkpoint: { modelVersion, digest, bytes, signed } },
+          ...(copyOf === undefined ? {} : { copyOf }),
+        };
+        await writeDurably(entryPath(taskId, copyOf?.encoding), JSON.stringify(entry));
         if (before !== undefined && before.checkpoint.digest !== digest) {
           await removeFrame(before.checkpoint.digest);
         }

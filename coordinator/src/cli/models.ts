@@ -3,17 +3,29 @@
 import { rename, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 
-import type { ModelResource, Page, PublicKey } from "@tributary/protocol";
+import type {
+  Digest,
+  ModelManifest,
+  ModelResource,
+  Page,
+  PublicKey,
+  ServingEncoding,
+  TaskResource,
+} from "@tributary/protocol";
 import {
   decodeFrameHeader,
+  decodeServingCopy,
+  encodeCheckpoint,
   FederatedError,
   FRAME_HEADER_BYTES,
+  isServingCopy,
   parseTaskId,
   routes,
+  SERVING_ENCODINGS,
   sha256,
 } from "@tributary/protocol";
 import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 
 import type { Api } from "./api.ts";
 import type { CliIo } from "./io.ts";
@@ -34,6 +46,7 @@ interface VersionFlags extends TargetFlags {
 interface DownloadFlags extends VersionFlags {
   readonly out?: string;
   readonly weights?: true;
+  readonly encoding?: ServingEncoding;
 }
 
 export function addModelsCommands(program: Command, io: CliIo): void {
@@ -87,6 +100,11 @@ export function addModelsCommands(program: Command, io: CliIo): void {
         "--out <file>",
         "where to (default: <taskId>-v<version>.ckpt, or .f32 with --weights)",
       )
+      .addOption(
+        new Option("--encoding <name>", "a copy in fewer bits, where the task has such").choices(
+          SERVING_ENCODINGS,
+        ),
+      )
       .option("--weights", "only the little-endian float32 values, as `task create` reads them")
       .option("--json", "print what was saved as JSON"),
   ).action(async (id: string, flags: DownloadFlags) => {
@@ -94,34 +112,67 @@ export function addModelsCommands(program: Command, io: CliIo): void {
     const api = await connect(io, flags);
     const path = routes.model.path({ taskId, modelVersion: flags.version });
     const model = await api.getJson<ModelResource>(path);
-    await vouchedFor(api, model, flags.key);
-    const frame = await fetchVerified(api, model);
-    const content = flags.weights === true ? frame.subarray(FRAME_HEADER_BYTES) : frame;
-    const name = `${taskId}-v${model.modelVersion}.${flags.weights === true ? "f32" : "ckpt"}`;
+    const manifest = await vouchedFor(api, model, flags.key);
+    const { encoding } = flags;
+    const digest = encoding === undefined ? model.digest : copyOf(manifest, encoding).digest;
+    const frame = await fetchVerified(api, digest);
+    const content = flags.weights === true ? await weightsOf(api, model, frame) : frame;
+    const kind = flags.weights === true ? "f32" : "ckpt";
+    const suffix = encoding === undefined ? kind : `${encoding}.${kind}`;
+    const name = `${taskId}-v${model.modelVersion}.${suffix}`;
     const file = resolve(io.cwd, flags.out ?? name);
     // A download that is interrupted leaves no half file under the name that was asked for.
     await writeFile(`${file}.part`, content);
     await rename(`${file}.part`, file);
-    const { modelVersion, digest } = model;
+    const { modelVersion } = model;
     note(io, `version ${modelVersion}, ${bytesText(content.length)}, digest ${digest} verified`);
     const by = flags.key === undefined ? "which you did not name with --key" : "trusted by --key";
     note(io, `signed by key ${model.signed.publicKey}, ${by}`);
-    answer(io, flags.json, { ...model, file }, () => writeLine(io, file));
+    const saved = { ...model, ...(encoding === undefined ? {} : { encoding }), file };
+    answer(io, flags.json, saved, () => writeLine(io, file));
   });
 }
 
-/** @throws FederatedError CHECKPOINT_CORRUPT when the bytes are not those that the coordinator named */
-async function fetchVerified(api: Api, model: ModelResource): Promise<Uint8Array> {
-  const frame = await api.getBytes(routes.checkpointByDigest.path({ digest: model.digest }));
-  const digest = await sha256(frame);
-  if (digest !== model.digest) {
+/** @throws FederatedError MODEL_NOT_FOUND where nothing was signed about such a copy */
+function copyOf({ taskId, modelVersion, copies }: ModelManifest, encoding: ServingEncoding) {
+  const copy = copies?.[encoding];
+  if (copy !== undefined) return copy;
+  throw new FederatedError(
+    "MODEL_NOT_FOUND",
+    `version ${modelVersion} of task "${taskId}" has no copy as ${encoding}; a task has those that it was created with (serving.encodings)`,
+  );
+}
+
+/** @throws FederatedError CHECKPOINT_CORRUPT when the bytes are not those that were named */
+async function fetchVerified(api: Api, digest: Digest): Promise<Uint8Array> {
+  const frame = await api.getBytes(routes.checkpointByDigest.path({ digest }));
+  const actual = await sha256(frame);
+  if (actual !== digest) {
     throw new FederatedError(
       "CHECKPOINT_CORRUPT",
-      `the coordinator names digest ${model.digest}, the bytes have ${digest}; try again`,
+      `the coordinator names digest ${digest}, the bytes have ${actual}; try again`,
     );
   }
-  decodeFrameHeader(frame, "checkpoint");
+  if (!isServingCopy(frame)) decodeFrameHeader(frame, "checkpoint");
   return frame;
+}
+
+/** The float32 values, little-endian. */
+async function weightsOf(
+  api: Api,
+  { taskId }: ModelResource,
+  frame: Uint8Array,
+): Promise<Uint8Array> {
+  if (!isServingCopy(frame)) return frame.subarray(FRAME_HEADER_BYTES);
+  const { layout } = await api.getJson<TaskResource>(routes.task.path({ taskId }));
+  const { weights } = decodeServingCopy(layout, frame);
+  weights.run(0, weights.length);
+  // As this machine has them, and so in a checkpoint's order.
+  const exact = encodeCheckpoint(layout, {
+    modelVersion: 0,
+    weights: new Float32Array(weights.bytes.buffer),
+  });
+  return exact.subarray(FRAME_HEADER_BYTES);
 }
 
 function parseVersion(text: string): number | "latest" {

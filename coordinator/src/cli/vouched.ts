@@ -50,7 +50,7 @@ export function parseKey(text: string): PublicKey {
 
 /** A manifest in full, as `name  value` lines. */
 export function manifestLines(manifest: ModelManifest, publicKey: PublicKey): string[] {
-  const { parent, roundNumber, evaluation, privacy } = manifest;
+  const { parent, roundNumber, evaluation, privacy, copies = {} } = manifest;
   const facts: [string, string][] = [
     ["task", manifest.taskId],
     ["version", `${manifest.modelVersion}, ${bytesText(manifest.bytes)}`],
@@ -59,6 +59,10 @@ export function manifestLines(manifest: ModelManifest, publicKey: PublicKey): st
     ["parent", parent === undefined ? "none" : `${parent.modelVersion}, ${parent.digest}`],
     ["round", roundNumber === undefined ? "none: first weights" : `${roundNumber}`],
     ["created", manifest.createdAt],
+    ...Object.entries(copies).map(([encoding, { bytes, digest }]): [string, string] => [
+      encoding,
+      `${bytesText(bytes)}, ${digest}`,
+    ]),
     ["evaluation", evaluation === undefined ? "none" : evaluationText(evaluation)],
     ["privacy", privacy.statement],
     ["signed by", publicKey],

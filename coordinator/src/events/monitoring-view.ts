@@ -56,6 +56,7 @@ const MODEL: Fields<ModelResource> = {
   createdAt: "shown",
   layoutDigest: "shown",
   evaluation: "shown",
+  copies: "shown",
 };
 
 const TASK: Fields<TaskResource> = {

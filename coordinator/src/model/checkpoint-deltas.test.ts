@@ -58,7 +58,7 @@ function setUp(deltaMemoryBytes = 64 * MiB) {
   /** Does the delta make the target of the base? */
   const makes = (base: Digest, target: Digest, packed: Uint8Array) => {
     const work = patchCheckpoint(frames.get(base)!, gunzipSync(packed));
-    work.run(0, work.words);
+    work.run(0, work.length);
     return Buffer.from(work.bytes).equals(frames.get(target)!);
   };
   return { deltas, frames, read, warnings, counts, makes };

@@ -5,7 +5,7 @@
  */
 
 import type { Digest } from "@tributary/protocol";
-import { diffCheckpoints, MIN_DELTA_FRAME_BYTES } from "@tributary/protocol";
+import { diffCheckpoints, inPieces, MIN_DELTA_FRAME_BYTES } from "@tributary/protocol";
 
 import type { Logger } from "../ports.ts";
 import { createMailbox } from "../round/mailbox.ts";
@@ -33,8 +33,6 @@ export interface CheckpointDeltas {
 const WORTH = 7 / 8;
 /** Pairs that wait to be made. Who comes then gets the whole: sooner than a delta, if more to send. */
 const MAX_WAITING = 8;
-/** About a millisecond of work. */
-const SLICE_WORDS = 2 ** 17;
 /** Of a pair that is kept, beside its bytes. */
 const ENTRY_BYTES = 512;
 
@@ -75,12 +73,8 @@ export function createCheckpointDeltas(
     if (wanted.length > deltaMemoryBytes) return "whole";
     const had = await deps.frameOf(base);
     if (had?.length !== wanted.length) return "whole";
-    const delta = diffCheckpoints(had, wanted);
-    for (let at = 0; at < delta.words; at += SLICE_WORDS) {
-      delta.run(at, Math.min(delta.words, at + SLICE_WORDS));
-      await otherTurns();
-    }
-    const packed = await deps.gzip(delta.bytes);
+    const delta = await inPieces(diffCheckpoints(had, wanted), otherTurns);
+    const packed = await deps.gzip(delta);
     return packed.length <= WORTH * wanted.length ? packed : "whole";
   }
 

@@ -18,7 +18,8 @@ export function manifestOf(
   parent: ParentVersion | undefined,
   ledger: readonly LedgerEvent[],
 ): string {
-  const { taskId, modelVersion, digest, bytes, roundNumber, createdAt, evaluation } = version;
+  const { taskId, modelVersion, digest, bytes, roundNumber, createdAt, evaluation, copies } =
+    version;
   const upToHere = ledger.filter(
     ({ roundId }) => parseRoundId(roundId).roundNumber <= (roundNumber ?? 0),
   );
@@ -36,6 +37,7 @@ export function manifestOf(
     createdAt: new Date(createdAt).toISOString(),
     ...(evaluation === undefined ? {} : { evaluation: withoutClasses(evaluation) }),
     privacy: privacyPromise(spec, upToHere, version),
+    ...(copies === undefined ? {} : { copies }),
   });
 }
 

@@ -1,11 +1,12 @@
 /** Versions of models, and their checkpoint frames: encoded once, recent ones served from memory. */
 
 import type { CheckpointRef, Digest, ModelResource } from "@tributary/protocol";
-import { decodeFrameHeader, FederatedError, routes } from "@tributary/protocol";
+import { decodeFrameHeader, FederatedError, isServingCopy, routes } from "@tributary/protocol";
 
 import type { Logger, ModelRegistry, ModelVersionRecord, Store } from "../ports.ts";
 import type { BlobKeeper } from "./blob-keeper.ts";
 import { createCheckpointDeltas } from "./checkpoint-deltas.ts";
+import { copiesResource } from "./serving-copies.ts";
 
 export interface ModelRegistryDeps {
   readonly store: Store;
@@ -35,13 +36,16 @@ export function createModelRegistry(
   options: ModelRegistryOptions,
 ): ModelShelf {
   const recent = new Map<Digest, Uint8Array>();
+  /** Apart, so that copies do not drive exact ones out. */
+  const recentCopies = new Map<Digest, Uint8Array>();
 
   const remember = (digest: Digest, frame: Uint8Array) => {
-    recent.delete(digest);
-    recent.set(digest, frame);
-    for (const oldest of recent.keys()) {
-      if (recent.size <= options.keepInMemory) break;
-      recent.delete(oldest);
+    const frames = isServingCopy(frame) ? recentCopies : recent;
+    frames.delete(digest);
+    frames.set(digest, frame);
+    for (const oldest of frames.keys()) {
+      if (frames.size <= options.keepInMemory) break;
+      frames.delete(oldest);
     }
   };
 
@@ -50,7 +54,7 @@ export function createModelRegistry(
     // What was made and never published is nobody's, though its bytes may be here; and the blob store
     // holds optimizer states, which are not for the network.
     if (!(await store.isReferenced(digest))) return undefined;
-    const frame = recent.get(digest) ?? (await blobs.get(digest));
+    const frame = recent.get(digest) ?? recentCopies.get(digest) ?? (await blobs.get(digest));
     return frame !== undefined && isCheckpointFrame(frame) ? frame : undefined;
   };
 
@@ -120,7 +124,9 @@ export function createModelRegistry(
   };
 }
 
+/** The exact one, or a copy of it. */
 function isCheckpointFrame(frame: Uint8Array): boolean {
+  if (isServingCopy(frame)) return true;
   try {
     decodeFrameHeader(frame, "checkpoint");
     return true;
@@ -148,5 +154,6 @@ export function modelResource(version: ModelVersionRecord, layoutDigest: Digest)
     createdAt: new Date(version.createdAt).toISOString(),
     layoutDigest,
     ...(version.evaluation === undefined ? {} : { evaluation: version.evaluation }),
+    ...(version.copies === undefined ? {} : { copies: copiesResource(version.copies) }),
   };
 }

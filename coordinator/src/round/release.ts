@@ -4,7 +4,7 @@
  * engine commits what this makes, or drops it.
  */
 
-import type { Digest, Evaluation } from "@tributary/protocol";
+import type { Digest, Evaluation, ServingCopies } from "@tributary/protocol";
 import { encodeCheckpoint, FederatedError, isCharged, l2Norm } from "@tributary/protocol";
 
 import {
@@ -17,6 +17,9 @@ import { inTurns, slicesOf } from "../aggregation/slices.ts";
 import type { BlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
 import type { ModelShelf } from "../model/registry.ts";
+import { makeCopies } from "../model/serving-copies.ts";
+import type { VersionBlobs } from "../model/version-blobs.ts";
+import { blobsOf } from "../model/version-blobs.ts";
 import type { IntegerNoise } from "../privacy/integer-noise.ts";
 import type { Reckon } from "../privacy/reckoner.ts";
 import type {
@@ -82,9 +85,11 @@ export async function makeVersion(
   const frame = encodeCheckpoint(layout, { modelVersion, weights });
   const digest = await deps.shelf.save(frame);
   let optimizerState: Digest | undefined;
+  let copies: ServingCopies | undefined;
   let manifest: string;
   let version: UnsignedVersion;
   try {
+    copies = await makeCopies(deps, task, { modelVersion, weights });
     if (state.length > 0) {
       const bytes = await sliced(optimizerStateSlices(spec.serverOptimizer.kind, state));
       optimizerState = await deps.blobs.put(bytes);
@@ -99,6 +104,7 @@ export async function makeVersion(
       roundNumber: round.roundNumber,
       createdAt: deps.clock.now(),
       ...(optimizerState === undefined ? {} : { optimizerState }),
+      ...(copies === undefined ? {} : { copies }),
       ...(evaluation === undefined ? {} : { evaluation }),
       ...(clippingNorm === undefined ? {} : { clippingNorm }),
     };
@@ -106,7 +112,7 @@ export async function makeVersion(
     manifest = await deps.reckon(() => manifestOf(task, unsigned, current.version, ledger));
     signal.throwIfAborted();
   } catch (error) {
-    settleBlobs(deps, { digest, optimizerState });
+    settleBlobs(deps, { digest, optimizerState, copies });
     throw error;
   }
   return {
@@ -142,12 +148,8 @@ function* stepFrom(
 }
 
 /** A version was saved, or never will be: the store alone says from now on whether its blobs are needed. */
-export function settleBlobs(
-  { blobs }: Pick<ReleaseDeps, "blobs">,
-  { digest, optimizerState }: { digest: Digest; optimizerState?: Digest | undefined },
-): void {
-  blobs.settle(digest);
-  if (optimizerState !== undefined) blobs.settle(optimizerState);
+export function settleBlobs({ blobs }: Pick<ReleaseDeps, "blobs">, version: VersionBlobs): void {
+  for (const blob of blobsOf(version)) blobs.settle(blob);
 }
 
 interface ReleasedMean {

@@ -142,7 +142,9 @@ async function sealCopy(file: string, takenAt: number): Promise<Digest[]> {
     const rows = connection
       .prepare(
         `SELECT record ->> 'digest' AS digest FROM model_versions
-         UNION SELECT record ->> 'optimizerState' FROM model_versions`,
+         UNION SELECT record ->> 'optimizerState' FROM model_versions
+         UNION SELECT record ->> '$.copies.bfloat16.digest' FROM model_versions
+         UNION SELECT record ->> '$.copies.int8.digest' FROM model_versions`,
       )
       .all();
     return rows.flatMap(({ digest }) => (typeof digest === "string" ? [digest as Digest] : []));

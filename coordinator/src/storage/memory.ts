@@ -14,6 +14,7 @@ import type {
   Store,
   TaskRecord,
 } from "../ports.ts";
+import { blobsOf } from "../model/version-blobs.ts";
 import type { Participation } from "../round/participation.ts";
 import type { DailyPlaces } from "../round/quota.ts";
 import { createMemoryEnrolmentRows } from "./memory-enrolments.ts";
@@ -140,7 +141,7 @@ function createMemoryRows(): Rows {
     },
     refersTo: (digest) =>
       [...versions.values()].some((list) =>
-        list.some((version) => version.digest === digest || version.optimizerState === digest),
+        list.some((version) => blobsOf(version).includes(digest)),
       ),
 
     dailyPlaces: (taskId, clientId) => places.get(`${taskId} ${clientId}`),

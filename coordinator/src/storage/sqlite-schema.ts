@@ -205,6 +205,11 @@ const MIGRATIONS: readonly string[] = [
   UPDATE tasks SET record = json_set(record, '$.spec.plan.encoding', json('{"kind":"float32"}'))
     WHERE record ->> '$.spec.plan.encoding' = 'float32';
   `,
+  // Copies for serving are blobs of their version.
+  `
+  CREATE INDEX versions_by_bfloat16_copy ON model_versions (record ->> '$.copies.bfloat16.digest');
+  CREATE INDEX versions_by_int8_copy ON model_versions (record ->> '$.copies.int8.digest');
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

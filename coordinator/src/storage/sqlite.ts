@@ -133,7 +133,9 @@ export function createSqliteRows(database: SqliteDatabase): Rows {
     ),
     refersTo: database.prepare(`
       SELECT 1 AS found FROM model_versions WHERE record ->> 'digest' = ?1
-      UNION ALL SELECT 1 FROM model_versions WHERE record ->> 'optimizerState' = ?1 LIMIT 1`),
+      UNION ALL SELECT 1 FROM model_versions WHERE record ->> 'optimizerState' = ?1
+      UNION ALL SELECT 1 FROM model_versions WHERE record ->> '$.copies.bfloat16.digest' = ?1
+      UNION ALL SELECT 1 FROM model_versions WHERE record ->> '$.copies.int8.digest' = ?1 LIMIT 1`),
     putRound: database.prepare(`
       INSERT INTO rounds (round_id, task_id, round_number, base_model_version, record, cohort)
       VALUES (?, ?, ?, ?, ?, ?)

@@ -29,6 +29,7 @@ import type {
   UnsignedVersion,
   VersionSignature,
 } from "../ports.ts";
+import { blobsOf } from "../model/version-blobs.ts";
 import type { Participation } from "../round/participation.ts";
 import { withStep } from "../round/participation.ts";
 import type { DailyPlaces } from "../round/quota.ts";
@@ -305,9 +306,7 @@ export function createStore(rows: Rows, now: () => Instant): Store {
         const upTo = beyond(rows.countRounds(taskId).last, keep.rounds);
         const rounds = rows.dropRounds(taskId, upTo, limit);
         const versions = rows.dropVersions(taskId, beyond(lastVersion, keep.modelVersions), limit);
-        const digests = versions.flatMap(({ digest, optimizerState }) =>
-          optimizerState === undefined ? [digest] : [digest, optimizerState],
-        );
+        const digests = versions.flatMap(blobsOf);
         return {
           rounds,
           modelVersions: versions.length,

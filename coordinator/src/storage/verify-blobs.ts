@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Digest, SignedManifest } from "@tributary/protocol";
 import {
   decodeCheckpoint,
+  decodeServingCopy,
   FederatedError,
   isFederatedError,
   openManifest,
@@ -108,6 +109,22 @@ export async function faultsOfBytes(
       } catch (error) {
         faults.push({ where: at, message: `does not fit ${of}: ${reasonOf(error)}; ${MEND}` });
       }
+    }
+  }
+  for (const [encoding, copy] of Object.entries(version.copies ?? {})) {
+    const at = `${encoding} copy ${copy.digest}`;
+    const bytes = await readBlob(directory, copy.digest, decode);
+    if (typeof bytes === "string") {
+      faults.push({ where: at, message: `${bytes}; it is of ${of}: ${MEND}` });
+      continue;
+    }
+    try {
+      const opened = decodeServingCopy(layout, bytes);
+      if (opened.encoding === encoding && opened.modelVersion === modelVersion) continue;
+      const message = `says it is version ${opened.modelVersion} as ${opened.encoding}, and is kept as ${of}: ${MEND}`;
+      faults.push({ where: at, message });
+    } catch (error) {
+      faults.push({ where: at, message: `does not fit ${of}: ${reasonOf(error)}; ${MEND}` });
     }
   }
   if (signed !== undefined) {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { AuditEntry, Digest, RoundId, TaskId } from "@tributary/protocol";
 import { isFederatedError } from "@tributary/protocol";
 
+import { blobsOf } from "../model/version-blobs.ts";
 import type { LedgerEvent, TaskRecord } from "../ports.ts";
 import { EMPTY_HEAD, faultOf, headOf } from "./audit-chain.ts";
 import { BLOB_FOLDER } from "./directory.ts";
@@ -83,8 +84,7 @@ export async function verifyStore(
     for (const { task, versions } of history) {
       for (const version of versions.values()) {
         faults.push(...(await faultsOfBytes(blobDirectory, task, version, decode)));
-        referenced.add(version.digest);
-        if (version.optimizerState !== undefined) referenced.add(version.optimizerState);
+        for (const blob of blobsOf(version)) referenced.add(blob);
       }
     }
     const versions = history.flatMap((records) => [...records.versions.values()]);

@@ -1,6 +1,6 @@
 /** The tasks of this coordinator, each with its engine. */
 
-import type { TaskId, TaskResource, TaskSpecInput } from "@tributary/protocol";
+import type { ServingCopies, TaskId, TaskResource, TaskSpecInput } from "@tributary/protocol";
 import {
   createLayout,
   encodeCheckpoint,
@@ -12,7 +12,9 @@ import {
 import type { BlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
 import type { ModelShelf } from "../model/registry.ts";
+import { makeCopies } from "../model/serving-copies.ts";
 import type { ModelSigner } from "../model/signer.ts";
+import { blobsOf } from "../model/version-blobs.ts";
 import type { Clock, EventSink, Store, TaskRecord, TaskRegistry } from "../ports.ts";
 import type { Reckon } from "../privacy/reckoner.ts";
 import { privacyResource } from "../round/budget.ts";
@@ -156,15 +158,20 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
       const { taskId } = spec;
       const task: TaskRecord = { taskId, spec, layout, state: "running", createdAt };
       const digest = await shelf.save(frame);
-      const initial = { taskId, modelVersion: 0, digest, bytes: frame.length, createdAt };
-      await deps
-        .reckon(() => manifestOf(task, initial, undefined, []))
-        .then((manifest) =>
-          deps.signer.signAndSave(manifest, (signed) =>
-            store.createTask(task, { ...initial, signed }),
-          ),
-        )
-        .finally(() => deps.blobs.settle(digest));
+      let copies: ServingCopies | undefined;
+      try {
+        copies = await makeCopies(deps, task, { modelVersion: 0, weights });
+        const initial = {
+          ...{ taskId, modelVersion: 0, digest, bytes: frame.length, createdAt },
+          ...(copies === undefined ? {} : { copies }),
+        };
+        const manifest = await deps.reckon(() => manifestOf(task, initial, undefined, []));
+        await deps.signer.signAndSave(manifest, (signed) =>
+          store.createTask(task, { ...initial, signed }),
+        );
+      } finally {
+        for (const blob of blobsOf({ digest, copies })) deps.blobs.settle(blob);
+      }
       const engine = await deps.startEngine(task);
       engines.set(taskId, engine);
       events.emit({ type: "task:created", taskId, data: { state: "running" } });

@@ -213,6 +213,16 @@ const RULES: readonly Rule[] = [
     },
   },
   {
+    reads: ["serving"],
+    check: ({ serving }, report) => {
+      const encodings = serving?.encodings ?? [];
+      for (const [i, encoding] of encodings.entries()) {
+        if (encodings.indexOf(encoding) === i) continue;
+        report(`serving.encodings.${i}`, `is "${encoding}", which stands there already`);
+      }
+    },
+  },
+  {
     reads: ["privacy", "evaluation"],
     check: ({ privacy, evaluation }, report) => {
       if (privacy.mechanism === "none" || evaluation.kind !== "federated") return;

@@ -286,6 +286,11 @@ const EvaluationSchema = Type.Union(
   { default: { kind: "none" } },
 );
 
+// Costs a little time at each commit and their bytes on the disk, so who wants them says so.
+const ServingSchema = strict({
+  encodings: Type.Array(Type.Enum(["bfloat16", "int8"]), { minItems: 1 }),
+});
+
 export const TaskSchema = strict({
   taskId: Type.Unsafe<TaskId>(
     Type.String({
@@ -305,6 +310,7 @@ export const TaskSchema = strict({
   schedule: ScheduleSchema,
   stop: StopSchema,
   evaluation: EvaluationSchema,
+  serving: Type.Optional(ServingSchema),
 });
 
 /** A task whose fields are good one by one; defaults that depend on others are still missing. */

@@ -1,6 +1,7 @@
 /** The sections of `npm run bench`, in the order of its tables. A new one gets its line here. */
 
 import { connectionsSection } from "./connections.ts";
+import { downloadSection } from "./download.ts";
 import { ingestSection } from "./ingest.ts";
 import { loopSection } from "./loop.ts";
 import { kernelSection } from "./kernel.ts";
@@ -20,6 +21,7 @@ export const SECTIONS: readonly Section[] = [
   robustSection,
   roundSection,
   kernelSection,
+  downloadSection,
   connectionsSection,
   noiseSection,
   simulationSection,

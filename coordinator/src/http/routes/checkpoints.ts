@@ -1,8 +1,9 @@
 /** Bytes of model versions: by digest immutable and cacheable for ever, by number or `latest` revalidated. */
 
-import type { Digest, TaskId } from "@tributary/protocol";
-import { routes } from "@tributary/protocol";
+import type { Digest, ModelResource, ServingEncoding, TaskId } from "@tributary/protocol";
+import { FederatedError, routes, SERVING_ENCODINGS } from "@tributary/protocol";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import Type from "typebox";
 
 import { requireReader } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
@@ -20,6 +21,17 @@ import {
 } from "./schemas.ts";
 
 const YEAR_SECONDS = 31_536_000;
+
+const EncodingQuery = Type.Object(
+  {
+    encoding: Type.Optional(
+      Type.Enum([...SERVING_ENCODINGS], {
+        description: "A copy for serving, where the task has such (`serving.encodings`)",
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
 
 export function checkpointRoutes(app: FastifyInstance, deps: HttpDeps): void {
   const { models, authenticator, metrics, readsAreProtected } = deps;
@@ -118,7 +130,10 @@ export function checkpointRoutes(app: FastifyInstance, deps: HttpDeps): void {
     },
   );
 
-  app.get<{ Params: { taskId: TaskId; modelVersion: string } }>(
+  app.get<{
+    Params: { taskId: TaskId; modelVersion: string };
+    Querystring: { encoding?: ServingEncoding };
+  }>(
     routes.checkpoint.pattern,
     {
       onRequest,
@@ -128,6 +143,7 @@ export function checkpointRoutes(app: FastifyInstance, deps: HttpDeps): void {
         tags,
         security: readerSecurity,
         params: VersionParams,
+        querystring: EncodingQuery,
         response: {
           ...answers,
           ...problems("UNAUTHENTICATED", "TASK_NOT_FOUND", "MODEL_NOT_FOUND", "CHECKPOINT_CORRUPT"),
@@ -136,11 +152,22 @@ export function checkpointRoutes(app: FastifyInstance, deps: HttpDeps): void {
     },
     async (request, reply) => {
       const { taskId, modelVersion } = request.params;
-      const { digest } = await models.get(taskId, versionOf(modelVersion));
+      const version = await models.get(taskId, versionOf(modelVersion));
+      const digest = digestOf(version, request.query.encoding);
       return send(request, reply, digest, {
         "cache-control": "no-cache",
         "content-location": routes.checkpointByDigest.path({ digest }),
       });
     },
+  );
+}
+
+/** @throws FederatedError MODEL_NOT_FOUND where the version has no such copy */
+function digestOf(model: ModelResource, encoding: ServingEncoding | undefined): Digest {
+  const { digest } = encoding === undefined ? model : (model.copies?.[encoding] ?? {});
+  if (digest !== undefined) return digest;
+  throw new FederatedError(
+    "MODEL_NOT_FOUND",
+    `version ${model.modelVersion} of task "${model.taskId}" has no copy as ${encoding} (serving.encodings of the task)`,
   );
 }
