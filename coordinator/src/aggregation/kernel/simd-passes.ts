@@ -115,10 +115,11 @@ function squareValues(
     return true;
   }
   const scales = new Float32Array(memory, at, Math.ceil(count / BLOCK_VALUES));
+  const most = MAX_SCALE;
   let areProper = true;
   for (let i = 0; i < scales.length; i++) {
     const scale = scales[i] as number;
-    areProper &&= scale >= 0 && scale <= MAX_SCALE;
+    areProper &&= scale >= 0 && scale <= most;
   }
   const numbersAt = at + scaleBytes(values, count);
   return run[`square${NAMES[values]}`](at, numbersAt, count) === 1 && areProper;

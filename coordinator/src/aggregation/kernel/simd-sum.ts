@@ -36,10 +36,15 @@ const norms = new WeakMap<ArrayBufferLike, (delta: EncodedDelta) => number>();
 export const normInPlace = (delta: EncodedDelta): number | undefined =>
   norms.get(delta.payload.buffer)?.(delta);
 
-/** The norm of a delta in any memory; undefined where the engine cannot. As `plainNorm`. */
+/** The norm of a delta in any memory, which nothing is kept of; undefined where the engine cannot. As `plainNorm`. */
 export function normElsewhere(delta: EncodedDelta): number | undefined {
   scratch ??= openKernel(SCRATCH_BYTES) ?? "none";
-  return scratch === "none" ? undefined : normThrough(scratch, delta);
+  if (scratch === "none") return undefined;
+  try {
+    return normThrough(scratch, delta);
+  } finally {
+    new Uint8Array(scratch.memory, SUM_AT).fill(0);
+  }
 }
 let scratch: Kernel | "none" | undefined;
 
