@@ -11,7 +11,13 @@
  */
 
 import type { ValueEncoding } from "@tributary/protocol";
-import { BLOCK_VALUES, payloadSections, readPayload, scaleBytes } from "@tributary/protocol";
+import {
+  BLOCK_VALUES,
+  isFederatedError,
+  payloadSections,
+  readPayload,
+  scaleBytes,
+} from "@tributary/protocol";
 
 import type { EncodedDelta } from "../encoded-delta.ts";
 import { noSlots } from "../update-slots.ts";
@@ -31,10 +37,14 @@ export function plainNorm(delta: EncodedDelta): number {
     else lanes[0] = (lanes[0] as number) + scale * scale * squareWholes(size);
   }
   const norm = normOfLanes(lanes);
-  // What is not finite has no other fault worth telling; of dense float32 numbers the length is all that can be wrong.
+  // Of dense float32 numbers the length is all that can be wrong.
   if (delta.encoding.kind === "float32") return norm;
-  if (!Number.isFinite(norm) && isFloat(section.encoding)) return norm;
-  readPayload(delta.encoding, delta.parameterCount, delta.payload, () => undefined);
+  try {
+    readPayload(delta.encoding, delta.parameterCount, delta.payload, () => undefined);
+  } catch (error) {
+    // That is told by the norm.
+    if (!(isFederatedError(error) && error.code === "UPDATE_NOT_FINITE")) throw error;
+  }
   return norm;
 }
 

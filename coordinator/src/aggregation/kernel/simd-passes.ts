@@ -96,10 +96,10 @@ function soundNorm(
   const lanes = new Float64Array(kernel.memory, 0, LANES).fill(0);
   const isSound = square(values);
   const norm = normOfLanes(lanes);
-  // Of numbers that are not finite that is all there is to say.
+  // In the order of the reference, which says first what it meets first.
+  if (encoding.kind === "topK" && !gapsAreSound(kernel, delta, at)) refuse(delta);
   if (isFloat(values) && !Number.isFinite(norm)) return norm;
-  const hasSoundGaps = encoding.kind !== "topK" || gapsAreSound(kernel, delta, at);
-  if (!isSound || !hasSoundGaps || !isPadded(delta)) refuse(delta);
+  if (!isSound || !isPadded(delta)) refuse(delta);
   return norm;
 }
 
@@ -125,9 +125,9 @@ function squareValues(
   return run[`square${NAMES[values]}`](at, numbersAt, count) === 1 && areProper;
 }
 
-/** Is nothing but zeros where sections are padded, and a zero in the last nibble that is none? */
+/** Is nothing but zeros after the last number, and a zero in the last nibble that is none? */
 function isPadded({ encoding, parameterCount, payload }: EncodedDelta): boolean {
-  const { count, gapBytes, valuesAt } = payloadSections(encoding, parameterCount, payload);
+  const { count, valuesAt } = payloadSections(encoding, parameterCount, payload);
   const values = "values" in encoding ? encoding.values : encoding.kind;
   const bytes = {
     float32: 4 * count,
@@ -136,13 +136,11 @@ function isPadded({ encoding, parameterCount, payload }: EncodedDelta): boolean 
     int4: Math.ceil(count / 2),
   };
   const end = valuesAt + scaleBytes(values, count) + bytes[values];
-  const gapsEnd = valuesAt === 0 ? 0 : SPARSE_HEADER_BYTES + gapBytes;
-  const areZeros = [payload.subarray(gapsEnd, valuesAt), payload.subarray(end)].every((padding) =>
-    padding.every((byte) => byte === 0),
-  );
   const isOdd = values === "int4" && count % 2 === 1;
-  return areZeros && !(isOdd && (payload[end - 1] as number) >> 4 !== 8);
+  return areZeros(payload.subarray(end)) && !(isOdd && (payload[end - 1] as number) >> 4 !== 8);
 }
+
+const areZeros = (padding: Uint8Array): boolean => padding.every((byte) => byte === 0);
 
 /** Says what is wrong with a payload, as the reference does. @throws FederatedError MALFORMED_MESSAGE */
 function refuse({ encoding, parameterCount, payload }: EncodedDelta): never {
@@ -242,13 +240,14 @@ export function addSparse(
 
 function gapsAreSound(kernel: Kernel, delta: EncodedDelta, at: number): boolean {
   const { encoding, parameterCount, payload } = delta;
-  const { count, gapBytes } = payloadSections(encoding, parameterCount, payload);
+  const { count, gapBytes, valuesAt } = payloadSections(encoding, parameterCount, payload);
+  const gapsEnd = SPARSE_HEADER_BYTES + gapBytes;
   const nextGaps = gapReader(kernel, delta, at);
   let end: number | undefined = 0;
   for (let first = 0; first < count && end !== undefined; first += TILE) {
     end = nextGaps(Math.min(TILE, count - first));
   }
-  return end === at + SPARSE_HEADER_BYTES + gapBytes;
+  return end === at + gapsEnd && areZeros(payload.subarray(gapsEnd, valuesAt));
 }
 
 /** Reads so many gaps more, as indices in the memory; @returns where they end, undefined where they are none. */

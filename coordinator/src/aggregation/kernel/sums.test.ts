@@ -276,6 +276,18 @@ describe("the kernel of sums", () => {
     expect(sum.sum()).toEqual(new Float64Array(40).with(5, 6));
   });
 
+  test("[KN4] of two faults the one is told that the decoder meets first", () => {
+    const { payload, ...delta } = sparse([40]);
+    new DataView(payload.buffer).setFloat32(12, Number.NaN, true);
+    const sum = simdSum(40);
+    for (const own of [{ ...delta, payload }, inSlot(sum, { ...delta, payload })]) {
+      expect(outcomeOf(() => normOf(own))).toBe("MALFORMED_MESSAGE");
+    }
+    payload[8] = 39;
+    expect(outcomeOf(() => normOf({ ...delta, payload }))).toBe("UPDATE_NOT_FINITE");
+    expect(outcomeOf(() => normOf(inSlot(sum, { ...delta, payload })))).toBe("UPDATE_NOT_FINITE");
+  });
+
   test("[KN1] deltas of several encodings are added in the order in which they came", () => {
     const length = 2_050;
     const mixed = [...ENCODINGS, ...ENCODINGS.toReversed()];
