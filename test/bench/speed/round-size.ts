@@ -1,4 +1,4 @@
-/** Rounds of one model in one encoding, for each size of a cohort; runs in a process of its own. */
+/** Rounds of one model in one encoding by one size of a cohort; runs in a process of its own. */
 
 import type { TaskSpecInput } from "@tributary/protocol";
 import { createLayout, encodePayload, frameUpdate } from "@tributary/protocol";
@@ -13,7 +13,7 @@ import { bodyOf, startRoundServer } from "./round-server.ts";
 export interface RoundSize {
   readonly parameters: number;
   readonly encoding: { readonly kind: "float32" | "int8" };
-  readonly cohorts: readonly number[];
+  readonly clients: number;
   readonly runs: number;
   /** After so long no other run begins. */
   readonly budgetMs: number;
@@ -30,7 +30,7 @@ export interface RoundFigures {
 /** Different enough that the sum is no sum of equals; few, so that memory is the server's. */
 const DISTINCT_UPDATES = 4;
 
-const { parameters, encoding, cohorts, runs, budgetMs } = JSON.parse(
+const { parameters, encoding, clients, runs, budgetMs } = JSON.parse(
   process.argv[2] ?? "",
 ) as RoundSize;
 
@@ -43,35 +43,32 @@ const bodies = Array.from({ length: DISTINCT_UPDATES }, () => {
   return bodyOf(frameUpdate(layout, { format: encoding, payload, numExamples: 100, metrics: {} }));
 });
 
-const figures: RoundFigures[] = [];
-for (const clients of cohorts) {
-  // Asked for by the parent: --expose-gc.
-  globalThis.gc?.();
-  resetPeak();
-  const before = peakMb();
-  await using server = await startRoundServer(taskOf(clients), clients);
-  const wall: number[] = [];
-  const cpu: number[] = [];
-  // The smallest cohort warms up; the others run what is compiled by then.
-  if (figures.length === 0) await server.round(bodies);
-  const start = performance.now();
-  while (wall.length < runs && (wall.length === 0 || performance.now() - start < budgetMs)) {
-    const cpuBefore = process.cpuUsage();
-    const wallBefore = performance.now();
-    await server.round(bodies);
-    wall.push(performance.now() - wallBefore);
-    const { user, system } = process.cpuUsage(cpuBefore);
-    cpu.push((user + system) / 1_000);
-  }
-  const peak = peakMb();
-  figures.push({
-    clients,
-    wallMs: spreadOf(wall),
-    cpuMs: spreadOf(cpu),
-    peakMb: peak === undefined || before === undefined ? undefined : peak - before,
-  });
+// Asked for by the parent: --expose-gc.
+globalThis.gc?.();
+resetPeak();
+const before = peakMb();
+const server = await startRoundServer(taskOf(clients), clients);
+const wall: number[] = [];
+const cpu: number[] = [];
+// The first round warms up.
+await server.round(bodies);
+const start = performance.now();
+while (wall.length < runs && (wall.length === 0 || performance.now() - start < budgetMs)) {
+  const cpuBefore = process.cpuUsage();
+  const wallBefore = performance.now();
+  await server.round(bodies);
+  wall.push(performance.now() - wallBefore);
+  const { user, system } = process.cpuUsage(cpuBefore);
+  cpu.push((user + system) / 1_000);
 }
-answer(figures);
+const peak = peakMb();
+await server[Symbol.asyncDispose]();
+answer({
+  clients,
+  wallMs: spreadOf(wall),
+  cpuMs: spreadOf(cpu),
+  peakMb: peak === undefined || before === undefined ? undefined : peak - before,
+} satisfies RoundFigures);
 
 function taskOf(clients: number): TaskSpecInput {
   return {
