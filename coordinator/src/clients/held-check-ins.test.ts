@@ -13,7 +13,7 @@ const idOf = (i: number) => i.toString(16).padStart(8, "0").repeat(4) as ClientI
 /** What the last of some clients is told, by the same coins. */
 async function toldAfter(others: number, spec: object): Promise<number> {
   const engine = {
-    snapshot: () => ({ task: { spec, state: "running" } }),
+    pace: () => ({ task: { spec, state: "running" }, restMs: 0 }),
     endWait: async () => undefined,
   } as unknown as RoundEngine;
   const desk = {

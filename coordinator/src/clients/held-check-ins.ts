@@ -87,17 +87,15 @@ export function createHeldCheckIns(
   // ------------------------------------------------------------------------------- pace
 
   function situationOf(taskId: TaskId): PaceSituation {
-    const snapshot = engineOf(taskId)?.snapshot();
-    const now = clock.now();
-    const paused = snapshot?.task.state === "paused";
-    const restMs = Math.max(paused ? LOOK_AGAIN_MS : 0, (snapshot?.nextRoundAt ?? now) - now);
+    const { task, restMs = 0 } = engineOf(taskId)?.pace() ?? {};
     return {
-      ...{ restMs, now, holdMs: options.checkInHoldMs },
+      ...{ now: clock.now(), holdMs: options.checkInHoldMs },
+      restMs: task?.state === "paused" ? LOOK_AGAIN_MS : restMs,
       population:
-        (snapshot === undefined ? undefined : publicPopulation(snapshot.task)) ??
+        (task === undefined ? undefined : publicPopulation(task)) ??
         populations.get(taskId)?.estimate() ??
         0,
-      wanted: Math.min(options.heldCheckIns, snapshot === undefined ? 1 : wantedBy(snapshot.task)),
+      wanted: Math.min(options.heldCheckIns, task === undefined ? 1 : wantedBy(task)),
       // The other half is for clients on sockets.
       maxPerSecond: options.checkInsPerSecond / 2,
     };

@@ -138,7 +138,7 @@ export const ConfigSchema = group({
     checkInsPerSecond: count(5000),
     // One in each round of each task, and in-process rounds take 10 ms.
     checkInsPerSecondPerClient: count(100),
-    // Clients without a socket that wait for a place at the same time: about 15 KB each, and a connection. Who finds
+    // Clients without a socket that wait for a place at the same time: about 21 KB each, and a connection. Who finds
     // all places taken is told when to come back.
     heldCheckIns: count(5000),
     // Places in cohorts of one task in a day of UTC, counted when they are given, whatever becomes of the round:

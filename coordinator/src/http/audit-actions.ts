@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 
 import type { HttpDeps } from "./deps.ts";
 import { refusalOf } from "./problem.ts";
-import { assignmentSecurity } from "./routes/schemas.ts";
+import { assignmentSecurity, clientSecurity } from "./routes/schemas.ts";
 
 const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
@@ -55,8 +55,10 @@ export function auditActions(
   });
 }
 
-/** Clients hand in updates: those are counted in their round's entry, and are no change of anybody's. */
+/** What clients take part with: it is counted in their round's entry, and is no change of anybody's. */
+const OF_CLIENTS: ReadonlySet<unknown> = new Set([assignmentSecurity, clientSecurity]);
+
 function isAction({ method, routeOptions: { schema } }: FastifyRequest): boolean {
   const { security } = (schema ?? {}) as { readonly security?: unknown };
-  return !READING.has(method) && security !== assignmentSecurity;
+  return !READING.has(method) && !OF_CLIENTS.has(security);
 }

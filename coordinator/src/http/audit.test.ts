@@ -1,4 +1,4 @@
-import { FederatedError, routes } from "@tributary/protocol";
+import { CLIENT_KEY_HEADER, FederatedError, routes } from "@tributary/protocol";
 import { AuditPageSchema } from "@tributary/protocol/schema";
 import type { FastifyInstance } from "fastify";
 import { Compile } from "typebox/compile";
@@ -9,6 +9,7 @@ import {
   ADMIN,
   ASSIGNMENT,
   CLIENT,
+  CLIENT_KEY,
   createFakeHeart,
   READER,
   ROUND,
@@ -94,7 +95,19 @@ it("[AL12] strangers, clients, readers and requests that are none cannot make th
     headers: { ...bearer(ASSIGNMENT), "content-type": "application/octet-stream" },
     payload: Buffer.from(heart.frame),
   });
-  expect(heart.calls.map(([name]) => name)).toEqual(["admit"]);
+  const checkIn = {
+    method: "POST",
+    url: `${routes.checkIns.path({ taskId: TASK })}?protocolVersion=1`,
+  } as const;
+  const clientKey = { [CLIENT_KEY_HEADER]: CLIENT_KEY };
+  expect((await app.inject({ ...checkIn, headers: clientKey })).statusCode).toBe(200);
+  expect((await app.inject(checkIn)).statusCode).toBe(401);
+  const decline = { method: "POST", url: routes.decline.path({ roundId: ROUND }) } as const;
+  const declined = await app.inject({ ...decline, headers: bearer(ASSIGNMENT) });
+  expect(declined.statusCode).toBe(204);
+  expect(heart.calls.map(([name]) => name)).toEqual([
+    ...["admit", "authenticate", "ended", "authenticate", "decline"],
+  ]);
   expect(heart.audited).toEqual([]);
   expect(heart.counted.notAllowed).toEqual([
     "UNAUTHENTICATED",

@@ -18,12 +18,13 @@ import type { Participant, ReceivedUpdate, TaskRecord, Timer } from "../ports.ts
 import { requireMay } from "./eligibility.ts";
 import { quotaWaitMs } from "./quota.ts";
 import { Refusal, roundRefusal } from "./refusal.ts";
-import type { EngineDeps, EngineOptions, EngineSnapshot } from "./round-loop.ts";
+import type { EngineDeps, EngineOptions, EngineSnapshot, RoundLoop } from "./round-loop.ts";
 import { startRoundLoop } from "./round-loop.ts";
 import { participantsOf } from "./state.ts";
 
 export interface RoundEngine {
   snapshot(): EngineSnapshot;
+  pace: RoundLoop["pace"];
   brief(): TaskBrief;
   checkIn(clientId: ClientId): Promise<CheckInReply>;
   decline(clientId: ClientId, roundNumber: number): Promise<void>;
@@ -116,6 +117,7 @@ export async function startRoundEngine(
   return {
     brief: loop.brief,
     snapshot: loop.snapshot,
+    pace: loop.pace,
     checkIn: (clientId) =>
       post(async () => {
         loop.requireNotEnded();

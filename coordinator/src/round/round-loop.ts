@@ -86,6 +86,8 @@ export interface EngineSnapshot {
 export interface RoundLoop {
   readonly waiting: WaitingRoom;
   snapshot(): EngineSnapshot;
+  /** What pace goes by: the task, and how long it rests. Costs nothing, whatever the cohort. */
+  pace(): { readonly task: TaskRecord; readonly restMs: number };
   brief(): TaskBrief;
   /** The round that is open now. */
   openRound(): OpenRound | undefined;
@@ -646,6 +648,10 @@ export async function startRoundLoop(
     requireNotEnded,
     openRound: () => open,
     progress: () => ({ step: steps, stepMs }),
+    pace: () => ({
+      task,
+      restMs: task.state === "running" ? Math.max(0, restUntil - clock.monotonicMs()) : 0,
+    }),
     snapshot: () => {
       const currentRound = snapshotRound();
       const restMs = restUntil - clock.monotonicMs();
