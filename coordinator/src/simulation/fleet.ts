@@ -76,6 +76,11 @@ interface Part {
   leave?: () => void;
 }
 
+interface RestBefore {
+  readonly roundId: RoundId;
+  readonly rest: Float32Array | undefined;
+}
+
 const CHECK_IN_AGAIN_MS = 1_000;
 
 export function createFleet(deps: FleetDeps): Fleet {
@@ -94,6 +99,8 @@ export function createFleet(deps: FleetDeps): Fleet {
   const models = new Map<Digest, Float32Array>();
   /** What clients did not send of their deltas; only under an encoding with feedback. */
   const rests = new Map<number, Float32Array>();
+  /** As they were before the open round, should it come to nothing. */
+  const restsBefore = new Map<number, RestBefore>();
   const mostOfOne =
     spec.privacy.mechanism === "local" ? localRounds(spec.privacy) : Number.POSITIVE_INFINITY;
   let engine: RoundEngine;
@@ -295,7 +302,10 @@ export function createFleet(deps: FleetDeps): Fleet {
           return false;
         },
       );
-      if (isIn && trained.rest !== undefined) rests.set(client, trained.rest);
+      if (isIn && trained.rest !== undefined) {
+        restsBefore.set(client, { roundId: part.roundId, rest: rests.get(client) });
+        rests.set(client, trained.rest);
+      }
     } finally {
       leave?.();
     }
@@ -321,7 +331,19 @@ export function createFleet(deps: FleetDeps): Fleet {
 
   // --------------------------------------------------------------- what the coordinator says
 
-  function hearClosed(client: number, { roundId }: RoundClosed): void {
+  /** What was sent in a round that was abandoned is lost, and what was left out before it is not. */
+  function settleRest(client: number, { roundId, outcome }: RoundClosed): void {
+    const before = restsBefore.get(client);
+    if (before?.roundId !== roundId) return;
+    restsBefore.delete(client);
+    if (outcome !== "abandoned") return;
+    if (before.rest === undefined) rests.delete(client);
+    else rests.set(client, before.rest);
+  }
+
+  function hearClosed(client: number, message: RoundClosed): void {
+    const { roundId } = message;
+    settleRest(client, message);
     const part = parts.get(client);
     if (part?.roundId !== roundId) return;
     stopWork(client);

@@ -14,7 +14,6 @@ const PURPOSES = {
   localNoise: 5,
   centralNoise: 6,
   cohort: 7,
-  encoding: 8,
   ambient: 9,
   target: 10,
   offset: 11,

@@ -156,6 +156,32 @@ describe("a simulation", () => {
     expect(again).toEqual(keeps);
   });
 
+  test("[SI2] what clients keep back is what it was before where a round comes to nothing", async () => {
+    let calls = 0;
+    const clients = adding({
+      size: 3,
+      trainer: (index) => ({
+        train: async ({ weights: [a = NaN, b = NaN] }) => {
+          if (index === 2 && calls++ === 0) throw new Error("not now");
+          return { weights: Float32Array.of(a + 3, b + 2), numExamples: 1, metrics: {} };
+        },
+      }),
+    });
+    const encoding = { kind: "topK", fraction: 0.5, values: "float32", feedback: true };
+    const { report, weights } = await run(
+      { clients },
+      {
+        model: { tensors: [{ name: "w", shape: [2] }] },
+        plan: { encoding },
+        schedule: { minClients: 3, minReports: 3, reportWindowMs: 60_000 },
+        stop: { maxRounds: 1 },
+      },
+    );
+    expect(report.rounds.map(({ phase }) => phase)).toEqual(["abandoned", "committed"]);
+    // The larger number again: kept from a round that counts, the other one would have grown to 4.
+    expect(weights).toEqual(Float32Array.of(3, 0));
+  });
+
   test("[SI2] whatever the intake refuses is refused, and counted by its code", async () => {
     const wrong = adding({
       trainer: (index) => ({

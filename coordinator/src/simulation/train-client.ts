@@ -75,9 +75,8 @@ export async function trainClient(
             numExamples: 1,
             metrics: {},
           };
-    const seedOfBits = seedFor(seed, "encoding", client, roundNumber);
     const { encoding } = plan;
-    const { payload, rest } = encodeDelta(encoding, update.delta, before, seedOfBits);
+    const { payload, rest } = encodeDelta(encoding, update.delta, before, plan.seed);
     const { numExamples, metrics } = update;
     const frame = frameUpdate(layout, { format: encoding, payload, numExamples, metrics });
     return { frame, checksum: checksumOf(frame), ...(rest === undefined ? {} : { rest }) };
