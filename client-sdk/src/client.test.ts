@@ -8,6 +8,7 @@ import type { Client, ClientOptions } from "./client.ts";
 import { createClient } from "./client.ts";
 import type { Deferred } from "./deferred.ts";
 import { createDeferred } from "./deferred.ts";
+import { createMemoryFeedback } from "./encoding/feedback-store.ts";
 import type { Participant, ParticipantEvents } from "./participant.ts";
 import type { Trainer, TrainingRequest } from "./trainer.ts";
 
@@ -107,6 +108,48 @@ test("[SDK50] a client checks in, trains, reports, hears the outcome and offers 
   });
   await fake.until("checkin", 2);
   expect(told).toEqual(["assigned", "reported", "closed"]);
+});
+
+test("[EC7] an assignment in an encoding that this client does not know is declined, and the app is told", async () => {
+  await using fake = await startFakeCoordinator();
+  await using client = connect(fake);
+  const trainer = gatedTrainer({ gated: false });
+  const participant = client.join(TASK, { trainer });
+  await state(participant, "waiting");
+  const { plan, ...assignment } = fake.assignment(1);
+  const told = next(participant, "error");
+  fake.emit("round:assigned", { ...assignment, plan: { ...plan, encoding: { kind: "fp8" } } });
+  expect(await told).toMatchObject({ code: "ENCODING_UNSUPPORTED" });
+  await fake.until("decline");
+  expect(trainer.requests).toHaveLength(0);
+  // The next round may be another's.
+  await state(participant, "waiting");
+  fake.emit("round:assigned", fake.assignment(2));
+  await state(participant, "awaitingClose");
+});
+
+test("[EC8] what is left out goes with the next update once the round is known to have counted it, over a restart", async () => {
+  await using fake = await startFakeCoordinator();
+  const feedback = createMemoryFeedback();
+  const encoding = { kind: "topK", fraction: 1 / 3, values: "float32", feedback: true } as const;
+  const assignmentOf = (round: number) => {
+    const assignment = fake.assignment(round);
+    return { ...assignment, plan: { ...assignment.plan, encoding } };
+  };
+  const sent = (put: number) => [...decodeUpdate(fake.layout, fake.puts[put]!.body).delta];
+  const clientKey = createClientKey();
+  for (const round of [1, 2]) {
+    await using client = connect(fake, { feedback, clientKey });
+    const participant = client.join(TASK, { trainer: gatedTrainer({ gated: false }) });
+    await state(participant, "waiting");
+    fake.emit("round:assigned", assignmentOf(round));
+    await state(participant, "awaitingClose");
+    // The answer is there before the store has been told of it.
+    await participant.leave();
+  }
+  // Six ones are learned, two are sent; then six more, on top of the four that were left.
+  expect(sent(0)).toEqual([1, 1, 0, 0, 0, 0]);
+  expect(sent(1)).toEqual([0, 0, 2, 2, 0, 0]);
 });
 
 test("[SDK51] a connection lost in mid-training does not train twice", async () => {

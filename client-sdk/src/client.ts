@@ -9,6 +9,8 @@ import type { TokenSource } from "./credentials.ts";
 import { createCredentials } from "./credentials.ts";
 import type { BackoffOptions } from "./delay.ts";
 import { DEFAULT_BACKOFF } from "./delay.ts";
+import type { FeedbackStore } from "./encoding/feedback-store.ts";
+import { createMemoryFeedback } from "./encoding/feedback-store.ts";
 import type { Fetch } from "./http.ts";
 import { createHttp } from "./http.ts";
 import { originOf } from "./origin.ts";
@@ -51,6 +53,11 @@ export interface ClientOptions {
    * it as it is. Default: in memory, where it is lost with the process.
    */
   readonly pendingUpdates?: PendingUpdateStore;
+  /**
+   * Where it is kept what was left out of updates of which only a share is sent, to go with the next. Default: in
+   * memory, where it is lost with the process, which costs accuracy and nothing else.
+   */
+  readonly feedback?: FeedbackStore;
   readonly fetch?: Fetch;
   readonly backoff?: Partial<BackoffOptions>;
   /** Longest wait for the answer to a control message. Default 10 s. */
@@ -111,6 +118,7 @@ export function createClient(options: ClientOptions): Client {
   const deps = {
     origin,
     clientKey,
+    feedback: options.feedback ?? createMemoryFeedback(),
     pendingUpdates: options.pendingUpdates ?? createMemoryPendingUpdates(),
     session,
     http,

@@ -8,6 +8,8 @@ export type { Client, ClientOptions } from "./client.ts";
 export type { PauseReason, TrainingConditions } from "./conditions.ts";
 export type { TokenSource } from "./credentials.ts";
 export type { BackoffOptions } from "./delay.ts";
+export type { FeedbackStore } from "./encoding/feedback-store.ts";
+export { createMemoryFeedback } from "./encoding/feedback-store.ts";
 export type { JoinOptions, Offer, Participant, ParticipantEvents } from "./participant.ts";
 export type { ParticipationEnd, ParticipationState } from "./participation.ts";
 export { createMemoryPendingUpdates } from "./pending-updates.ts";

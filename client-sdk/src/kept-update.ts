@@ -94,11 +94,11 @@ function purposeOf(
   { checkpoint, plan }: Assignment,
   { clientKey, clientId }: Identity,
 ): Promise<Digest> {
-  const { clippingNorm, localNoise, participation, evaluate } = plan;
+  const { clippingNorm, localNoise, participation, evaluate, encoding } = plan;
   const { noiseMultiplier, delta, maxEpsilon } = localNoise ?? {};
   const { minSeparation, maxParticipations } = participation ?? {};
   const noise = [noiseMultiplier, delta, maxEpsilon];
-  const rules = [clippingNorm, ...noise, minSeparation, maxParticipations, evaluate];
+  const rules = [clippingNorm, ...noise, minSeparation, maxParticipations, evaluate, encoding];
   // The key comes first, and is as long as always: its digest tells nobody anything.
   const text = JSON.stringify([clientKey, clientId, checkpoint.digest, ...rules]);
   return sha256(new TextEncoder().encode(text));

@@ -18,6 +18,8 @@ import { createDeferred } from "./deferred.ts";
 import { backoffDelay, LONGEST_PAUSE_MS, orAborted, throwIfAborted } from "./delay.ts";
 import type { Subscribable } from "./emitter.ts";
 import { createEmitter } from "./emitter.ts";
+import type { FeedbackStore } from "./encoding/feedback-store.ts";
+import { createUpdateEncoding, encodingFault } from "./encoding/update-encoding.ts";
 import type { Http } from "./http.ts";
 import { createKeptUpdate } from "./kept-update.ts";
 import type { ModelFetchDeps } from "./model-fetch.ts";
@@ -86,6 +88,7 @@ export interface ParticipantDeps extends Omit<ModelFetchDeps, "onCacheError"> {
   readonly origin: string;
   readonly clientKey: string;
   readonly pendingUpdates: PendingUpdateStore;
+  readonly feedback: FeedbackStore;
   readonly session: Session;
   readonly http: Http;
   readonly slot: Slot;
@@ -121,8 +124,10 @@ export function startParticipant(
     if (name !== "error") events.emit("error", toFederatedError(error));
   });
   const tellError = (error: unknown) => events.emit("error", toFederatedError(error));
-  const workDeps = { ...deps, onCacheError: tellError };
-  const kept = createKeptUpdate(deps.pendingUpdates, { origin: deps.origin, taskId }, tellError);
+  const task = { origin: deps.origin, taskId };
+  const encoding = createUpdateEncoding(deps.feedback, task, tellError);
+  const workDeps = { ...deps, encoding, onCacheError: tellError };
+  const kept = createKeptUpdate(deps.pendingUpdates, task, tellError);
   /** What check-ins have told: of the task once for all, of this client anew with each connection. */
   const layout = createDeferred<Layout>();
   let welcome = createDeferred<CheckInReply>();
@@ -214,9 +219,11 @@ export function startParticipant(
         setAlarm(backoffDelay(effect.failures, deps.backoff, effect.retryAfterMs));
         break;
       case "tellReported":
+        track(encoding.reported(effect.receipt));
         events.emit("reported", effect.receipt);
         break;
       case "tellClosed":
+        track(encoding.closed(effect.message));
         events.emit("closed", effect.message);
         break;
       case "tellError":
@@ -270,6 +277,11 @@ export function startParticipant(
 
   async function make(assignment: Assignment, within: AbortSignal): Promise<ParticipationEvent> {
     const offer = offerOf(assignment);
+    const fault = encodingFault(assignment.plan);
+    if (fault !== undefined) {
+      tellError(fault);
+      return { type: "declined" };
+    }
     const { clientId } = await orAborted(welcome.promise, within);
     const identity = { clientKey: deps.clientKey, clientId };
     const finished = await orAborted(kept.find(assignment, identity), within);
@@ -279,7 +291,10 @@ export function startParticipant(
     if (!admitted) return { type: "declined" };
     const accepted = accept === undefined || (await orAborted(ask(accept, offer), within));
     if (!accepted) return { type: "declined" };
-    if (finished !== undefined) return { type: "trained", frame: finished };
+    if (finished !== undefined) {
+      encoding.resumes(assignment.roundId, assignment.plan);
+      return { type: "trained", frame: finished };
+    }
     const frame = await slot.run(within, async () => {
       events.emit("assigned", offer);
       return runAssignment(workDeps, {
@@ -311,6 +326,7 @@ export function startParticipant(
     clearTimeout(alarm);
     for (const unsubscribe of subscriptions) unsubscribe();
     signal?.removeEventListener("abort", onAbort);
+    if (end.reason === "taskEnded") track(encoding.forget());
     const settle = async () => {
       await Promise.all(running);
       events.emit("ended", end);
@@ -326,6 +342,8 @@ export function startParticipant(
     pausedBy = reasons();
     if (String(before) === String(pausedBy)) return;
     dispatch(pausedBy.length > 0 ? pauseFor(pausedBy) : { type: "resume" });
+    // What may never be sent may not wait for a later round either.
+    if (pausedBy.includes("consent")) track(encoding.forget());
     events.emit("paused", pausedBy);
     if (pausedBy.length === 0) session.open();
   }

@@ -5,12 +5,17 @@ import { expect, test } from "vitest";
 
 import { signFor, testKey } from "../../test/support/signing.ts";
 import { createMemoryCache } from "./cache.ts";
+import { createMemoryFeedback } from "./encoding/feedback-store.ts";
+import { createUpdateEncoding } from "./encoding/update-encoding.ts";
 import type { Http } from "./http.ts";
 import { createPrivacyGuard } from "./privacy/guard.ts";
 import { runAssignment } from "./run-assignment.ts";
 import type { Trainer, TrainingResult } from "./trainer.ts";
 import { createTrust } from "./trust.ts";
 
+const fail = (error: unknown): void => {
+  throw error;
+};
 const TASK = "t" as TaskId;
 const RECEIVED = new Float32Array([1, -2, 0.5]);
 
@@ -23,7 +28,7 @@ async function setUp(plan: Partial<TrainingPlan> = {}, frameVersion = 4) {
   const signed = await signFor(key, { ...subject, taskId: TASK, layoutDigest: layout.digest });
   const assignment = {
     taskId: TASK,
-    plan: { epochs: 1, evaluate: false, ...plan },
+    plan: { epochs: 1, evaluate: false, encoding: { kind: "float32" }, ...plan },
     checkpoint: { ...subject, url: "/c", signed },
     update: { url: "/u", token: "t", maxBytes: 10_000 },
   } as Assignment;
@@ -43,9 +48,13 @@ async function setUp(plan: Partial<TrainingPlan> = {}, frameVersion = 4) {
     cache,
     trust: createTrust({ origin: "http://c", cache, getKeys: http.getKeys }, pinned),
     privacy: createPrivacyGuard("http://c"),
-    onCacheError: (error: unknown): void => {
-      throw error;
-    },
+    clientKey: "k",
+    encoding: createUpdateEncoding(
+      createMemoryFeedback(),
+      { origin: "http://c", taskId: TASK },
+      fail,
+    ),
+    onCacheError: fail,
   };
   return { layout, assignment, deps, fetched };
 }

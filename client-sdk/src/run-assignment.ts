@@ -1,11 +1,12 @@
 /** One assignment's work: received weights -> trained weights -> delta -> update frame. */
 
 import type { Assignment, EvaluationSums, Layout, UpdateMetrics } from "@tributary/protocol";
-import { encodeUpdate, FederatedError } from "@tributary/protocol";
+import { FederatedError } from "@tributary/protocol";
 
 import { createBreather } from "./breather.ts";
 import { abortedError, throwIfAborted } from "./delay.ts";
 import { deltaOf } from "./delta.ts";
+import type { UpdateEncoding } from "./encoding/update-encoding.ts";
 import type { ModelFetchDeps } from "./model-fetch.ts";
 import { fetchModel } from "./model-fetch.ts";
 import type { PrivacyGuard } from "./privacy/guard.ts";
@@ -13,6 +14,8 @@ import type { Trainer, TrainingProgress, TrainingResult } from "./trainer.ts";
 
 export interface RunAssignmentDeps extends ModelFetchDeps {
   readonly privacy: Pick<PrivacyGuard, "protect">;
+  readonly clientKey: string;
+  readonly encoding: Pick<UpdateEncoding, "encode">;
 }
 
 export interface AssignmentWork {
@@ -59,7 +62,8 @@ export async function runAssignment(
   };
   const update = await deps.privacy.protect(assignment, made, signal);
   await breathe();
-  const frame = encodeUpdate(layout, update);
+  const { clientKey } = deps;
+  const frame = await deps.encoding.encode({ assignment, layout, update, clientKey, signal });
   await breathe();
   checkFrameLength(frame, assignment.update);
   return frame;

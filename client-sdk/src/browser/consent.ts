@@ -1,5 +1,8 @@
 /** What a person said to the question whether this device may train, remembered and the same in every tab. */
 
+import { FederatedError } from "@tributary/protocol";
+
+import type { Read, Write } from "./database.ts";
 import type { Person } from "./person.ts";
 import { tellAll } from "./tell-all.ts";
 
@@ -39,6 +42,18 @@ export function readAnswer(stored: unknown): Answer | undefined {
   return isAnswer && typeof text === "string" && typeof at === "string"
     ? { state, text, at }
     : undefined;
+}
+
+/** @throws FederatedError ABORTED when the person allows nothing to be kept or sent */
+export async function checkConsent(tx: Read | Write): Promise<void> {
+  if (readAnswer(await tx.objectStore("own").get("consent"))?.state !== "withdrawn") return;
+  throw new FederatedError("ABORTED", "consent was withdrawn: no update is kept or sent");
+}
+
+/** What was to be sent, and what was left out of what has been sent. */
+async function clearUpdates(tx: Write): Promise<void> {
+  await tx.objectStore("updates").clear();
+  await tx.objectStore("feedback").clear();
 }
 
 export interface ConsentDeps {
@@ -85,7 +100,7 @@ export function createConsent({ person, text, now, tellOthers }: ConsentDeps): W
     try {
       await person.write(async (tx) => {
         await tx.objectStore("own").put(said, "consent");
-        if (said.state === "withdrawn") await tx.objectStore("updates").clear();
+        if (said.state === "withdrawn") await clearUpdates(tx);
       });
       // Whatever takes longest to be remembered, the last word counts.
       if (own === lastSaid) take(said);
@@ -94,7 +109,7 @@ export function createConsent({ person, text, now, tellOthers }: ConsentDeps): W
       // A full disk has no room for a no; to take back a yes needs none.
       await person.write(async (tx) => {
         await tx.objectStore("own").delete("consent");
-        await tx.objectStore("updates").clear();
+        await clearUpdates(tx);
       });
     } finally {
       saying -= 1;

@@ -1,20 +1,11 @@
 /** The updates that wait in the device's database for their round. None is kept once consent is withdrawn. */
 
-import { FederatedError } from "@tributary/protocol";
-
 import type { PendingUpdateStore } from "../pending-updates.ts";
-import { readAnswer } from "./consent.ts";
-import type { Read, Write } from "./database.ts";
+import { checkConsent } from "./consent.ts";
 import { fromKept, toKept } from "./kept-bytes.ts";
 import type { Person } from "./person.ts";
 
 export function createDatabaseUpdates(person: Person): PendingUpdateStore {
-  /** @throws FederatedError ABORTED */
-  async function checkConsent(tx: Read | Write): Promise<void> {
-    if (readAnswer(await tx.objectStore("own").get("consent"))?.state !== "withdrawn") return;
-    throw new FederatedError("ABORTED", "consent was withdrawn: no update is kept or sent");
-  }
-
   return {
     checkAllowed: () => person.read(checkConsent),
     get: async (origin, taskId) => {

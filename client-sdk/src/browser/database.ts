@@ -22,6 +22,7 @@ export interface Schema extends DBSchema {
   };
   trust: { key: string; value: TrustedKeys };
   updates: { key: [string, string]; value: Omit<PendingUpdate, "frame"> & { frame: KeptBytes } };
+  feedback: { key: [string, string]; value: KeptBytes };
 }
 
 export interface StoredModel extends Omit<CachedModel, "frame"> {
@@ -30,8 +31,9 @@ export interface StoredModel extends Omit<CachedModel, "frame"> {
   readonly frame: KeptBytes;
 }
 
-const VERSION = 1;
-export const STORES = ["own", "models", "trust", "updates"] as const;
+/** 2: feedback. */
+const VERSION = 2;
+export const STORES = ["own", "models", "trust", "updates", "feedback"] as const;
 
 export type Read = IDBPTransaction<Schema, typeof STORES>;
 export type Write = IDBPTransaction<Schema, typeof STORES, "readwrite">;
@@ -57,7 +59,9 @@ export function createDatabase(name: string, onClosed: () => void): Database {
   function connect(): Promise<IDBPDatabase<Schema>> {
     if (opening !== undefined) return opening;
     const own = openDB<Schema>(name, VERSION, {
-      upgrade: (db) => {
+      upgrade: (db, from) => {
+        db.createObjectStore("feedback");
+        if (from === 1) return;
         db.createObjectStore("own");
         const models = db.createObjectStore("models", { keyPath: "taskId" });
         models.createIndex("digest", "checkpoint.digest");

@@ -3,6 +3,7 @@ import { checksumOf, isFederatedError, sha256 } from "@tributary/protocol";
 import { openDB } from "idb";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import { feedbackConformance } from "../../../test/conformance/feedback.ts";
 import {
   COORDINATOR,
   modelCacheConformance,
@@ -88,6 +89,12 @@ privacyLedgerConformance("IndexedDB", async () => {
       other.close();
     },
   };
+});
+
+feedbackConformance("IndexedDB", async () => {
+  freshProfile();
+  const device = await openDevice({}, page.world);
+  return { feedback: device.feedback, [Symbol.asyncDispose]: async () => device.close() };
 });
 
 pendingUpdatesConformance("IndexedDB", async () => {
@@ -364,8 +371,12 @@ test("[BR7] withdrawing deletes updates that wait, lets none be kept, and leaves
   await here.consent.grant();
   await here.cache.put(TASK, await modelOf(1));
   await here.pendingUpdates.put(await updateOf(1));
+  await here.feedback.put(COORDINATOR, TASK, new Uint8Array(8));
   await there.consent.withdraw();
   expect(await here.pendingUpdates.get(COORDINATOR, TASK)).toBeUndefined();
+  expect(await here.feedback.get(COORDINATOR, TASK)).toBeUndefined();
+  const late = here.feedback.put(COORDINATOR, TASK, new Uint8Array(8));
+  expect(await faultOf(late)).toEqual({ code: "ABORTED" });
   // Work that has not stopped yet.
   expect(await faultOf(here.pendingUpdates.put(await updateOf(2)))).toEqual({ code: "ABORTED" });
   expect(await stored("updates")).toEqual([]);
@@ -397,9 +408,11 @@ test("[BR8] forgetMe leaves nothing, ends every tab's device, and a new person s
   await here.cache.putTrust(COORDINATOR, await trustedKeys());
   await here.ledger.write("spent", 0);
   await here.pendingUpdates.put(await updateOf(1));
+  await here.feedback.put(COORDINATOR, TASK, new Uint8Array(8));
+  expect(await stored("feedback")).toHaveLength(1);
   await until(() => there.consent.state === "granted");
   await here.forgetMe();
-  for (const store of ["own", "models", "trust", "updates"])
+  for (const store of ["own", "models", "trust", "updates", "feedback"])
     expect(await stored(store)).toEqual([]);
   expect(page.stored.size).toBe(0);
   await until(() => there.signal.aborted);
@@ -501,13 +514,32 @@ test("[BR9] a database of a newer version is left as it is, and so is what an ol
   await tab.consent.grant();
   await tab.ledger.write("spent", 0);
   // The older tab does not stand in the way of the newer one.
-  (await openDB(NAME, 2)).close();
+  (await openDB(NAME, 3)).close();
   const newer = { code: "UNAVAILABLE", reason: "newer" };
   expect(await faultOf(openTab())).toEqual(newer);
   expect(await faultOf(tab.ledger.read())).toEqual(newer);
   await until(() => tab.consent.state === "unasked");
   expect(await stored("own")).toContain(tab.clientKey);
   expect(await stored("own")).toContainEqual({ revision: 1, text: "spent" });
+});
+
+test("[BR9] a database of the version before is taken over with all that it holds", async () => {
+  const before = await openDB(NAME, 1, {
+    upgrade: (db) => {
+      db.createObjectStore("own").put("k".repeat(43), "clientKey");
+      const models = db.createObjectStore("models", { keyPath: "taskId" });
+      models.createIndex("digest", "checkpoint.digest");
+      models.createIndex("version", ["taskId", "checkpoint.modelVersion"]);
+      db.createObjectStore("trust");
+      db.createObjectStore("updates", { keyPath: ["origin", "taskId"] });
+    },
+  });
+  before.close();
+  const tab = await openTab();
+  expect(tab.clientKey).toBe("k".repeat(43));
+  await tab.pendingUpdates.put(await updateOf(1));
+  await tab.feedback.put(COORDINATOR, TASK, new Uint8Array(8));
+  expect(await tab.feedback.get(COORDINATOR, TASK)).toEqual(new Uint8Array(8));
 });
 
 test("[BR9] blocked storage, a full disk and an insecure page say so, and nothing is lost", async () => {

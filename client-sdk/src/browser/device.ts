@@ -4,6 +4,7 @@ import { FederatedError, sha256 } from "@tributary/protocol";
 
 import type { ModelCache } from "../cache.ts";
 import type { TrainingConditions } from "../conditions.ts";
+import type { FeedbackStore } from "../encoding/feedback-store.ts";
 import type { PendingUpdateStore } from "../pending-updates.ts";
 import type { PrivacyLedgerStore } from "../privacy/ledger-store.ts";
 import { createConditions } from "./conditions.ts";
@@ -11,6 +12,7 @@ import type { Consent } from "./consent.ts";
 import { createConsent } from "./consent.ts";
 import { createDatabase, STORES } from "./database.ts";
 import { createDatabaseCache } from "./database-cache.ts";
+import { createDatabaseFeedback } from "./database-feedback.ts";
 import { createDatabaseLedger, createLedgerMark } from "./database-ledger.ts";
 import { createDatabaseUpdates } from "./database-updates.ts";
 import { forgotten, openPerson } from "./person.ts";
@@ -33,6 +35,7 @@ export interface DeviceClientOptions {
   readonly cache: ModelCache;
   readonly privacy: { readonly ledger: PrivacyLedgerStore };
   readonly pendingUpdates: PendingUpdateStore;
+  readonly feedback: FeedbackStore;
 }
 
 export interface Device extends DeviceClientOptions {
@@ -130,7 +133,8 @@ export async function openDevice(
   const cache = createDatabaseCache(person);
   const ledger = createDatabaseLedger(person, mark);
   const pendingUpdates = createDatabaseUpdates(person);
-  const kept = { clientKey, cache, pendingUpdates };
+  const feedback = createDatabaseFeedback(person);
+  const kept = { clientKey, cache, pendingUpdates, feedback };
 
   return {
     ...kept,

@@ -5,6 +5,8 @@ export type { ChooseBackendOptions, ChosenBackend, NodeBackend } from "./backend
 export { loadClientKey } from "./client-key-file.ts";
 export { createFileCache } from "./file-cache.ts";
 export type { FileCacheOptions } from "./file-cache.ts";
+export { createFileFeedback } from "./file-feedback.ts";
+export type { FileFeedbackOptions } from "./file-feedback.ts";
 export { createFileLedger } from "./file-ledger.ts";
 export type { FileLedgerOptions } from "./file-ledger.ts";
 export { servable, servingPlugin } from "./serving-plugin.ts";

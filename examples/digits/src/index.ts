@@ -9,5 +9,6 @@ export { createModel, PARAMETER_COUNTS } from "./model.ts";
 export type { ModelKind } from "./model.ts";
 export { partitionImages } from "./partition.ts";
 export type { Partition, PartitionSpec } from "./partition.ts";
+export { createSeededRandom } from "./random.ts";
 export { openTraining } from "./training.ts";
 export type { Training, TrainingOptions } from "./training.ts";

@@ -2,14 +2,8 @@
 
 import { assertZeros, malformed, SLICE_VALUES } from "./values.ts";
 
-const float = new Float32Array(1);
-const word = new Uint32Array(float.buffer);
-
 /** Orders finite numbers by magnitude, as whole numbers do. */
-function magnitudeBits(value: number): number {
-  float[0] = value;
-  return (word[0] as number) & 0x7fffffff;
-}
+const MAGNITUDE = 0x7fffffff;
 
 /**
  * Indices of the `count` numbers of largest magnitude, ascending; of equal ones the first. Two counting passes over
@@ -19,33 +13,68 @@ export function* largestIndices(
   values: Float32Array,
   count: number,
 ): Generator<undefined, Uint32Array<ArrayBuffer>> {
-  const upper = yield* countWhere(values, (bits) => bits >>> 16);
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const upper = new Uint32Array(32_768);
+  for (const slice of slicesOf(words)) {
+    countUpper(slice, upper);
+    yield;
+  }
   const [high, above] = reach(upper, count);
-  const lower = yield* countWhere(values, (bits) => (bits >>> 16 === high ? bits & 0xffff : -1));
+  const lower = new Uint32Array(65_536);
+  for (const slice of slicesOf(words)) {
+    countLower(slice, high, lower);
+    yield;
+  }
   const [low, aboveLow] = reach(lower, count - above);
-  const threshold = high * 65_536 + low;
-  let equal = count - above - aboveLow;
+  const taking = { threshold: high * 65_536 + low, equal: count - above - aboveLow, found: 0 };
   const indices = new Uint32Array(count);
-  let found = 0;
-  for (let i = 0; i < values.length && found < count; i++) {
-    const bits = magnitudeBits(values[i] as number);
-    if (bits > threshold || (bits === threshold && equal-- > 0)) indices[found++] = i;
-    if (i % SLICE_VALUES === SLICE_VALUES - 1) yield;
+  let start = 0;
+  for (const slice of slicesOf(words)) {
+    takeLargest(slice, start, taking, indices);
+    start += slice.length;
+    yield;
   }
   return indices;
 }
 
-function* countWhere(
-  values: Float32Array,
-  bin: (bits: number) => number,
-): Generator<undefined, Uint32Array> {
-  const counts = new Uint32Array(65_536);
-  for (let i = 0; i < values.length; i++) {
-    const at = bin(magnitudeBits(values[i] as number));
-    if (at >= 0) counts[at] = (counts[at] as number) + 1;
-    if (i % SLICE_VALUES === SLICE_VALUES - 1) yield;
+function* slicesOf(words: Uint32Array): Generator<Uint32Array, void> {
+  for (let start = 0; start < words.length; start += SLICE_VALUES) {
+    yield words.subarray(start, start + SLICE_VALUES);
   }
-  return counts;
+}
+
+function countUpper(words: Uint32Array, counts: Uint32Array): void {
+  for (let i = 0; i < words.length; i++) {
+    const bin = ((words[i] as number) & MAGNITUDE) >>> 16;
+    counts[bin] = (counts[bin] as number) + 1;
+  }
+}
+
+function countLower(words: Uint32Array, high: number, counts: Uint32Array): void {
+  for (let i = 0; i < words.length; i++) {
+    const bits = (words[i] as number) & MAGNITUDE;
+    if (bits >>> 16 !== high) continue;
+    const bin = bits & 0xffff;
+    counts[bin] = (counts[bin] as number) + 1;
+  }
+}
+
+/** @param taking what is left to be taken; kept up to date */
+function takeLargest(
+  words: Uint32Array,
+  start: number,
+  taking: { readonly threshold: number; equal: number; found: number },
+  indices: Uint32Array,
+): void {
+  const { threshold } = taking;
+  let { equal, found } = taking;
+  for (let i = 0; i < words.length; i++) {
+    const bits = (words[i] as number) & MAGNITUDE;
+    if (bits < threshold || (bits === threshold && equal-- <= 0)) continue;
+    indices[found++] = start + i;
+  }
+  taking.equal = equal;
+  taking.found = found;
 }
 
 /** The bin from the top in which the `count`-th lies, and how many are in the bins above it. */

@@ -116,16 +116,16 @@ export function payloadSections(
  * as it goes: what has been taken counts only when this returns.
  * @throws FederatedError MALFORMED_MESSAGE for bytes that are no such payload, UPDATE_NOT_FINITE
  */
-export function readPayload(
+export function* decodingSlices(
   format: PayloadFormat | Encoding,
   parameterCount: number,
   payload: Uint8Array,
   take: (value: number, index: number) => void,
-): void {
+): Generator<undefined, void> {
   const { count, gapBytes, seed, valuesAt } = payloadSections(format, parameterCount, payload);
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   if (!("values" in format)) {
-    readValues(format.kind, count, view, 0, take);
+    yield* readValues(format.kind, count, view, 0, take);
     return;
   }
   let indices: Uint32Array;
@@ -133,10 +133,20 @@ export function readPayload(
     indices = readGaps(view, SPARSE_HEADER_BYTES, [gapBytes, count, parameterCount]);
   } else {
     indices = new Uint32Array(count);
-    finished(strata(seed, count, parameterCount, (j, index) => void (indices[j] = index)));
+    yield* strata(seed, count, parameterCount, (j, index) => void (indices[j] = index));
   }
-  readValues(format.values, count, view, valuesAt, (value, j) => take(value, indices[j] as number));
+  yield* readValues(format.values, count, view, valuesAt, (value, j) =>
+    take(value, indices[j] as number),
+  );
 }
+
+/** The same at once. */
+export const readPayload = (
+  format: PayloadFormat | Encoding,
+  parameterCount: number,
+  payload: Uint8Array,
+  take: (value: number, index: number) => void,
+): void => finished(decodingSlices(format, parameterCount, payload, take));
 
 /**
  * The vector that a payload means, zeros where it tells nothing.

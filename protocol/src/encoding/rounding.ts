@@ -6,24 +6,17 @@ import { BLOCK_VALUES, MAX_SCALE } from "./format.ts";
 /** Fills with random bits: of a cryptographic source, or repeatable. */
 export type RandomBits = (target: Uint16Array<ArrayBuffer>) => void;
 
+/**
+ * The upper half of a finite float32's bits, rounded to nearest, ties to even: a bfloat16.
+ * What would round to infinity becomes the largest finite one instead.
+ */
+export function upperHalf(bits: number): number {
+  const half = (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+  return (half & 0x7fff) === 0x7f80 ? half - 1 : half;
+}
+
 const float = new Float32Array(1);
 const word = new Uint32Array(float.buffer);
-
-/**
- * Upper half of a finite float32, rounded to nearest, ties to even.
- * What would round to infinity becomes the largest finite bfloat16 instead.
- */
-export function toBfloat16(value: number): number {
-  float[0] = value;
-  const bits = word[0] as number;
-  const rounded = (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
-  return (rounded & 0x7fff) === 0x7f80 ? rounded - 1 : rounded;
-}
-
-export function fromBfloat16(half: number): number {
-  word[0] = half << 16;
-  return float[0] as number;
-}
 
 /** The next float32 above a positive one. */
 function next(value: number): number {
@@ -52,11 +45,12 @@ export function roundByChance(
   into: Int8Array,
 ): number {
   const count = Math.min(block.length, BLOCK_VALUES);
+  const most = MAX_SCALE;
   let largest = 0;
   for (let i = 0; i < count; i++) {
     const magnitude = Math.abs(block[i] as number);
     if (!(magnitude <= largest)) largest = magnitude;
-    if (!(magnitude <= MAX_SCALE)) throw notFinite(magnitude);
+    if (!(magnitude <= most)) throw notFinite(magnitude);
   }
   const scale = scaleFor(largest, levels);
   for (let i = 0; i < count; i++) {
