@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { brotliDecompressSync } from "node:zlib";
 
 import type { CheckpointRef } from "@tributary/protocol";
 import { checksumOf, contentDigestOf, FederatedError, sha256 } from "@tributary/protocol";
@@ -71,6 +72,44 @@ test("[SDK30] a checkpoint is verified; damaged bytes are fetched again past any
     hopeless.http.getCheckpoint(ref, { signal: never, attempts: 3 }),
   ).rejects.toMatchObject({ code: "CHECKPOINT_CORRUPT" });
   expect(hopeless.calls).toHaveLength(3);
+});
+
+test("[EC11] an update is packed where the plan asks for it and it pays, and goes as it is otherwise", async () => {
+  const zeros = new Uint8Array(5000);
+  const { http, calls } = scripted(receipt);
+  const put = async (frame: Uint8Array, compression?: string) => {
+    await http.putUpdate(UPDATE, frame, { signal: never, ...(compression && { compression }) });
+    const { headers, body } = calls.at(-1)!.init;
+    const digest = contentDigestOf({ checksum: checksumOf(body as Uint8Array) });
+    expect(headers).toMatchObject({ "content-digest": digest });
+    return { coding: new Headers(headers).get("content-encoding"), body: body as Uint8Array };
+  };
+  const packed = await put(zeros, "brotli");
+  expect(packed.coding).toBe("br");
+  expect(packed.body.length).toBeLessThan(50);
+  expect(new Uint8Array(brotliDecompressSync(packed.body))).toEqual(zeros);
+  for (const compression of [undefined, "none", "zstd"]) {
+    expect(await put(zeros, compression)).toEqual({ coding: null, body: zeros });
+  }
+  const noise = crypto.getRandomValues(new Uint8Array(5000));
+  expect(await put(noise, "brotli")).toEqual({ coding: null, body: noise });
+});
+
+test("[EC11] a platform that cannot pack sends updates as they are", async () => {
+  const zeros = new Uint8Array(5000);
+  const { getBuiltinModule } = process;
+  Object.assign(process, { getBuiltinModule: undefined });
+  try {
+    const { http, calls } = scripted(receipt);
+    await http.putUpdate(UPDATE, zeros, { signal: never, compression: "brotli" });
+    const { headers, body } = calls[0]!.init;
+    const isPacked = new Headers(headers).get("content-encoding") === "br";
+    // A Node whose streams know brotli packs with those.
+    if (isPacked) expect(new Uint8Array(brotliDecompressSync(body as Uint8Array))).toEqual(zeros);
+    else expect(body).toEqual(zeros);
+  } finally {
+    Object.assign(process, { getBuiltinModule });
+  }
 });
 
 test("[SDK31] no more bytes are read than were announced", async () => {

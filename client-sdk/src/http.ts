@@ -45,6 +45,13 @@ export interface DownloadOptions extends RequestOptions {
   readonly unpack?: (bytes: Uint8Array) => Promise<Uint8Array>;
 }
 
+export interface UploadOptions {
+  readonly signal: AbortSignal;
+  readonly beforeRetry?: () => Promise<void>;
+  /** "brotli": packed where this platform can and it pays, else as it is; what is not known is "none". */
+  readonly compression?: string;
+}
+
 export interface Http {
   /**
    * The checkpoint frame, verified against its digest; what came may be something that makes it, for `unpack`.
@@ -64,7 +71,7 @@ export interface Http {
   putUpdate(
     update: Assignment["update"],
     frame: Uint8Array,
-    options: { readonly signal: AbortSignal; readonly beforeRetry?: () => Promise<void> },
+    options: UploadOptions,
   ): Promise<Receipt>;
 }
 
@@ -172,7 +179,9 @@ export function createHttp(options: HttpOptions): Http {
           },
         ),
       ),
-    putUpdate: async (update, frame, { signal, beforeRetry }) => {
+    putUpdate: async (update, plain, { signal, beforeRetry, compression }) => {
+      const packed = compression === "brotli" ? await packedFrame(plain) : undefined;
+      const frame = packed ?? plain;
       const body = await uploadBody(frame);
       const contentDigest = contentDigestOf({ checksum: await checksumOfFrame(frame) });
       return retry(signal, Infinity, async (failures) => {
@@ -186,6 +195,7 @@ export function createHttp(options: HttpOptions): Http {
               authorization: `Bearer ${update.token}`,
               "content-type": "application/octet-stream",
               [CONTENT_DIGEST_HEADER]: contentDigest,
+              ...(packed === undefined ? {} : { "content-encoding": "br" }),
             },
             body,
           },
@@ -196,6 +206,12 @@ export function createHttp(options: HttpOptions): Http {
     },
   };
 }
+
+/** Most plans ask for none: the part that packs is loaded for those that do, and they can do without it. */
+const packedFrame = async (frame: Uint8Array): Promise<Uint8Array | undefined> => {
+  const part = await import("./encoding/compress.ts").catch(() => undefined);
+  return part?.packBrotli(frame);
+};
 
 /** @throws FederatedError CHECKPOINT_CORRUPT when the frame is not the one that `checkpoint` names */
 export async function verifyFrame(

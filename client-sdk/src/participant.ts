@@ -184,7 +184,7 @@ export function startParticipant(
         break;
       case "send":
         begin(async (within) => {
-          const { update } = effect.assignment;
+          const { update, plan } = effect.assignment;
           checkFrameLength(effect.frame, update);
           let refusal: unknown;
           const beforeRetry = () =>
@@ -196,6 +196,7 @@ export function startParticipant(
             const receipt = await http.putUpdate(update, effect.frame, {
               signal: within,
               beforeRetry,
+              compression: plan.compression,
             });
             return { type: "reported", receipt };
           } catch (error) {

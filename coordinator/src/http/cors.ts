@@ -18,6 +18,7 @@ const ASKED_WITH = [
   CLIENT_KEY_HEADER,
   "authorization",
   "content-digest",
+  "content-encoding",
   "content-type",
   "if-match",
   "if-none-match",

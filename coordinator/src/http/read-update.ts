@@ -87,7 +87,7 @@ const corrupt = (what: string, announced: string, got: string) =>
   );
 
 /** Told apart by its checksum in any case; SHA-256, which costs ten times as much, is made where a sender gave one. */
-function createWitness({ sha256, checksum: announced }: ContentDigest) {
+export function createWitness({ sha256, checksum: announced }: ContentDigest) {
   const hash = sha256 === undefined ? undefined : createHash("sha256");
   const checksum = createChecksum(checksumKernel);
   return {

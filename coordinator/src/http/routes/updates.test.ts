@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
+import { brotliCompressSync } from "node:zlib";
 
 import {
   checksumOf,
@@ -85,6 +86,61 @@ async function until(condition: () => boolean): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
+
+describe("an update under Content-Encoding", () => {
+  const br = { "content-encoding": "br" };
+  const digestOf = (body: Uint8Array) => ({
+    "content-digest": `sha-256=:${createHash("sha256").update(body).digest("base64")}:`,
+  });
+
+  it("[EC11] reaches the heart as it was before it was packed", async () => {
+    await start();
+    const packed = brotliCompressSync(frame);
+    expect((await put(packed, { ...br, ...digestOf(packed) })).status).toBe(200);
+    const { request, answer } = open({ "transfer-encoding": "chunked", ...br });
+    for (let i = 0; i < packed.length; i += 7) request.write(packed.subarray(i, i + 7));
+    request.end();
+    expect((await answer).status).toBe(200);
+    expect((await put(frame, { "content-encoding": "identity" })).status).toBe(200);
+    expect(heart.reported.map(({ checksum }) => checksum)).toEqual(
+      Array(3).fill(checksumOf(frame)),
+    );
+    expect(heart.counted.received).toBe(2 * packed.length + frame.length);
+  });
+
+  it("[EC11] of any other kind, damaged, cut short or not packed at all is refused", async () => {
+    await start();
+    const packed = brotliCompressSync(frame);
+    for (const coding of ["gzip", "zstd", "br, br", "x"]) {
+      expect(await put(packed, { "content-encoding": coding })).toMatchObject({
+        ...{ status: 415, body: { code: "MEDIA_TYPE_UNSUPPORTED" } },
+      });
+    }
+    const damaged = Uint8Array.from(packed);
+    damaged[20]! ^= 1;
+    expect(await put(damaged, { ...br, ...digestOf(packed) })).toMatchObject({
+      ...{ status: 400, body: { code: "UPDATE_CORRUPT", retryable: true } },
+    });
+    for (const body of [packed.subarray(0, -3), frame, new Uint8Array(0)]) {
+      expect(await put(body, br)).toMatchObject({
+        ...{ status: 400, body: { code: "MALFORMED_MESSAGE" } },
+      });
+    }
+    expect(heart.reported).toEqual([]);
+  });
+
+  it("[EC11] that unpacks to more than an update may have is refused before it is unpacked", async () => {
+    await start();
+    const bomb = brotliCompressSync(Buffer.alloc(200 * 2 ** 20));
+    expect(bomb.length).toBeLessThan(1000);
+    const before = process.memoryUsage().arrayBuffers;
+    expect(await put(bomb, br)).toMatchObject({
+      ...{ status: 413, body: { code: "UPDATE_TOO_LARGE" } },
+    });
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20 * 2 ** 20);
+    expect(heart.reported).toEqual([]);
+  });
+});
 
 describe("an update that is sound", () => {
   it("[API18] reaches the heart as it was sent, once, with the checksum of its frame", async () => {

@@ -10,6 +10,7 @@ import type { Admission, Turn } from "../admission.ts";
 import { bearerToken } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
 import { asFederatedError } from "../problem.ts";
+import { isPacked, readPacked } from "../read-packed.ts";
 import { assertSize, readUpdate } from "../read-update.ts";
 import { watchSender } from "../watch-sender.ts";
 import { within } from "../within.ts";
@@ -50,6 +51,7 @@ export async function updateRoutes(
               "UPDATE_LAYOUT_MISMATCH",
               "UPDATE_ENCODING_MISMATCH",
               "UPDATE_NOT_FINITE",
+              "MEDIA_TYPE_UNSUPPORTED",
               "RATE_LIMITED",
               "ABORTED",
             ),
@@ -109,18 +111,19 @@ async function readInTurn(
   const maxBytes = Math.min(fitting, limits.maxUpdateBytes ?? fitting);
   let turn: Turn | undefined;
   try {
+    const packed = isPacked(request.headers["content-encoding"]);
     if (contentLength !== undefined) assertSize(contentLength, maxBytes);
     const { roundId, clientId } = participant;
     const sender = `${roundId} ${clientId}`;
     const waiting = { what: "a turn for the upload", limits, outer: gone };
     const own = await within(waiting, (signal) =>
-      admission.enter(sender, contentLength ?? maxBytes, signal),
+      admission.enter(sender, packed ? maxBytes : (contentLength ?? maxBytes), signal),
     );
     turn = own;
     const outer = AbortSignal.any([own.replaced, gone]);
     const sending = { what: "the update", limits, outer, sending: true };
     const update = await within(sending, (signal, moved) =>
-      readUpdate(request.raw, {
+      (packed ? readPacked : readUpdate)(request.raw, {
         ...{ layout, encoding, slots, maxBytes, contentLength, contentDigest, signal },
         onBytes: (bytes) => {
           moved(bytes);
