@@ -19,7 +19,7 @@ import { backoffDelay, LONGEST_PAUSE_MS, orAborted, throwIfAborted } from "./del
 import type { Subscribable } from "./emitter.ts";
 import { createEmitter } from "./emitter.ts";
 import type { FeedbackStore } from "./encoding/feedback-store.ts";
-import { createUpdateEncoding, encodingFault } from "./encoding/update-encoding.ts";
+import { createUpdateEncoding } from "./encoding/update-encoding.ts";
 import type { Http } from "./http.ts";
 import { createKeptUpdate } from "./kept-update.ts";
 import type { ModelFetchDeps } from "./model-fetch.ts";
@@ -278,7 +278,7 @@ export function startParticipant(
 
   async function make(assignment: Assignment, within: AbortSignal): Promise<ParticipationEvent> {
     const offer = offerOf(assignment);
-    const fault = encodingFault(assignment.plan);
+    const fault = await encoding.fault(assignment.plan);
     if (fault !== undefined) {
       tellError(fault);
       return { type: "declined" };

@@ -105,7 +105,7 @@ function openFrame(
   const view = new DataView(frame.buffer);
   view.setUint32(0, MAGIC[kind], true);
   view.setUint8(4, FRAME_VERSION);
-  const [kindByte, valuesByte] = formatBytes(format);
+  const [kindByte, valuesByte] = format;
   view.setUint8(5, kindByte);
   view.setUint8(6, valuesByte);
   view.setUint32(8, layout.parameterCount, true);
@@ -118,7 +118,8 @@ function openFrame(
 }
 
 interface FrameParts {
-  readonly format: PayloadFormat;
+  /** Its two bytes. */
+  readonly format: readonly [kind: number, values: number];
   readonly payloadBytes: number;
   readonly metrics: Uint8Array;
 }
@@ -136,7 +137,7 @@ function float32Frame(
       `the vector has ${vector.length} elements, the layout ${layout.parameterCount}`,
     );
   }
-  const parts = { format: FLOAT32, payloadBytes: 4 * vector.length, metrics };
+  const parts: FrameParts = { format: [1, 0], payloadBytes: 4 * vector.length, metrics };
   const { frame, payloadAt } = openFrame(kind, layout, count, parts);
   writeFloat32(frame, payloadAt, vector);
   return frame;
@@ -184,7 +185,11 @@ export function frameUpdate(layout: Layout, update: EncodedUpdate): Uint8Array<A
     );
   }
   const { frame, payloadAt } = openFrame("update", layout, numExamples, {
-    ...{ format, payloadBytes: payload.length, metrics: metricsBytesOf(metrics) },
+    ...{
+      format: formatBytes(format),
+      payloadBytes: payload.length,
+      metrics: metricsBytesOf(metrics),
+    },
   });
   frame.set(payload, payloadAt);
   return frame;
@@ -208,7 +213,33 @@ function metricsBytesOf(metrics: UpdateMetrics): Uint8Array {
  * @throws FederatedError MALFORMED_MESSAGE for anything that is not a frame of this kind and version,
  * UPDATE_TOO_LARGE for metrics over their limit
  */
-export function decodeFrameHeader(bytes: Uint8Array, kind: FrameKind): FrameHeader {
+export const decodeFrameHeader = (bytes: Uint8Array, kind: FrameKind): FrameHeader =>
+  readHeader(bytes, kind, kind === "checkpoint" ? float32Of : formatOf);
+
+/** What the header says of the payload, held against its size. @throws FederatedError MALFORMED_MESSAGE */
+type ReadFormat = (view: DataView, parameterCount: number, payloadBytes: number) => PayloadFormat;
+
+/** Apart from {@link formatOf}: who reads checkpoints alone need not know the other formats. */
+const float32Of: ReadFormat = (view, parameterCount, payloadBytes) => {
+  if (view.getUint16(5, true) !== 1) {
+    throw malformed("a checkpoint is float32, this one has another encoding");
+  }
+  if (payloadBytes === 4 * parameterCount) return FLOAT32;
+  throw malformed(`${payloadBytes} payload bytes do not hold ${parameterCount} float32`);
+};
+
+const formatOf: ReadFormat = (view, parameterCount, payloadBytes) => {
+  const format = formatOfBytes(view.getUint8(5), view.getUint8(6));
+  if (format === undefined) {
+    throw malformed(`unknown encoding ${view.getUint8(5)} of ${view.getUint8(6)}`);
+  }
+  if (isPossibleSize(format, parameterCount, payloadBytes)) return format;
+  throw malformed(
+    `${payloadBytes} payload bytes do not hold ${parameterCount} parameters as ${formatName(format)}`,
+  );
+};
+
+function readHeader(bytes: Uint8Array, kind: FrameKind, readFormat: ReadFormat): FrameHeader {
   if (bytes.length < FRAME_HEADER_BYTES) {
     throw malformed(`a frame has at least ${FRAME_HEADER_BYTES} bytes, got ${bytes.length}`);
   }
@@ -217,13 +248,6 @@ export function decodeFrameHeader(bytes: Uint8Array, kind: FrameKind): FrameHead
   const version = view.getUint8(4);
   if (version !== FRAME_VERSION) {
     throw malformed(`frame version ${version}, this end reads version ${FRAME_VERSION}`);
-  }
-  const format = formatOfBytes(view.getUint8(5), view.getUint8(6));
-  if (format === undefined) {
-    throw malformed(`unknown encoding ${view.getUint8(5)} of ${view.getUint8(6)}`);
-  }
-  if (kind === "checkpoint" && format.kind !== "float32") {
-    throw malformed(`a checkpoint is float32, this one is ${formatName(format)}`);
   }
   const reserved = view.getUint8(7) | view.getUint32(56, true) | view.getUint32(60, true);
   if (reserved !== 0) throw malformed("reserved bytes of the header are not zero");
@@ -239,14 +263,9 @@ export function decodeFrameHeader(bytes: Uint8Array, kind: FrameKind): FrameHead
   if (metricsBytes % 4 !== 0 || (kind === "checkpoint" && metricsBytes !== 0)) {
     throw malformed(`metrics of ${metricsBytes} bytes do not fit a ${kind} frame`);
   }
-  if (!isPossibleSize(format, parameterCount, payloadBytes)) {
-    throw malformed(
-      `${payloadBytes} payload bytes do not hold ${parameterCount} parameters as ${formatName(format)}`,
-    );
-  }
   return {
     kind,
-    format,
+    format: readFormat(view, parameterCount, payloadBytes),
     parameterCount,
     count: view.getUint32(12, true),
     layoutDigest: digestFromBytes(bytes.subarray(16, 48)),
@@ -367,7 +386,7 @@ const vectorOf = (format: PayloadFormat, parameterCount: number, payload: Uint8A
  * @throws FederatedError MALFORMED_MESSAGE, UPDATE_LAYOUT_MISMATCH
  */
 export function decodeCheckpoint(layout: Layout, frame: Uint8Array): Checkpoint {
-  const header = decodeFrameHeader(frame, "checkpoint");
+  const header = readHeader(frame, "checkpoint", float32Of);
   assertLayout(header, layout);
   assertLength(frame, header);
   return {

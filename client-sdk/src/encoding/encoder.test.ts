@@ -7,7 +7,7 @@ import { createUpdateEncoder } from "./encoder.ts";
 import type { FeedbackStore } from "./feedback-store.ts";
 import { createMemoryFeedback } from "./feedback-store.ts";
 import { fromBytes, toBytes } from "./held-feedback.ts";
-import { encodingFault } from "./update-encoding.ts";
+import { encodingFault } from "./encoding-fault.ts";
 
 const TASK = "digits" as TaskId;
 const ORIGIN = "https://a.example";

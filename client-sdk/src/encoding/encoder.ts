@@ -37,6 +37,8 @@ export interface UpdateEncoder {
   forget(): Promise<void>;
 }
 
+export { encodingFault } from "./encoding-fault.ts";
+
 /** @param tellError a store that fails costs accuracy, and is told of and nothing else */
 export function createUpdateEncoder(
   store: FeedbackStore,

@@ -1,12 +1,22 @@
 /** How a participant's updates become bytes: float32 at once, all else by a part that is loaded when a plan asks. */
 
-import type { Receipt, RoundClosed, RoundId, TaskId, TrainingPlan } from "@tributary/protocol";
+import type {
+  FederatedError as Fault,
+  Receipt,
+  RoundClosed,
+  RoundId,
+  TaskId,
+  TrainingPlan,
+} from "@tributary/protocol";
 import { encodeUpdate, FederatedError } from "@tributary/protocol";
 
 import type { createUpdateEncoder, EncodingJob, UpdateEncoder } from "./encoder.ts";
+import type { encodingFault } from "./encoding-fault.ts";
 import type { FeedbackStore } from "./feedback-store.ts";
 
 export interface UpdateEncoding {
+  /** What stands against encoding as a plan asks; undefined when nothing does. @throws FederatedError UNAVAILABLE */
+  fault(plan: TrainingPlan): Promise<Fault | undefined>;
   /** @throws FederatedError UPDATE_NOT_FINITE, UPDATE_LAYOUT_MISMATCH, ABORTED; UNAVAILABLE where it cannot be loaded */
   encode(job: EncodingJob): Promise<Uint8Array>;
   /** An update made before this client started is sent again: what becomes of it matters here, too. */
@@ -19,6 +29,7 @@ export interface UpdateEncoding {
 
 interface EncoderModule {
   readonly createUpdateEncoder: typeof createUpdateEncoder;
+  readonly encodingFault: typeof encodingFault;
 }
 
 /** @param load for tests */
@@ -28,12 +39,15 @@ export function createUpdateEncoding(
   tellError: (error: unknown) => void,
   load: () => Promise<EncoderModule> = () => import("./encoder.ts"),
 ): UpdateEncoding {
-  let loading: Promise<UpdateEncoder> | undefined;
+  let loading: Promise<UpdateEncoder & Pick<EncoderModule, "encodingFault">> | undefined;
   /** The round whose end decides about feedback. */
   let round: RoundId | undefined;
-  const encoder = (): Promise<UpdateEncoder> =>
+  const encoder = () =>
     (loading ??= load().then(
-      (module) => module.createUpdateEncoder(store, task, tellError),
+      ({ createUpdateEncoder: create, encodingFault: fault }) => ({
+        ...create(store, task, tellError),
+        encodingFault: fault,
+      }),
       (cause: unknown) => {
         loading = undefined;
         throw new FederatedError(
@@ -54,6 +68,8 @@ export function createUpdateEncoding(
       .catch(tellError);
   };
   return {
+    fault: async (plan) =>
+      plan.encoding.kind === "float32" ? undefined : (await encoder()).encodingFault(plan),
     encode: async (job) => {
       const { roundId, plan } = job.assignment;
       resumes(roundId, plan);
@@ -71,34 +87,3 @@ export function createUpdateEncoding(
     },
   };
 }
-
-const VALUES: readonly unknown[] = ["float32", "bfloat16", "int8", "int4"];
-
-/**
- * What stands against encoding as a plan asks; undefined when nothing does. A newer coordinator may ask for what this
- * client does not know. Under local noise, or where limits of taking part keep a promise, only what a task can be
- * created with is followed.
- */
-export function encodingFault(plan: TrainingPlan): FederatedError | undefined {
-  const { encoding, localNoise, participation } = plan;
-  const { kind, values, fraction, feedback }: Partial<Record<string, unknown>> = { ...encoding };
-  const isSparse = kind === "topK" || kind === "randomK";
-  const isKnown = isSparse
-    ? VALUES.includes(values) && Number(fraction) <= 1 && typeof feedback === "boolean"
-    : VALUES.includes(kind);
-  if (!isKnown) {
-    const text = JSON.stringify(encoding).slice(0, 100);
-    return unsupported(
-      `the plan asks for updates encoded as ${text}, which this client does not know`,
-    );
-  }
-  if (localNoise !== undefined && kind !== "float32") {
-    return unsupported(`local noise needs float32, the plan asks for ${String(kind)}`);
-  }
-  if (participation !== undefined && isSparse) {
-    return unsupported(`a plan that limits how often a client takes part cannot ask for ${kind}`);
-  }
-  return undefined;
-}
-
-const unsupported = (message: string) => new FederatedError("ENCODING_UNSUPPORTED", message);

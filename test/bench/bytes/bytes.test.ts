@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 
+import type { BytesSettings } from "./cases.ts";
 import { BYTES_CASES, DEFAULT_SETTINGS, GOALS } from "./cases.ts";
 import type { BytesReport } from "./report.ts";
 import { bestFor, curveOf, renderBytes } from "./report.ts";
@@ -18,10 +19,11 @@ const reportOf = (results: readonly BytesResult[]): BytesReport => ({
 
 describe("the curve of bytes against accuracy", () => {
   test("[EC12] real digits learn the same with fewer bytes, in a small run", async () => {
-    const small = {
-      ...{ ...DEFAULT_SETTINGS, model: "mlp", clients: 4, cohort: 3, examples: 200 },
+    const small: BytesSettings = {
+      ...DEFAULT_SETTINGS,
+      ...{ model: "mlp" as const, clients: 4, cohort: 3, examples: 200 },
       ...{ rounds: 4, lastRounds: 1, testImages: 1000 },
-    } as const;
+    };
     const caseOf = (name: string) => BYTES_CASES.find((each) => each.name === name)!;
     const whole = await runBytesCase(caseOf("float32"), small);
     const [int8, topK] = [

@@ -22,6 +22,8 @@ const { values } = parseArgs({
   options: {
     /** One of the names in `cases.ts`; may be repeated. float32 is run in any case. */
     case: { type: "string", multiple: true },
+    /** cnn, or mlp, which takes a hundredth of the time. */
+    model: { type: "string", default: DEFAULT_SETTINGS.model },
     rounds: { type: "string", default: String(DEFAULT_SETTINGS.rounds) },
     examples: { type: "string", default: String(DEFAULT_SETTINGS.examples) },
     seed: { type: "string", default: String(DEFAULT_SETTINGS.seed) },
@@ -30,6 +32,7 @@ const { values } = parseArgs({
 });
 const settings: BytesSettings = {
   ...DEFAULT_SETTINGS,
+  model: values.model === "mlp" ? "mlp" : "cnn",
   rounds: wholeNumber("rounds", values.rounds),
   examples: wholeNumber("examples", values.examples),
   seed: wholeNumber("seed", values.seed),
