@@ -526,7 +526,7 @@ test("[BR9] a database of a newer version is left as it is, and so is what an ol
 test("[BR9] a database of the version before is taken over with all that it holds", async () => {
   const before = await openDB(NAME, 1, {
     upgrade: (db) => {
-      db.createObjectStore("own").put("k".repeat(43), "clientKey");
+      void db.createObjectStore("own").put("k".repeat(43), "clientKey");
       const models = db.createObjectStore("models", { keyPath: "taskId" });
       models.createIndex("digest", "checkpoint.digest");
       models.createIndex("version", ["taskId", "checkpoint.modelVersion"]);

@@ -19,6 +19,9 @@ import type { TokenSource } from "../credentials.ts";
 import { createCredentials } from "../credentials.ts";
 import type { BackoffOptions } from "../delay.ts";
 import { DEFAULT_BACKOFF, throwIfAborted, withTimeout } from "../delay.ts";
+import type { FeedbackStore } from "../encoding/feedback-store.ts";
+import { createMemoryFeedback } from "../encoding/feedback-store.ts";
+import { createUpdateEncoding } from "../encoding/update-encoding.ts";
 import type { Fetch } from "../http.ts";
 import { createHttp, resolvePath } from "../http.ts";
 import { createKeptUpdate } from "../kept-update.ts";
@@ -57,6 +60,8 @@ export interface OneShotOptions {
   readonly privacy?: PrivacyOptions;
   /** With one that lasts, a run that was cut off after training is gone on with by the next: the update is sent as it is. */
   readonly pendingUpdates?: PendingUpdateStore;
+  /** What was left out of updates that send a share; with one that lasts it goes with the next run's. */
+  readonly feedback?: FeedbackStore;
   readonly fetch?: Fetch;
   readonly backoff?: Partial<BackoffOptions>;
   /** Longest single try of a download or upload. Default 2 minutes. */
@@ -107,6 +112,11 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
     { origin, taskId },
     onStoreError,
   );
+  const encoding = createUpdateEncoding(
+    options.feedback ?? createMemoryFeedback(),
+    { origin, taskId },
+    onStoreError,
+  );
 
   let reply: HttpCheckInReply;
   try {
@@ -135,6 +145,8 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
   const identity = { clientKey, clientId };
   const work = async (within: AbortSignal): Promise<OneShotResult> => {
     const layout = await checkLayout(task.layout);
+    const fault = await encoding.fault(assignment.plan);
+    if (fault !== undefined) throw fault;
     const finished = await kept.find(assignment, identity);
     const { admits, follows } = privacy;
     const mayTrain = await (finished === undefined ? admits : follows)(assignment);
@@ -148,15 +160,19 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
         if (!within.aborted) options.onProgress?.(progress);
       };
       frame = await runAssignment(
-        { http, cache, trust, privacy, onCacheError: onStoreError },
+        { http, cache, trust, privacy, clientKey, encoding, onCacheError: onStoreError },
         { assignment, layout, trainer: options.trainer, signal: within, onProgress },
       );
       // Durable before it is sent: from here on nothing is trained, or spent, for this place again.
       await kept.keep(assignment, identity, frame);
-    }
+    } else encoding.resumes(assignment.roundId, assignment.plan);
     checkFrameLength(frame, assignment.update);
     const beforeRetry = () => kept.checkAllowed();
-    const receipt = await http.putUpdate(assignment.update, frame, { signal: within, beforeRetry });
+    const { compression } = assignment.plan;
+    const receipt = await http.putUpdate(assignment.update, frame, {
+      ...{ signal: within, beforeRetry, compression },
+    });
+    await encoding.reported(receipt);
     // An update that is accepted and not yet published may be wanted again, by a coordinator that has started again.
     if (receipt.status === "committed") await kept.forget(assignment.roundId);
     return { outcome: "reported", receipt, comeBackInMs };
