@@ -78,6 +78,23 @@ test("[SI2] with all randomness seeded it gives, byte for byte, the model of a c
   expect(other.report.model.digest).not.toBe(simulated.report.model.digest);
 });
 
+test("[SI2] quantised updates, and shares of which clients keep the rest, are as real clients send them", async () => {
+  const sparse = { kind: "topK", fraction: 0.25, values: "int8", feedback: true } as const;
+  for (const encoding of [{ kind: "int8" } as const, sparse]) {
+    const task: TaskSpecInput = {
+      taskId: "encoded",
+      model: { tensors: [{ name: "w", shape: [40] }] },
+      plan: { learningRate: 0.25, seed: 5, encoding },
+      sampler: { kind: "uniform", cohortSize: 2, overSelection: 0, seed: 3 },
+      schedule: { minClients: 9, minReports: 2, pauseBetweenRoundsMs: 0 },
+      stop: { maxRounds: 8 },
+    };
+    const clients = { kind: "program", source: exact } as const;
+    const { report } = await simulate({ task, clients, seed: SEED });
+    expect(await runForReal(task, exact)).toBe(report.model.digest);
+  }
+});
+
 test("[SI2] [SI5] TF.js trains in one thread, in two, and in real clients to the same bytes", async () => {
   const tensors = await cornersTensors();
   const task: TaskSpecInput = {
