@@ -11,9 +11,12 @@ import {
   decodeMetrics,
   decodeUpdate,
   encodeCheckpoint,
+  encodePayload,
   encodeUpdate,
+  keptValues,
+  readPayload,
 } from "@tributary/protocol";
-import type { Layout, Update } from "@tributary/protocol";
+import type { Encoding, Layout, Update } from "@tributary/protocol";
 import fc from "fast-check";
 
 import {
@@ -115,6 +118,13 @@ function streamOf(bytes: Uint8Array, cut: number): PassThrough {
   return body;
 }
 
+const VALUES = ["float32", "bfloat16", "int8", "int4"] as const;
+const ENCODINGS: readonly Encoding[] = [
+  ...VALUES.map((kind) => ({ kind })),
+  ...VALUES.map((values) => ({ kind: "topK" as const, fraction: 0.5, values, feedback: true })),
+  ...VALUES.map((values) => ({ kind: "randomK" as const, fraction: 0.3, values, feedback: true })),
+];
+
 const KINDS = ["sgd", "momentum", "adagrad", "adam", "yogi"] as const;
 
 export async function frameTargets(): Promise<FuzzTarget[]> {
@@ -131,7 +141,39 @@ export async function frameTargets(): Promise<FuzzTarget[]> {
   const idx = Uint8Array.of(0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6);
   const labels = Uint8Array.of(0, 0, 8, 1, 0, 0, 0, 2, 7, 8);
 
+  const payloads = ENCODINGS.map((encoding) =>
+    encodePayload(
+      encoding,
+      Float32Array.from(vector, (value) => value - 1),
+      (bits) => bits.fill(9),
+    ),
+  );
+
   return [
+    target(
+      "update payload",
+      fc.record({ bytes: damagedBytes(payloads), encoding: fc.constantFrom(...ENCODINGS) }),
+      ({ bytes, encoding }) => {
+        const told: [number, number][] = [];
+        const read = accept(() =>
+          readPayload(encoding, 7, bytes, (value, index) => told.push([value, index])),
+        );
+        if (read === undefined) return false;
+        const indices = told.map(([, index]) => index);
+        hold(
+          indices.every((index, i) => index > (indices[i - 1] ?? -1) && index < 7),
+          "each index once, in order",
+        );
+        hold(
+          told.every(([value]) => Number.isFinite(value)),
+          "finite numbers",
+        );
+        const count = "fraction" in encoding ? keptValues(encoding.fraction, 7) : 7;
+        hold(told.length === count, "as many numbers as the plan has");
+        return true;
+      },
+      { share: 4 },
+    ),
     target(
       "update frame",
       frames,
