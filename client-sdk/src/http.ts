@@ -19,7 +19,6 @@ import { backoffDelay, delay, orAborted, throwIfAborted, withTimeout } from "./d
 import { sha256InTurns } from "./digest-in-turns.ts";
 import { checksumOfFrame } from "./frame-checksum.ts";
 import { isReceipt } from "./incoming.ts";
-import { uploadBody } from "./upload-body.ts";
 
 export type Fetch = typeof globalThis.fetch;
 
@@ -79,6 +78,9 @@ export interface Http {
 const MAX_JSON_BYTES = 65_536;
 /** A chain of {@link MAX_KEYS} keys has some 160 KB. */
 const MAX_KEYS_BYTES = 262_144;
+
+/** Bodies above are sent in pieces. */
+const LARGE_BYTES = 2 ** 20;
 
 export function createHttp(options: HttpOptions): Http {
   const { origin, credentials, backoff, requestTimeoutMs } = options;
@@ -182,7 +184,11 @@ export function createHttp(options: HttpOptions): Http {
     putUpdate: async (update, plain, { signal, beforeRetry, compression }) => {
       const packed = compression === "brotli" ? await packedFrame(plain) : undefined;
       const frame = packed ?? plain;
-      const body = await uploadBody(frame);
+      const body =
+        frame.length > LARGE_BYTES
+          ? await (await import("./upload-body.ts")).uploadBody(frame)
+          : // Never shared memory: frames are made by the codec, or read from a store.
+            (frame as Uint8Array<ArrayBuffer>);
       const contentDigest = contentDigestOf({ checksum: await checksumOfFrame(frame) });
       return retry(signal, Infinity, async (failures) => {
         if (failures > 0) await beforeRetry?.();

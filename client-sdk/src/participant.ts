@@ -20,6 +20,7 @@ import type { Subscribable } from "./emitter.ts";
 import { createEmitter } from "./emitter.ts";
 import type { FeedbackStore } from "./encoding/feedback-store.ts";
 import { createUpdateEncoding } from "./encoding/update-encoding.ts";
+import { checkFrameLength } from "./frame-length.ts";
 import type { Http } from "./http.ts";
 import { createKeptUpdate } from "./kept-update.ts";
 import type { ModelFetchDeps } from "./model-fetch.ts";
@@ -32,8 +33,8 @@ import type {
   ParticipationState,
 } from "./participation.ts";
 import { startParticipation } from "./participation.ts";
+import { part } from "./part.ts";
 import type { PendingUpdateStore } from "./pending-updates.ts";
-import { checkFrameLength, runAssignment } from "./run-assignment.ts";
 import type { PrivacyGuard } from "./privacy/guard.ts";
 import type { Session } from "./session.ts";
 import type { Slot } from "./slot.ts";
@@ -128,6 +129,9 @@ export function startParticipant(
   const encoding = createUpdateEncoding(deps.feedback, task, tellError);
   const workDeps = { ...deps, encoding, onCacheError: tellError };
   const kept = createKeptUpdate(deps.pendingUpdates, task, tellError);
+  const training = part("trains", () => import("./run-assignment.ts"));
+  // While the network is known to be there; what fails now is tried again with the first assignment.
+  training.get().catch(() => undefined);
   /** What check-ins have told: of the task once for all, of this client anew with each connection. */
   const layout = createDeferred<Layout>();
   let welcome = createDeferred<CheckInReply>();
@@ -293,11 +297,12 @@ export function startParticipant(
     const accepted = accept === undefined || (await orAborted(ask(accept, offer), within));
     if (!accepted) return { type: "declined" };
     if (finished !== undefined) {
-      encoding.resumes(assignment.roundId, assignment.plan);
+      encoding.begins(assignment.roundId, assignment.plan);
       return { type: "trained", frame: finished };
     }
     const frame = await slot.run(within, async () => {
       events.emit("assigned", offer);
+      const { runAssignment } = await training.get();
       return runAssignment(workDeps, {
         assignment,
         layout: await orAborted(layout.promise, within),

@@ -1,12 +1,13 @@
 /** One assignment's work: received weights -> trained weights -> delta -> update frame. */
 
 import type { Assignment, EvaluationSums, Layout, UpdateMetrics } from "@tributary/protocol";
-import { FederatedError } from "@tributary/protocol";
+import { encodeUpdate, FederatedError } from "@tributary/protocol";
 
 import { createBreather } from "./breather.ts";
 import { abortedError, throwIfAborted } from "./delay.ts";
 import { deltaOf } from "./delta.ts";
 import type { UpdateEncoding } from "./encoding/update-encoding.ts";
+import { checkFrameLength } from "./frame-length.ts";
 import type { ModelFetchDeps } from "./model-fetch.ts";
 import { fetchModel } from "./model-fetch.ts";
 import type { PrivacyGuard } from "./privacy/guard.ts";
@@ -15,7 +16,7 @@ import type { Trainer, TrainingProgress, TrainingResult } from "./trainer.ts";
 export interface RunAssignmentDeps extends ModelFetchDeps {
   readonly privacy: Pick<PrivacyGuard, "protect">;
   readonly clientKey: string;
-  readonly encoding: Pick<UpdateEncoding, "encode">;
+  readonly encoding: Pick<UpdateEncoding, "encode" | "begins">;
 }
 
 export interface AssignmentWork {
@@ -63,22 +64,14 @@ export async function runAssignment(
   const update = await deps.privacy.protect(assignment, made, signal);
   await breathe();
   const { clientKey } = deps;
-  const frame = await deps.encoding.encode({ assignment, layout, update, clientKey, signal });
+  deps.encoding.begins(assignment.roundId, plan);
+  const frame =
+    plan.encoding.kind === "float32"
+      ? encodeUpdate(layout, update)
+      : await deps.encoding.encode({ assignment, layout, update, clientKey, signal });
   await breathe();
   checkFrameLength(frame, assignment.update);
   return frame;
-}
-
-/** @throws FederatedError UPDATE_TOO_LARGE for a frame that the coordinator would not read */
-export function checkFrameLength(
-  frame: Uint8Array,
-  { maxBytes }: Pick<Assignment["update"], "maxBytes">,
-): void {
-  if (frame.length <= maxBytes) return;
-  throw new FederatedError(
-    "UPDATE_TOO_LARGE",
-    `the update has ${frame.length} bytes, the coordinator takes ${maxBytes}`,
-  );
 }
 
 function checkExamples(numExamples: number): number {

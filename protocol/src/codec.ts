@@ -17,10 +17,9 @@
  *     64 + n  …      payload: the flat vector in layout order, as `encoding/format.ts` has it
  */
 
-import { digestFromBytes, digestToBytes } from "./digest.ts";
+import { digestFromBytes } from "./digest.ts";
 import type { PayloadFormat } from "./encoding/format.ts";
 import {
-  formatBytes,
   formatName,
   formatOfBytes,
   isPossibleSize,
@@ -30,28 +29,16 @@ import {
 import { decodePayload } from "./encoding/payload.ts";
 import { FederatedError } from "./errors.ts";
 import type { EvaluationSums } from "./evaluation.ts";
+import type { FrameKind, UpdateMetrics } from "./frame.ts";
+import { FRAME_HEADER_BYTES, FRAME_VERSION, MAGIC, MAX_METRICS_BYTES } from "./frame.ts";
 import type { Digest } from "./ids.ts";
 import type { Layout } from "./layout.ts";
 import type { Encoding } from "./plan.ts";
 
-export const FRAME_VERSION = 1;
-export const FRAME_HEADER_BYTES = 64;
-/** Metrics above this are refused: enough for the sums of {@link MAX_CLASSES} classes. */
-export const MAX_METRICS_BYTES = 65_536;
+export { FRAME_HEADER_BYTES, FRAME_VERSION, MAX_METRICS_BYTES } from "./frame.ts";
+export type { FrameKind, UpdateMetrics } from "./frame.ts";
 
 const FLOAT32 = { kind: "float32" } as const;
-
-const MAGIC = { checkpoint: 0x50435254, update: 0x50555254 } as const; // "TRCP", "TRUP"
-
-export type FrameKind = keyof typeof MAGIC;
-
-/** What an update says besides its delta. Sums and means of one client: never published as they are. */
-export interface UpdateMetrics {
-  /** Mean training loss over the examples of the last epoch. */
-  readonly trainLoss?: number;
-  /** Sums of the received model on the local test split; only when the plan asks for them. */
-  readonly evaluation?: EvaluationSums;
-}
 
 export interface FrameHeader {
   readonly kind: FrameKind;
@@ -76,12 +63,6 @@ export interface Update {
   readonly metrics: UpdateMetrics;
 }
 
-/** An update whose delta is a payload already. */
-export interface EncodedUpdate extends Omit<Update, "delta"> {
-  readonly format: PayloadFormat;
-  readonly payload: Uint8Array;
-}
-
 const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** Largest frame of an encoding that a layout allows: what a server need accept and not a byte more. */
@@ -89,69 +70,6 @@ export const maxFrameBytes = (
   { parameterCount }: Pick<Layout, "parameterCount">,
   encoding: Encoding = FLOAT32,
 ): number => FRAME_HEADER_BYTES + MAX_METRICS_BYTES + maxPayloadBytes(encoding, parameterCount);
-
-/** A frame that wants its payload: its bytes, and where the payload begins. */
-function openFrame(
-  kind: FrameKind,
-  layout: Layout,
-  count: number,
-  { format, payloadBytes, metrics }: FrameParts,
-): { readonly frame: Uint8Array<ArrayBuffer>; readonly payloadAt: number } {
-  if (!Number.isInteger(count) || count < 0 || count > 0xffffffff) {
-    throw new FederatedError("MALFORMED_MESSAGE", `${count} is not an unsigned 32-bit integer`);
-  }
-  const payloadAt = FRAME_HEADER_BYTES + metrics.length;
-  const frame = new Uint8Array(payloadAt + payloadBytes);
-  const view = new DataView(frame.buffer);
-  view.setUint32(0, MAGIC[kind], true);
-  view.setUint8(4, FRAME_VERSION);
-  const [kindByte, valuesByte] = format;
-  view.setUint8(5, kindByte);
-  view.setUint8(6, valuesByte);
-  view.setUint32(8, layout.parameterCount, true);
-  view.setUint32(12, count, true);
-  frame.set(digestToBytes(layout.digest), 16);
-  view.setUint32(48, metrics.length, true);
-  view.setUint32(52, payloadBytes, true);
-  frame.set(metrics, FRAME_HEADER_BYTES);
-  return { frame, payloadAt };
-}
-
-interface FrameParts {
-  /** Its two bytes. */
-  readonly format: readonly [kind: number, values: number];
-  readonly payloadBytes: number;
-  readonly metrics: Uint8Array;
-}
-
-function float32Frame(
-  kind: FrameKind,
-  layout: Layout,
-  count: number,
-  vector: Float32Array,
-  metrics: Uint8Array,
-): Uint8Array<ArrayBuffer> {
-  if (vector.length !== layout.parameterCount) {
-    throw new FederatedError(
-      "UPDATE_LAYOUT_MISMATCH",
-      `the vector has ${vector.length} elements, the layout ${layout.parameterCount}`,
-    );
-  }
-  const parts: FrameParts = { format: [1, 0], payloadBytes: 4 * vector.length, metrics };
-  const { frame, payloadAt } = openFrame(kind, layout, count, parts);
-  writeFloat32(frame, payloadAt, vector);
-  return frame;
-}
-
-function writeFloat32(target: Uint8Array, offset: number, vector: Float32Array): void {
-  if (LITTLE_ENDIAN) {
-    target.set(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength), offset);
-    return;
-  }
-  const view = new DataView(target.buffer, target.byteOffset);
-  for (let i = 0; i < vector.length; i++)
-    view.setFloat32(offset + 4 * i, vector[i] as number, true);
-}
 
 /** Little-endian float32 bytes -> a vector of its own memory. `bytes.length` must divide by 4. */
 export function float32FromBytes(bytes: Uint8Array): Float32Array<ArrayBuffer> {
@@ -163,49 +81,6 @@ export function float32FromBytes(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let i = 0; i < vector.length; i++) vector[i] = view.getFloat32(4 * i, true);
   return vector;
-}
-
-/** A model version as bytes. The same input gives the same bytes, and so the same digest. */
-export function encodeCheckpoint(layout: Layout, checkpoint: Checkpoint): Uint8Array<ArrayBuffer> {
-  const empty = new Uint8Array(0);
-  return float32Frame("checkpoint", layout, checkpoint.modelVersion, checkpoint.weights, empty);
-}
-
-/** An update as bytes, in float32. */
-export const encodeUpdate = (layout: Layout, update: Update): Uint8Array<ArrayBuffer> =>
-  float32Frame("update", layout, update.numExamples, update.delta, metricsBytesOf(update.metrics));
-
-/** An update as bytes, in the encoding of its payload. */
-export function frameUpdate(layout: Layout, update: EncodedUpdate): Uint8Array<ArrayBuffer> {
-  const { format, payload, numExamples, metrics } = update;
-  if (!isPossibleSize(format, layout.parameterCount, payload.length)) {
-    throw new FederatedError(
-      "UPDATE_LAYOUT_MISMATCH",
-      `a payload of ${payload.length} bytes does not hold ${layout.parameterCount} parameters as ${formatName(format)}`,
-    );
-  }
-  const { frame, payloadAt } = openFrame("update", layout, numExamples, {
-    ...{
-      format: formatBytes(format),
-      payloadBytes: payload.length,
-      metrics: metricsBytesOf(metrics),
-    },
-  });
-  frame.set(payload, payloadAt);
-  return frame;
-}
-
-function metricsBytesOf(metrics: UpdateMetrics): Uint8Array {
-  const json = new TextEncoder().encode(JSON.stringify(metrics));
-  const bytes = new Uint8Array(4 * Math.ceil(json.length / 4)).fill(0x20);
-  bytes.set(json);
-  if (bytes.length > MAX_METRICS_BYTES) {
-    throw new FederatedError(
-      "UPDATE_TOO_LARGE",
-      `metrics of ${bytes.length} bytes, at most ${MAX_METRICS_BYTES} are allowed`,
-    );
-  }
-  return bytes;
 }
 
 /**

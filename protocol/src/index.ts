@@ -18,6 +18,8 @@ export * from "./rounded-up.ts";
 export * from "./local-noise.ts";
 export * from "./encoding/index.ts";
 export * from "./codec.ts";
+export * from "./float32-frame.ts";
+export * from "./update-frame.ts";
 export * from "./piecewise.ts";
 export * from "./checkpoint-delta.ts";
 export * from "./serving-copy.ts";

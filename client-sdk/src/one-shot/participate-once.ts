@@ -22,6 +22,7 @@ import { DEFAULT_BACKOFF, throwIfAborted, withTimeout } from "../delay.ts";
 import type { FeedbackStore } from "../encoding/feedback-store.ts";
 import { createMemoryFeedback } from "../encoding/feedback-store.ts";
 import { createUpdateEncoding } from "../encoding/update-encoding.ts";
+import { checkFrameLength } from "../frame-length.ts";
 import type { Fetch } from "../http.ts";
 import { createHttp, resolvePath } from "../http.ts";
 import { createKeptUpdate } from "../kept-update.ts";
@@ -32,7 +33,7 @@ import type { PendingUpdateStore } from "../pending-updates.ts";
 import { createMemoryPendingUpdates } from "../pending-updates.ts";
 import type { PrivacyOptions } from "../privacy/guard.ts";
 import { createPrivacyGuard } from "../privacy/guard.ts";
-import { checkFrameLength, runAssignment } from "../run-assignment.ts";
+import { runAssignment } from "../run-assignment.ts";
 import type { Trainer, TrainingProgress } from "../trainer.ts";
 import type { TrustOptions } from "../trust.ts";
 import { createTrust } from "../trust.ts";
@@ -165,7 +166,7 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
       );
       // Durable before it is sent: from here on nothing is trained, or spent, for this place again.
       await kept.keep(assignment, identity, frame);
-    } else encoding.resumes(assignment.roundId, assignment.plan);
+    } else encoding.begins(assignment.roundId, assignment.plan);
     checkFrameLength(frame, assignment.update);
     const beforeRetry = () => kept.checkAllowed();
     const { compression } = assignment.plan;

@@ -3,6 +3,7 @@
 import type { Assignment, TaskId, Update } from "@tributary/protocol";
 import { FederatedError } from "@tributary/protocol";
 
+import { part } from "../part.ts";
 import type { EpsilonLimit } from "./account.ts";
 import type { createLedgerGuard } from "./ledger-guard.ts";
 import type { PrivacyLedgerStore } from "./ledger-store.ts";
@@ -62,21 +63,10 @@ export function createPrivacyGuard(
 ): PrivacyGuard {
   const own = ownLimit(options);
   const always = own !== undefined || options.ledger !== undefined;
-  let keeping: Promise<PrivacyGuard> | undefined;
-
-  const accountant = (): Promise<PrivacyGuard> =>
-    (keeping ??= load().then(
-      (module) => module.createLedgerGuard(origin, options, own),
-      (cause: unknown) => {
-        keeping = undefined;
-        throw new FederatedError(
-          "UNAVAILABLE",
-          "the part of the SDK that keeps account of privacy cannot be loaded, and without it nothing is sent; " +
-            "reload the page",
-          { cause },
-        );
-      },
-    ));
+  const keeping = part("keeps account of privacy, without which nothing is sent,", async () =>
+    (await load()).createLedgerGuard(origin, options, own),
+  );
+  const accountant = () => keeping.get();
 
   // With all the rest of the page: later the network may be gone, or the file, when another version was deployed.
   if (always) accountant().catch(() => undefined);
@@ -84,7 +74,7 @@ export function createPrivacyGuard(
   /** Once something was recorded every plan is held against it, also one that asks for nothing. */
   const isFree = ({ plan }: Assignment) =>
     !always &&
-    keeping === undefined &&
+    keeping.made() === undefined &&
     plan.localNoise === undefined &&
     plan.participation === undefined;
 
