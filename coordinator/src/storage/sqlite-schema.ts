@@ -210,6 +210,11 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX versions_by_bfloat16_copy ON model_versions (record ->> '$.copies.bfloat16.digest');
   CREATE INDEX versions_by_int8_copy ON model_versions (record ->> '$.copies.int8.digest');
   `,
+  // Clients refuse a plan that does not say it.
+  `
+  UPDATE tasks SET record = json_set(record, '$.spec.plan.compression', 'none')
+    WHERE record -> '$.spec.plan.compression' IS NULL;
+  `,
 ];
 
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -451,18 +451,22 @@ test("[OPS23] a store from before rounds could be forgotten keeps everything, it
   connection.close();
 });
 
-test("[RA1] a task from before there was a choice of rules or encodings goes on with the mean, in float32", async () => {
+test("[RA1] a task from before there was a choice of rules or encodings goes on with the mean, in float32, not packed", async () => {
   await using under = await makeFile();
   const file = join(under.directory, "old.sqlite");
   const old = driver.connect(file);
   migrate(old, 0, 2);
   const { aggregation, ...spec } = task.spec;
-  const former = { ...task, spec: { ...spec, plan: { ...spec.plan, encoding: "float32" } } };
+  const { compression, ...plan } = spec.plan;
+  const former = { ...task, spec: { ...spec, plan: { ...plan, encoding: "float32" } } };
   old
     .prepare("INSERT INTO tasks (task_id, record) VALUES (?, ?)")
     .run(taskId, JSON.stringify(former));
   old.close();
   await using store = await createSqliteStore({ file });
-  expect(aggregation).toEqual({ kind: "mean" });
+  expect({ aggregation, compression }).toEqual({
+    aggregation: { kind: "mean" },
+    compression: "none",
+  });
   expect(await store.getTask(taskId)).toStrictEqual(task);
 });
