@@ -144,7 +144,7 @@ export async function readEverything(
   const { checkpoint } = await coordinator.tasks.get(taskId);
   const params: Record<string, string> = {
     ...{ taskId, roundId: "private.1", modelVersion: "latest", digest: checkpoint.digest },
-    tokenId: "0123456789abcdef",
+    ...{ base: checkpoint.digest, tokenId: "0123456789abcdef" },
   };
   const answers = new Map<string, string>();
   for (const { pattern } of Object.values(routes)) {

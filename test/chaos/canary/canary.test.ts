@@ -149,7 +149,7 @@ async function readEverything(url: string, roundId: string): Promise<void> {
   };
   const params: Record<string, string> = {
     ...{ taskId, roundId, modelVersion: "latest", digest: models.items[0]!.digest },
-    tokenId: "none",
+    ...{ base: models.items.at(-1)!.digest, tokenId: "none" },
   };
   for (const { pattern } of Object.values(routes)) {
     const path = pattern.replace(/:([a-zA-Z]+)/g, (_, name: string) => {
