@@ -32,11 +32,13 @@ interface AskOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
   readonly body?: string;
+  readonly protocolVersion?: number;
 }
 
 async function ask(url: string, options: AskOptions = {}): Promise<Asked> {
   const { taskId = TASK, query = "", clientKey = newClientKey(), headers, signal, body } = options;
-  const path = `${routes.checkIns.path({ taskId })}?protocolVersion=${PROTOCOL_VERSION}${query}`;
+  const { protocolVersion = PROTOCOL_VERSION } = options;
+  const path = `${routes.checkIns.path({ taskId })}?protocolVersion=${protocolVersion}${query}`;
   const response = await fetch(url + path, {
     method: "POST",
     headers: { [CLIENT_KEY_HEADER]: clientKey, ...headers },
@@ -192,6 +194,21 @@ test("[MC13] a newer request of the same client takes the older one's place", as
   const third = ask(url);
   expect((await newer).body.assignment).toBeDefined();
   expect((await third).body.assignment).toBeDefined();
+});
+
+test("[MC13] a newer request that is refused leaves nobody waiting whose older one it took over", async () => {
+  await using running = await startCoordinator({ config: { timing: { checkInHoldMs: 60_000 } } });
+  await running.coordinator.tasks.create(smallTask());
+  const clientKey = newClientKey();
+  // There for something else: it has not offered itself, so that its connection waits for no round.
+  await using socket = await connectRaw(running.url, { clientKey });
+  const older = ask(running.url, { clientKey });
+  await waitsFor(running, 1);
+  const newer = await ask(running.url, { clientKey, protocolVersion: 99 });
+  expect(newer.status).toBe(426);
+  expect((await older).body.assignment).toBeUndefined();
+  await waitsFor(running, 0);
+  expect(socket.socket.connected).toBe(true);
 });
 
 test.each([

@@ -127,7 +127,7 @@ export function createHeldCheckIns(
       throw overLimit("heldCheckIns", message, returnOf(taskId));
     }
     const hold = holdFor(clientId, taskId);
-    let waits = false;
+    let waits = hold.tookOver;
     try {
       const reply = await desk
         .checkIn(clientId, taskId, protocolVersion)
@@ -164,7 +164,8 @@ export function createHeldCheckIns(
   /** A newer request of the same client for the same task takes the older one's place. */
   function holdFor(clientId: ClientId, taskId: TaskId) {
     const own = held.get(clientId) ?? new Map<TaskId, (outcome: Outcome) => void>();
-    own.get(taskId)?.(undefined);
+    const older = own.get(taskId);
+    older?.(undefined);
     held.set(clientId, own);
     let resolve: (outcome: Outcome) => void = () => undefined;
     const told = new Promise<Outcome>((done) => {
@@ -175,6 +176,8 @@ export function createHeldCheckIns(
     let isHeld = true;
     desk.connected(clientId);
     return {
+      /** Its client waits already, and by this request alone from now on. */
+      tookOver: older !== undefined,
       outcome: async (patienceMs: number, gone: AbortSignal): Promise<Outcome> => {
         const timer = clock.after(patienceMs, () => resolve(undefined));
         const onGone = () => resolve(new FederatedError("ABORTED", "the client went away"));
