@@ -6,7 +6,7 @@
 import { createRequire } from "node:module";
 import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { Transferable } from "node:worker_threads";
+import type { Transferable, WorkerOptions } from "node:worker_threads";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 
 export interface Thread<Question, Answer> {
@@ -25,19 +25,24 @@ export const otherTurns = (): Promise<void> => setImmediate();
 /**
  * Starts the module `./<name>-thread` beside the one whose address is given, which calls {@link answerQuestions}.
  * @param beside `import.meta.url` of who asks
+ * @param prints where to what the thread's code prints goes; for code that is not ours
  * @throws Error when no thread can be made
  */
 export function openThread<Question, Answer>(
   name: string,
   beside: string,
+  prints: "stdout" | "stderr" = "stdout",
 ): Thread<Question, Answer> {
-  const worker = startWorker(name, beside);
+  const worker = startWorker(name, beside, { stdout: prints === "stderr" });
+  if (prints === "stderr") worker.stdout.on("data", (text: Buffer) => process.stderr.write(text));
   const waiting: { resolve: (answer: Answer) => void; reject: (error: Error) => void }[] = [];
   let failure: Error | undefined;
+  let closing = false;
   // While nobody waits for an answer the thread keeps no process alive.
   worker.unref();
   const rest = () => {
-    if (waiting.length === 0) worker.unref();
+    // Whoever closes it waits for its end, also when an answer that nobody wants any more comes before that.
+    if (waiting.length === 0 && !closing) worker.unref();
   };
   const fail = (error: unknown) => {
     failure ??= new Error(`the thread "${name}" gave no answer`, { cause: error });
@@ -63,6 +68,7 @@ export function openThread<Question, Answer>(
         worker.postMessage(question, transfer);
       }),
     close: async () => {
+      closing = true;
       await worker.terminate();
     },
   };
@@ -90,13 +96,14 @@ export function answerQuestions(
 }
 
 /** From `dist` the compiled module; from source, where tests run without a build, through jiti. */
-function startWorker(name: string, beside: string): Worker {
-  if (!beside.endsWith(".ts")) return new Worker(new URL(`./${name}-thread.js`, beside));
+function startWorker(name: string, beside: string, options: WorkerOptions): Worker {
+  if (!beside.endsWith(".ts")) return new Worker(new URL(`./${name}-thread.js`, beside), options);
   const jiti = createRequire(import.meta.url).resolve("jiti");
   const module = new URL(`./${name}-thread.ts`, beside).href;
   const make = `require(${JSON.stringify(jiti)}).createJiti(${JSON.stringify(module)}, { alias: ${JSON.stringify(sources())} })`;
   const start = `${make}.import(${JSON.stringify(module)})`;
   return new Worker(`${start}.catch((error) => { setImmediate(() => { throw error; }); });`, {
+    ...options,
     eval: true,
   });
 }

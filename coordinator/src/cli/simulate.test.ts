@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import type { SimulationResult } from "../simulation/index.ts";
 import { EXIT } from "./failure.ts";
@@ -76,6 +76,34 @@ test("[SI10] report and pace as JSON, the same report for the same seed", async 
   out = "";
   await run(args);
   expect(result().report).toEqual(first.report);
+});
+
+test("[SI10] what clients print leaves standard output to the result", async () => {
+  const printing = CLIENTS.replace("size: 6", 'size: (console.log("printed by clients"), 6)');
+  await writeFile(join(cwd, "clients.mjs"), printing);
+  const printed = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    vi.spyOn(process[name], "write").mockImplementation((text) => {
+      printed[name] += String(text);
+      return true;
+    });
+  }
+  try {
+    expect(await run(["task.json", "--clients", "clients.mjs", "--json"])).toBe(EXIT.ok);
+  } finally {
+    vi.restoreAllMocks();
+  }
+  expect(printed).toEqual({
+    stdout: "",
+    stderr: expect.stringContaining("printed by clients") as string,
+  });
+});
+
+test("[SI10] on 80 columns a round's state is whole", async () => {
+  expect(await run(["task.json", "--clients", "clients.mjs"])).toBe(EXIT.ok);
+  const lines = out.split("\n").slice(0, 4);
+  expect(lines[0]).not.toMatch(/ACCURACY|EPSILON/);
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
 });
 
 test("[SI10] a module may bring task and clients; without clients there are synthetic ones, which is told", async () => {

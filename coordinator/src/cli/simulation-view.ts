@@ -113,8 +113,14 @@ const COLUMNS: readonly Column<SimulatedRound>[] = [
   { title: "time", text: ({ durationMs }) => spanText(durationMs), align: "right" },
 ];
 
+/** Without those that say nothing in any round, so that the others fit a terminal of 80 columns. */
+const columnsOf = ({ rounds }: SimulationReport): readonly Column<SimulatedRound>[] =>
+  COLUMNS.filter(
+    ({ text }) => rounds.length === 0 || rounds.some((round) => text(round) !== NOTHING),
+  );
+
 export function printSimulation(io: CliIo, report: SimulationReport, pace: SimulationPace): void {
-  writeTable(io, COLUMNS, report.rounds, "no round has ended");
+  writeTable(io, columnsOf(report), report.rounds, "no round has ended");
   writeLine(io, "");
   for (const [name, text] of factsOf(report, pace)) writeLine(io, `${name.padEnd(12)}${text}`);
   const paint = painter(io);

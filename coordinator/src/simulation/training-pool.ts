@@ -73,8 +73,9 @@ export async function openTrainingPool(
   settings: PopulationSettings,
   threads: number,
 ): Promise<TrainingPool> {
+  // Standard output is the result's alone: authors' code prints beside it.
   const opened = Array.from({ length: threads }, () =>
-    openThread<TrainingQuestion, TrainingAnswer>("training", import.meta.url),
+    openThread<TrainingQuestion, TrainingAnswer>("training", import.meta.url, "stderr"),
   );
   const closeAll = async () => {
     await Promise.all(opened.map((thread) => thread.close()));
