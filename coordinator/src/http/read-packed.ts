@@ -13,7 +13,16 @@ import type { ReceivedUpdate } from "../ports.ts";
 import type { ReadUpdateOptions } from "./read-update.ts";
 import { assertSize, createWitness, readUpdate } from "./read-update.ts";
 
-const unpack = promisify(brotliDecompress);
+/** With `info`, which the types of Node do not tell: its answer is what came out, and who knows what went in. */
+interface Unpacked {
+  readonly buffer: Buffer;
+  readonly engine: { readonly bytesWritten: number };
+}
+const unpackWith = promisify(brotliDecompress);
+function unpack(packed: Uint8Array, maxOutputLength: number): Promise<Unpacked> {
+  const options = { maxOutputLength, info: true };
+  return unpackWith(packed, options) as unknown as Promise<Unpacked>;
+}
 
 /** Is there anything to unpack? @throws FederatedError MEDIA_TYPE_UNSUPPORTED for any coding but brotli */
 export function isPacked(contentEncoding: string | undefined): boolean {
@@ -35,15 +44,15 @@ export async function readPacked(
   body: Readable,
   options: ReadUpdateOptions,
 ): Promise<ReceivedUpdate> {
-  const { contentDigest = {}, ...rest } = options;
+  const { contentDigest = {}, ...others } = options;
   const { maxBytes } = options;
   const packed = await collect(body, options);
   const witness = createWitness(contentDigest);
   witness.update(packed);
   witness.verify();
-  let plain: Uint8Array;
+  let unpacked: Unpacked;
   try {
-    plain = await unpack(packed, { maxOutputLength: maxBytes });
+    unpacked = await unpack(packed, maxBytes);
   } catch (error) {
     if (error instanceof RangeError) {
       throw new FederatedError(
@@ -53,8 +62,14 @@ export async function readPacked(
     }
     throw new FederatedError("MALFORMED_MESSAGE", "the body is not brotli, or not all of it");
   }
+  const { buffer: plain, engine } = unpacked;
+  // Whoever unpacks stops at the end of what was packed, and says nothing of the rest.
+  const rest = packed.length - engine.bytesWritten;
+  if (rest !== 0) {
+    throw new FederatedError("MALFORMED_MESSAGE", `${rest} bytes follow what was packed`);
+  }
   return readUpdate(Readable.from([plain]), {
-    ...rest,
+    ...others,
     contentLength: plain.length,
     onBytes: () => {},
   });
