@@ -64,10 +64,10 @@ async function setUp(
     throw error;
   };
   const deps = { http, cache, trust, onCacheError };
-  const get = (signal = never) =>
-    fetchModel(deps, { taskId: TASK, layout, checkpoint: two.checkpoint }, { signal });
+  const get = (signal = never, checkpoint: CheckpointRef = two.checkpoint) =>
+    fetchModel(deps, { taskId: TASK, layout, checkpoint }, { signal });
   const fromPath = routes.checkpointFrom.path({ digest: ends.target, base: ends.base });
-  return { layout, version, one, two, delta, weights, asked, cache, get, fromPath };
+  return { layout, key, version, one, two, delta, weights, asked, cache, get, fromPath };
 }
 
 test("[DW5] a client that has a former version asks for what it differs in, once, and keeps the result", async () => {
@@ -116,6 +116,17 @@ test("[DW5] whatever is wrong with a delta, the whole is fetched instead", async
     expect((await set.get()).weights, name).toEqual(set.weights);
     expect(set.asked, name).toEqual([set.fromPath, set.two.checkpoint.url]);
   }
+});
+
+test("[DW7] a checkpoint whose signed size is not its model's is not asked for", async () => {
+  const { layout, key, two, asked, get } = await setUp();
+  for (const bytes of [64, two.checkpoint.bytes - 4, 2 ** 31]) {
+    const subject = { modelVersion: 2, digest: two.checkpoint.digest, bytes };
+    const signed = await signFor(key, { ...subject, taskId: TASK, layoutDigest: layout.digest });
+    const lying = { ...two.checkpoint, bytes, signed };
+    await expect(get(never, lying)).rejects.toMatchObject({ code: "UPDATE_LAYOUT_MISMATCH" });
+  }
+  expect(asked).toEqual([]);
 });
 
 test("[DW5] nothing is asked for where the cache has no such version, or the model is small", async () => {

@@ -5,6 +5,7 @@ import {
   createLayout,
   decodeCheckpoint,
   FederatedError,
+  FRAME_HEADER_BYTES,
   MIN_DELTA_FRAME_BYTES,
   routes,
 } from "@tributary/protocol";
@@ -47,6 +48,13 @@ export async function fetchModel(
   const { taskId, layout, checkpoint } = model;
   const inUse = { taskId, layoutDigest: layout.digest, checkpoint };
   const manifest = await trust.verifyReceived(inUse, options);
+  // Who signs may lie as well: no memory is taken for more than the model is.
+  if (checkpoint.bytes !== FRAME_HEADER_BYTES + 4 * layout.parameterCount) {
+    throw new FederatedError(
+      "UPDATE_LAYOUT_MISMATCH",
+      `a checkpoint of ${checkpoint.bytes} bytes cannot be one of ${layout.parameterCount} parameters`,
+    );
+  }
   const held = await cache.getFrame(checkpoint.digest).catch(onCacheError);
   const frame =
     held ??

@@ -105,7 +105,7 @@ const task = (changes: Partial<TaskResource> = {}) => ({
   taskId: TASK,
   state: "running",
   createdAt: AT,
-  spec: { description: "", plan: {}, sampler: {}, stop: {} },
+  spec: { description: "", plan: {}, sampler: {}, stop: {}, serving: { encodings: ["int8"] } },
   layout: { tensors: [{}], parameterCount: 4 },
   checkpoint: { modelVersion: 3, bytes: 80 },
   roundsCommitted: 3,
@@ -182,7 +182,9 @@ test("[CLI7] people get tables, machines get the whole answer as JSON on standar
   expect(forMachines.err).toBe("");
   expect(JSON.parse((await run(["task", "list", "--json"])).out)).toEqual([task()]);
   expect((await run(["task", "list"])).out).toMatch(/^digits +running +3 +3 +1 +5 +-$/m);
-  expect((await run(["task", "show", TASK])).out).toMatch(/^rounds +3 committed, 1 abandoned$/m);
+  const shown = (await run(["task", "show", TASK])).out;
+  expect(shown).toMatch(/^rounds +3 committed, 1 abandoned$/m);
+  expect(shown).toMatch(/^serving +\{"encodings":\[.*\]\}$/m);
 });
 
 async function offerModel(tamper = false, changes: object = {}) {

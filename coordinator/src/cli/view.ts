@@ -199,6 +199,9 @@ export function taskLines(task: TaskResource): string[] {
     ["privacy", JSON.stringify(privacy)],
     ["schedule", JSON.stringify(schedule)],
     ["stop", JSON.stringify(stop)],
+    ...(spec.serving === undefined
+      ? []
+      : [["serving", JSON.stringify(spec.serving)] as [string, string]]),
   ];
   return facts.map(([name, value]) => `${name.padEnd(13)}${value}`);
 }

@@ -283,7 +283,12 @@ test("[SIG11] a manifest states parent, figures and the privacy that was promise
     roundNumber: 6,
     createdAt: "1970-01-01T00:00:00.005Z",
     evaluation: { source: "central", numExamples: 10, loss: 0.5, accuracy: 0.9 },
-    privacy: { mechanism: "none", statement: expect.stringContaining("No differential privacy") },
+    privacy: {
+      mechanism: "none",
+      statement: expect.stringContaining(
+        "No differential privacy: the model is made from its clients' updates without noise",
+      ),
+    },
   });
 
   const spec = resolveTaskSpec({

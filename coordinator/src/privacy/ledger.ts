@@ -101,5 +101,5 @@ function clippingAndNoise({ noiseMultiplier, clippingNorm, adaptiveClipping }: P
 
 /** The same of a task without a privacy mechanism. */
 export const NO_PRIVACY_STATEMENT =
-  "No differential privacy: the model is made from the plain mean of its clients' updates, and may reveal " +
-  "what single clients contributed.";
+  "No differential privacy: the model is made from its clients' updates without noise, and may reveal what " +
+  "single clients contributed.";
