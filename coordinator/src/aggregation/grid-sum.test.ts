@@ -6,6 +6,8 @@ import type { GridSettings } from "../privacy/grid.ts";
 import { createGrid } from "../privacy/grid.ts";
 import { createGridSum } from "./grid-sum.ts";
 import { denseDelta } from "./encoded-delta.ts";
+import { LANES } from "./kernel/delta-sum.ts";
+import { normOf } from "./kernel/open-kernel.ts";
 
 const settings = { noiseMultiplier: 1, clippingNorm: 1, parameterCount: 3 };
 const sumOf = (deltas: readonly (readonly number[])[], changes: Partial<GridSettings> = {}) => {
@@ -112,12 +114,12 @@ describe("the exact sum on a grid", () => {
   });
 
   test("[GR4] what the norm's own sum loses to rounding is not gained by the client", () => {
-    // Each square is half of the last bit of the sum so far, so float64 adds none of them.
-    const delta = new Float32Array(2 ** 16).fill(2 ** -27);
-    delta[0] = 1;
-    expect(l2Norm(delta)).toBe(1);
+    // In each lane of the norm's sum the squares are below half of its last bit, so float64 adds none of them.
+    const delta = new Float32Array(2 ** 20).fill(2 ** -27).fill(1, 0, LANES);
+    const clippingNorm = Math.sqrt(LANES);
+    expect(normOf(denseDelta(delta))).toBe(clippingNorm);
     const sum = createGridSum(
-      createGrid({ noiseMultiplier: 2 ** -29, clippingNorm: 1, parameterCount: delta.length }),
+      createGrid({ noiseMultiplier: 2 ** -29, clippingNorm, parameterCount: delta.length }),
     );
     sum.add({ delta: denseDelta(delta), numExamples: 1 });
     expect(isWithinBound(sum.sum(), sum.grid)).toBe(true);

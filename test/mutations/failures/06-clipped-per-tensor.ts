@@ -4,8 +4,11 @@ export const mutant: Mutant = {
   failure: 6,
   title: "the largest norm of a tensor is clipped, not the norm of all of them together",
   file: "coordinator/src/aggregation/grid-sum.ts",
-  find: "return l2Norm(delta) *",
-  replace: `const half = delta.length / 2;
-  return Math.max(l2Norm(delta.subarray(0, half)), l2Norm(delta.subarray(half))) *`,
+  find: "const factor = clipFactor(atLeastNorm(norm, parameterCount), clippingNorm);",
+  replace: `const half = Math.floor(parameterCount / 2);
+      const normFrom = (from: number, to: number) =>
+        normOf({ ...delta, parameterCount: to - from, payload: delta.payload.slice(4 * from, 4 * to) });
+      const largest = Math.max(normFrom(0, half), normFrom(half, parameterCount));
+      const factor = clipFactor(atLeastNorm(largest, parameterCount), clippingNorm);`,
   tests: ["coordinator/src/aggregation/grid-sum.test.ts"],
 };

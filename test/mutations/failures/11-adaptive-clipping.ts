@@ -43,8 +43,8 @@ export const bitOfClippedDelta: Mutant = {
   failure: 11,
   title: "the bit is of the clipped delta, which is always at or below the norm",
   file: "coordinator/src/aggregation/adaptive-sum.ts",
-  find: "bitOfNorm(l2Norm(input.delta), grid.clippingNorm)",
-  replace: "bitOfNorm(Math.min(l2Norm(input.delta), grid.clippingNorm), grid.clippingNorm)",
+  find: "bitOfNorm(norm, grid.clippingNorm)",
+  replace: "bitOfNorm(Math.min(norm, grid.clippingNorm), grid.clippingNorm)",
   tests: ["coordinator/src/round/clipping.test.ts"],
 };
 
