@@ -19,7 +19,7 @@
  *
  * Between rounds that rest nobody can have a place, so both are counted from the end of the rest.
  *
- * **What it may know.** Under central privacy N is the task's public population and never an estimate: what clients
+ * **What it may know.** Of a private task with a Poisson sampler N is its public population, never an estimate: what clients
  * are told then depends on settings, the clock and their own coins alone, and nobody's presence moves another's
  * return. `round/quota.ts` has the argument why a client's own coins of earlier rounds may decide whether it waits.
  */
