@@ -4,6 +4,7 @@
  * of them, in turns; those who send are another process, whose time does not count.
  */
 
+import { randomFillSync } from "node:crypto";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
@@ -69,7 +70,7 @@ async function run(mini: boolean): Promise<SectionResult> {
 
   const cases: (Case & { frame: Uint8Array })[] = [];
   for (const one of CASES) {
-    const payload = encodePayload(one.encoding, delta, (target) => crypto.getRandomValues(target));
+    const payload = encodePayload(one.encoding, delta, (target) => randomFillSync(target));
     const sent = { format: one.encoding, payload, numExamples: 1, metrics: { trainLoss: 1 } };
     const frame = frameUpdate(stand.layout, sent);
     await senders.keep(one.name, frame);

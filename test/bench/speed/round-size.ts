@@ -1,5 +1,6 @@
 /** Rounds of one model in one encoding by one size of a cohort; runs in a process of its own. */
 
+import { randomFillSync } from "node:crypto";
 import type { TaskSpecInput } from "@tributary/protocol";
 import { createLayout, encodePayload, frameUpdate } from "@tributary/protocol";
 
@@ -39,7 +40,7 @@ const layout = await createLayout(model.tensors);
 const random = createRandom(1);
 const bodies = Array.from({ length: DISTINCT_UPDATES }, () => {
   const delta = Float32Array.from({ length: parameters }, () => random.next() - 0.5);
-  const payload = encodePayload(encoding, delta, (bits) => crypto.getRandomValues(bits));
+  const payload = encodePayload(encoding, delta, (bits) => randomFillSync(bits));
   return bodyOf(frameUpdate(layout, { format: encoding, payload, numExamples: 100, metrics: {} }));
 });
 
