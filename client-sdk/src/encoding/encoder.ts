@@ -4,14 +4,20 @@
  */
 
 import type { Assignment, Layout, RoundId, TaskId, Update } from "@tributary/protocol";
-import { decodingSlices, frameUpdate, payloadSlices, sha256 } from "@tributary/protocol";
+import {
+  decodingSlices,
+  frameUpdate,
+  payloadSlices,
+  seededBits,
+  sha256,
+} from "@tributary/protocol";
 
 import { createBreather } from "../breather.ts";
 import { throwIfAborted } from "../delay.ts";
 import type { FeedbackStore } from "./feedback-store.ts";
 import type { HeldFeedback } from "./held-feedback.ts";
 import { fromBytes, toBytes } from "./held-feedback.ts";
-import { secureBits, seededBits } from "./random-bits.ts";
+import { secureBits } from "./random-bits.ts";
 
 export interface EncodingJob {
   readonly assignment: Assignment;

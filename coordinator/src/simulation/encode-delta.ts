@@ -4,7 +4,7 @@
  */
 
 import type { Encoding } from "@tributary/protocol";
-import { encodePayload, hash32, readPayload } from "@tributary/protocol";
+import { encodePayload, readPayload, seededBits } from "@tributary/protocol";
 
 export interface EncodedWithRest {
   readonly payload: Uint8Array<ArrayBuffer>;
@@ -27,30 +27,15 @@ export function encodeDelta(
   rest: Float32Array | undefined,
   seed: number,
 ): EncodedWithRest {
-  if (!keepsRest(encoding)) return { payload: encodePayload(encoding, delta, bitsOf(seed, delta)) };
+  if (!keepsRest(encoding))
+    return { payload: encodePayload(encoding, delta, seededBits(seed, delta)) };
   const whole = new Float32Array(delta);
   if (rest !== undefined) {
     for (let i = 0; i < whole.length; i++) whole[i] = (whole[i] as number) + (rest[i] as number);
   }
-  const payload = encodePayload(encoding, whole, bitsOf(seed, whole));
+  const payload = encodePayload(encoding, whole, seededBits(seed, whole));
   readPayload(encoding, whole.length, payload, (sent, i) => {
     whole[i] = (whole[i] as number) - sent;
   });
   return { payload, rest: whole };
-}
-
-/** Of the vector as well as of the seed, as in the SDK: clients of one round have one seed, and must not err alike. */
-function bitsOf(seed: number, vector: Float32Array): (target: Uint16Array) => void {
-  const words = new Uint32Array(vector.buffer, vector.byteOffset, vector.length);
-  let mixed = hash32(seed >>> 0, vector.length);
-  for (const word of words) mixed = Math.imul(mixed ^ word, 0x9e3779b1) ^ (mixed >>> 15);
-  const own = mixed >>> 0;
-  let count = 0;
-  return (target) => {
-    for (let i = 0; i < target.length; i += 2) {
-      const bits = hash32(own, count++);
-      target[i] = bits;
-      if (i + 1 < target.length) target[i + 1] = bits >>> 16;
-    }
-  };
 }

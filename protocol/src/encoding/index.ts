@@ -4,3 +4,4 @@ export * from "./format.ts";
 export * from "./rounding.ts";
 export * from "./payload.ts";
 export { hash32 } from "./indices.ts";
+export { seededBits } from "./seeded-bits.ts";
