@@ -12,6 +12,7 @@ import { FederatedError } from "@tributary/protocol";
 import type { ReceivedUpdate } from "../ports.ts";
 import type { ReadUpdateOptions } from "./read-update.ts";
 import { assertSize, createWitness, readUpdate } from "./read-update.ts";
+import { takeBody } from "./take-body.ts";
 
 /** With `info`, which the types of Node do not tell: its answer is what came out, and who knows what went in. */
 interface Unpacked {
@@ -77,38 +78,15 @@ export async function readPacked(
 
 function collect(body: Readable, options: ReadUpdateOptions): Promise<Uint8Array> {
   const { signal, onBytes, maxBytes } = options;
-  return new Promise((resolve, reject) => {
-    const chunks: Uint8Array[] = [];
-    let received = 0;
-    const onData = (chunk: Uint8Array) => {
+  const chunks: Uint8Array[] = [];
+  let received = 0;
+  return takeBody(body, signal, {
+    take: (chunk) => {
       onBytes(chunk.length);
       received += chunk.length;
       chunks.push(chunk);
-      try {
-        assertSize(received, maxBytes);
-      } catch (error) {
-        fail(error as Error);
-      }
-    };
-    const onEnd = () => {
-      stop();
-      resolve(Buffer.concat(chunks));
-    };
-    const onGone = () => fail(new FederatedError("ABORTED", "the sender went away"));
-    const onAbort = () => fail(signal.reason as Error);
-    const fail = (error: Error) => {
-      stop();
-      reject(error);
-    };
-    const stop = () => {
-      body.off("data", onData).off("end", onEnd).off("close", onGone).off("error", onGone);
-      signal.removeEventListener("abort", onAbort);
-    };
-    if (signal.aborted) {
-      reject(signal.reason as Error);
-      return;
-    }
-    signal.addEventListener("abort", onAbort, { once: true });
-    body.on("error", onGone).on("close", onGone).on("end", onEnd).on("data", onData);
+      assertSize(received, maxBytes);
+    },
+    end: () => Buffer.concat(chunks),
   });
 }

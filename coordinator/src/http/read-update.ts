@@ -18,6 +18,7 @@ import {
 import type { SlotPool } from "../aggregation/update-slots.ts";
 import type { ReceivedUpdate } from "../ports.ts";
 import { checksumKernel } from "./checksum-kernel.ts";
+import { takeBody } from "./take-body.ts";
 import { turnBudget } from "./turn-budget.ts";
 
 export interface ReadUpdateOptions {
@@ -171,12 +172,11 @@ const memoryFor = (bytes: number, { slots }: ReadUpdateOptions): Uint8Array =>
 function readFrame(body: Readable, options: ReadUpdateOptions): Promise<ReceivedFrame> {
   const { signal, onBytes, contentDigest = {}, contentLength } = options;
   const isTold = contentDigest.sha256 !== undefined || contentDigest.checksum !== undefined;
-  return new Promise((resolve, reject) => {
-    const witness = createWitness(contentDigest);
-    const writer = createFrameWriter(options);
-    let fault: Error | undefined;
-
-    const onData = (chunk: Uint8Array) => {
+  const witness = createWitness(contentDigest);
+  const writer = createFrameWriter(options);
+  let fault: Error | undefined;
+  return takeBody(body, signal, {
+    take: (chunk) => {
       onBytes(chunk.length);
       witness.update(chunk);
       if (!turnBudget.spend(chunk.length)) {
@@ -190,37 +190,14 @@ function readFrame(body: Readable, options: ReadUpdateOptions): Promise<Received
       } catch (error) {
         // What was damaged on its way may look like any fault, and must not cost the sender its place: the
         // rest is read, into nothing, to tell. It is no more than was announced and allowed.
-        if (isTold && contentLength !== undefined) fault = error as Error;
-        else fail(error as Error);
+        if (!isTold || contentLength === undefined) throw error;
+        fault = error as Error;
       }
-    };
-    const onEnd = () => {
-      try {
-        const checksum = witness.verify();
-        if (fault !== undefined) throw fault;
-        const frame = writer.end();
-        stop();
-        resolve({ ...frame, checksum });
-      } catch (error) {
-        fail(error as Error);
-      }
-    };
-    const onGone = () => fail(new FederatedError("ABORTED", "the sender went away"));
-    const onAbort = () => fail(signal.reason as Error);
-    const fail = (error: Error) => {
-      stop();
-      reject(error);
-    };
-    const stop = () => {
-      body.off("data", onData).off("end", onEnd).off("close", onGone).off("error", onGone);
-      signal.removeEventListener("abort", onAbort);
-    };
-
-    if (signal.aborted) {
-      reject(signal.reason as Error);
-      return;
-    }
-    signal.addEventListener("abort", onAbort, { once: true });
-    body.on("error", onGone).on("close", onGone).on("end", onEnd).on("data", onData);
+    },
+    end: () => {
+      const checksum = witness.verify();
+      if (fault !== undefined) throw fault;
+      return { ...writer.end(), checksum };
+    },
   });
 }
