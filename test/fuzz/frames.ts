@@ -113,8 +113,8 @@ function sorted(value: unknown): unknown {
 function streamOf(bytes: Uint8Array, cut: number): PassThrough {
   const body = new PassThrough();
   const at = bytes.length === 0 ? 0 : cut % bytes.length;
-  body.write(bytes.subarray(0, at));
-  body.end(bytes.subarray(at));
+  body.write(bytes.slice(0, at));
+  body.end(bytes.slice(at));
   return body;
 }
 

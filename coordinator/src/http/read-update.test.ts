@@ -46,16 +46,26 @@ function oneSlot(bytes: number) {
   return { slots, memory, taken };
 }
 
-/** The body cut at these places. */
+/** The body cut at these places; the chunks are its own, as those off a socket are. */
 function streamOf(bytes: Uint8Array, cuts: readonly number[] = []): PassThrough {
   const body = new PassThrough();
   const edges = [0, ...[...cuts].sort((a, b) => a - b), bytes.length];
-  for (let i = 1; i < edges.length; i++) body.write(bytes.subarray(edges[i - 1], edges[i]));
+  for (let i = 1; i < edges.length; i++) body.write(bytes.slice(edges[i - 1], edges[i]));
   body.end();
   return body;
 }
 
 describe("an update off the wire", () => {
+  it("[IG7] gives the memory of each chunk back as soon as it was copied", async () => {
+    const chunks = [frame.slice(0, 70), frame.slice(70)];
+    const body = new PassThrough();
+    for (const chunk of chunks) body.write(chunk);
+    body.end();
+    const { delta } = await readUpdate(body, optionsWith());
+    expect(delta.payload).toEqual(frame.slice(-44));
+    expect(chunks.map(({ length }) => length)).toEqual([0, 0]);
+  });
+
   it("[API18] is the same however the network cuts it", async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -143,7 +153,7 @@ describe("an update off the wire", () => {
   it("[API19] whose sender goes away or is given up leaves no listener behind", async () => {
     const gone = new PassThrough();
     const reading = readUpdate(gone, optionsWith());
-    gone.write(frame.subarray(0, 80));
+    gone.write(frame.slice(0, 80));
     gone.destroy();
     await expect(reading).rejects.toMatchObject({ code: "ABORTED" });
 

@@ -18,6 +18,7 @@ import {
 import type { SlotPool } from "../aggregation/update-slots.ts";
 import type { ReceivedUpdate } from "../ports.ts";
 import { checksumKernel } from "./checksum-kernel.ts";
+import { giveBack } from "./chunk-memory.ts";
 import { takeBody } from "./take-body.ts";
 import { turnBudget } from "./turn-budget.ts";
 
@@ -39,7 +40,7 @@ export interface ReadUpdateOptions {
 
 /**
  * Reads one whole update. Memory is taken once the header is known to fit the layout, and is free
- * again as soon as this rejects.
+ * again as soon as this rejects. The chunks of `body` must be nobody else's: they are given back once copied.
  * @throws FederatedError MALFORMED_MESSAGE, UPDATE_TOO_LARGE, UPDATE_LAYOUT_MISMATCH,
  * UPDATE_ENCODING_MISMATCH, UPDATE_NOT_FINITE; UPDATE_CORRUPT when it is not what the sender says it sent; ABORTED when the sender went away
  */
@@ -187,6 +188,7 @@ function readFrame(body: Readable, options: ReadUpdateOptions): Promise<Received
       if (fault !== undefined) return;
       try {
         writer.write(chunk);
+        giveBack(chunk);
       } catch (error) {
         // What was damaged on its way may look like any fault, and must not cost the sender its place: the
         // rest is read, into nothing, to tell. It is no more than was announced and allowed.

@@ -49,10 +49,12 @@ export interface Body {
   readonly contentDigest: ContentDigest;
 }
 
-export const bodyOf = (bytes: Uint8Array): Body => ({
-  bytes,
-  contentDigest: { checksum: checksumOf(bytes) },
-});
+/** To be sent again and again: no piece of it has its memory alone, or whoever read it would give that back. */
+export function bodyOf(frame: Uint8Array): Body {
+  const bytes = new Uint8Array(frame.length + 1).subarray(1);
+  bytes.set(frame);
+  return { bytes, contentDigest: { checksum: checksumOf(bytes) } };
+}
 
 /** What a read from a TCP socket delivers at most. */
 const PIECE_BYTES = 65_536;
