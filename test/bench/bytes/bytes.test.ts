@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { BytesSettings } from "./cases.ts";
 import { BYTES_CASES, DEFAULT_SETTINGS, GOALS } from "./cases.ts";
 import type { BytesReport } from "./report.ts";
-import { bestFor, curveOf, renderBytes } from "./report.ts";
+import { bestFor, curveOf, renderBytes, withMore } from "./report.ts";
 import type { BytesResult } from "./run-case.ts";
 import { runBytesCase } from "./run-case.ts";
 
@@ -64,6 +64,25 @@ describe("the curve of bytes against accuracy", () => {
     );
     expect(text).toContain("Not run, as the command was ended before: topK 10 % int8; int4;");
     expect(text).toContain("Machine: c, 2 cores");
+  });
+
+  test("[EC12] a run that was ended early is gone on with, and only by the same training", () => {
+    const kept = reportOf([resultOf("float32", 1000, 0.98), resultOf("int8", 250, 0.98)]);
+    const more = {
+      ...reportOf([resultOf("topK 10 % int8", 50, 0.979), resultOf("bfloat16", 500, 0.98)]),
+      command: "npm run bench:bytes -- --continue",
+    };
+    const whole = withMore(kept, more);
+    expect(whole.results.map(({ name }) => name)).toEqual([
+      ...["float32", "topK 10 % int8", "int8", "bfloat16"],
+    ]);
+    const text = renderBytes(whole);
+    expect(text).toContain("- Added: topK 10 % int8; bfloat16: 2026-01-01T00:00:00.000Z, `npm run");
+    expect(text).toContain("Not run, as the command was ended before: topK 1 % int8; int4;");
+    expect(withMore(whole, { ...more, results: [] })).toEqual(whole);
+    expect(() => withMore(whole, more)).toThrow("topK 10 % int8 is in what is kept");
+    const other = { ...more, settings: { ...DEFAULT_SETTINGS, seed: 2 } };
+    expect(() => withMore(kept, other)).toThrow("other settings");
   });
 
   test("[EC12] every kind of encoding is among the cases", () => {

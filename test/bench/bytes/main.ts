@@ -1,10 +1,11 @@
 /**
  * `npm run bench:bytes -- [options]`: the curve of bytes against accuracy. JSON on stdout, a table on stderr; a run
- * of all cases is kept in `RESULTS.json` and `RESULTS.md` beside this file.
+ * of all cases is kept in `RESULTS.json` and `RESULTS.md` beside this file, case by case as they are done. One that was
+ * ended before is gone on with by `--continue`.
  */
 
 import { fork } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -13,7 +14,7 @@ import type { FromCase, ToCase } from "./case-process.ts";
 import type { BytesCase, BytesSettings } from "./cases.ts";
 import { BYTES_CASES, DEFAULT_SETTINGS } from "./cases.ts";
 import type { BytesReport } from "./report.ts";
-import { renderBytes } from "./report.ts";
+import { inOrder, renderBytes, withMore } from "./report.ts";
 import type { BytesResult } from "./run-case.ts";
 
 const HERE = new URL("./", import.meta.url);
@@ -22,6 +23,8 @@ const { values } = parseArgs({
   options: {
     /** One of the names in `cases.ts`; may be repeated. float32 is run in any case. */
     case: { type: "string", multiple: true },
+    /** Adds what is lacking to what is kept, which must have been run with the same settings. */
+    continue: { type: "boolean", default: false },
     /** cnn, or mlp, which takes a hundredth of the time. */
     model: { type: "string", default: DEFAULT_SETTINGS.model },
     rounds: { type: "string", default: String(DEFAULT_SETTINGS.rounds) },
@@ -43,8 +46,13 @@ if (unknown !== undefined) {
     `no case "${unknown}"; there are ${BYTES_CASES.map(({ name }) => name).join(", ")}`,
   );
 }
+const kept = values.continue
+  ? (JSON.parse(await readFile(new URL("RESULTS.json", HERE), "utf8")) as BytesReport)
+  : undefined;
 const wanted = BYTES_CASES.filter(
-  ({ name }) => name === "float32" || values.case === undefined || values.case.includes(name),
+  ({ name }) =>
+    !(kept?.results.some((result) => result.name === name) ?? false) &&
+    (name === "float32" || values.case === undefined || values.case.includes(name)),
 );
 
 const machine = describeMachine();
@@ -54,6 +62,8 @@ const command = ["npm run bench:bytes", ...(process.argv.length > 2 ? ["--"] : [
   .concat(process.argv.slice(2))
   .join(" ");
 const results: BytesResult[] = [];
+// Other settings are told before hours are spent on them.
+reportNow();
 const waiting = [...wanted];
 await Promise.all(
   Array.from({ length: wholeNumber("processes", values.processes) }, async () => {
@@ -73,14 +83,15 @@ process.stderr.write(`\n${renderBytes(reportNow())}`);
 
 /** Of what is done: a long run that is ended early has not been for nothing. */
 function reportNow(): BytesReport {
-  const order = (name: string) => BYTES_CASES.findIndex((each) => each.name === name);
-  results.sort((a, b) => order(a.name) - order(b.name));
-  return { date, command, ...(commit === undefined ? {} : { commit }), machine, settings, results };
+  const run = { date, command, ...(commit === undefined ? {} : { commit }), machine, settings };
+  const report = { ...run, results: inOrder(results) };
+  return kept === undefined ? report : withMore(kept, report);
 }
 
 async function keep(): Promise<void> {
-  if (values.case !== undefined || !results.some(({ name }) => name === "float32")) return;
   const report = reportNow();
+  const isChosen = values.case !== undefined && kept === undefined;
+  if (isChosen || !report.results.some(({ name }) => name === "float32")) return;
   await writeFile(new URL("RESULTS.json", HERE), `${JSON.stringify(report, null, 1)}\n`);
   await writeFile(new URL("RESULTS.md", HERE), renderBytes(report));
 }

@@ -1,17 +1,56 @@
 /** A run as it is kept: settings, machine, and the curve of bytes against accuracy with its goals. */
 
+import { isDeepStrictEqual } from "node:util";
+
 import type { Machine } from "../speed/report.ts";
 import type { BytesGoal, BytesSettings } from "./cases.ts";
 import { BYTES_CASES, GOALS } from "./cases.ts";
 import type { BytesResult } from "./run-case.ts";
 
-export interface BytesReport {
+/** When and where cases were run. */
+export interface BytesRun {
   readonly date: string;
   readonly command: string;
   readonly commit?: string;
   readonly machine: Machine;
+}
+
+/** Runs after the first one that added cases to it. */
+export interface AddedRun extends BytesRun {
+  readonly cases: readonly string[];
+}
+
+export interface BytesReport extends BytesRun {
   readonly settings: BytesSettings;
   readonly results: readonly BytesResult[];
+  readonly added?: readonly AddedRun[];
+}
+
+/**
+ * A kept report with more cases of the same training: they have the same seeds, so that it is as if all had been run
+ * at once.
+ * @throws Error for other settings, and for cases that it has
+ */
+export function withMore(
+  kept: BytesReport,
+  { settings, results, ...run }: Omit<BytesReport, "added">,
+): BytesReport {
+  if (!isDeepStrictEqual(kept.settings, settings)) {
+    throw new Error(
+      `what is kept was run with other settings: ${JSON.stringify(kept.settings)}, not ${JSON.stringify(settings)}`,
+    );
+  }
+  const cases = results.map(({ name }) => name);
+  const twice = kept.results.find(({ name }) => cases.includes(name));
+  if (twice !== undefined) throw new Error(`${twice.name} is in what is kept`);
+  const added = [...(kept.added ?? []), ...(cases.length === 0 ? [] : [{ ...run, cases }])];
+  return { ...kept, results: inOrder([...kept.results, ...results]), added };
+}
+
+/** In the order in which cases are run. */
+export function inOrder(results: readonly BytesResult[]): readonly BytesResult[] {
+  const place = ({ name }: BytesResult) => BYTES_CASES.findIndex((each) => each.name === name);
+  return [...results].sort((a, b) => place(a) - place(b));
 }
 
 /** Against the float32 run of the same report. */
@@ -42,7 +81,8 @@ export const bestFor = (
     .filter((point) => point.share <= share && point.pointsLost <= points)
     .sort((a, b) => a.pointsLost - b.pointsLost)[0];
 
-export function renderBytes({ date, command, commit, machine, settings, results }: BytesReport) {
+export function renderBytes(report: BytesReport): string {
+  const { settings, results, added = [] } = report;
   const curve = curveOf(results);
   const missing = BYTES_CASES.map(({ name }) => name).filter(
     (name) => !results.some((result) => result.name === name),
@@ -69,9 +109,9 @@ export function renderBytes({ date, command, commit, machine, settings, results 
 
 Written by \`npm run bench:bytes\` from \`RESULTS.json\` beside it; never edited.
 
-- Run: ${date}, \`${command}\`${commit === undefined ? "" : `, commit ${commit}`}
-- Machine: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}, Node ${machine.node}; load before ${machine.loadBefore}
-- Training: ${model} on MNIST, ${clients} clients of ${examples} images, ${cohort} in each of ${rounds} rounds, batch ${batchSize}, learning rate ${learningRate}, one epoch, seed ${settings.seed}; the same for every encoding
+- Run: ${runText(report)}
+- Machine: ${machineText(report)}
+${added.map((run) => `- Added: ${run.cases.join("; ")}: ${runText(run)}; on ${machineText(run)}\n`).join("")}- Training: ${model} on MNIST, ${clients} clients of ${examples} images, ${cohort} in each of ${rounds} rounds, batch ${batchSize}, learning rate ${learningRate}, one epoch, seed ${settings.seed}; the same for every encoding
 
 ## Goals
 
@@ -85,8 +125,13 @@ ${curve.map((point) => `| ${row(point)} |`).join("\n")}
 
 - Accuracy is the mean of the models after the last ${lastRounds} rounds on ${thousands(settings.testImages)} test images. Of one run, so that a difference of some tenths of a point may be luck.
 - Bytes are those of the frame, header and metrics included. Brotli at quality 1, of the last round's updates.
-${missing.length === 0 ? "" : `- Not run, as the command was ended before: ${missing.join("; ")}.\n`}- Feedback is the client's memory of what it has not sent; an encoding says where it has none.
+${missing.length === 0 ? "" : `- Not run, as the command was ended before: ${missing.join("; ")}. With \`--continue\` it adds them.\n`}- Feedback is the client's memory of what it has not sent; an encoding says where it has none.
 `;
 }
+
+const runText = ({ date, command, commit }: BytesRun): string =>
+  `${date}, \`${command}\`${commit === undefined ? "" : `, commit ${commit}`}`;
+const machineText = ({ machine }: BytesRun): string =>
+  `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}, Node ${machine.node}; load before ${machine.loadBefore}`;
 
 const thousands = (value: number) => Math.round(value).toLocaleString("en").replaceAll(",", " ");
