@@ -20,6 +20,7 @@ import { createEventBus } from "./events/bus.ts";
 import { createHttpApp } from "./http/app.ts";
 import { gzipPlanes } from "./http/gzip-planes.ts";
 import { DASHBOARD_PATH } from "./http/routes/dashboard.ts";
+import { createHmacSha256 } from "./identity/hmac.ts";
 import { createJwtVerifier } from "./identity/jwt.ts";
 import { onceInAWhile } from "./limits/once-in-a-while.ts";
 import { createRates } from "./limits/rates.ts";
@@ -205,7 +206,7 @@ async function assemble(
     config.auth,
   );
   const secret = await store.secret("assignment-token", () => random.bytes(32));
-  const tokens = await createAssignmentTokens(secret);
+  const tokens = createAssignmentTokens(createHmacSha256(secret));
   const signer = await openSigner({ store, clock, random }, config.signing);
   const rates = createRates({ clock }, config.limits);
   const peerAddress = createPeerAddress(config.server);

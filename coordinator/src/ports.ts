@@ -81,6 +81,14 @@ export interface Random {
   bytes(count: number): Uint8Array;
 }
 
+/** A message authentication code under a secret that only the coordinator knows. `identity/hmac.ts`. */
+export interface Mac {
+  /** Of the text, in base64url. */
+  sum(text: string): string;
+  /** Is `claimed` the sum of `text`, letter for letter? How long the answer takes tells nothing of the sum. */
+  isSumOf(claimed: string, text: string): boolean;
+}
+
 /** Uniform numbers for choosing a cohort: secure in production, seeded in experiments. */
 export interface UniformSource {
   /** A number in [0, 1). */

@@ -10,6 +10,7 @@ import { checksumOf, createLayout, decodeCheckpoint, encodeCheckpoint } from "@t
 import { denseDelta } from "../../coordinator/src/aggregation/encoded-delta.ts";
 import { createAssignmentTokens } from "../../coordinator/src/clients/assignment-token.ts";
 import { systemClock } from "../../coordinator/src/clock.ts";
+import { createHmacSha256 } from "../../coordinator/src/identity/hmac.ts";
 import { createBlobKeeper } from "../../coordinator/src/model/blob-keeper.ts";
 import { manifestOf } from "../../coordinator/src/model/manifest.ts";
 import { createModelRegistry } from "../../coordinator/src/model/registry.ts";
@@ -71,7 +72,7 @@ export async function runCanaries(options: CanaryRunOptions): Promise<CanaryRun>
   await signer.signAndSave(manifestOf(task, initial, undefined, []), (signed) =>
     store.createTask(task, { ...initial, signed }),
   );
-  const tokens = await createAssignmentTokens(random.bytes(32));
+  const tokens = createAssignmentTokens(createHmacSha256(random.bytes(32)));
 
   let committed = 0;
   let finish: (failure?: Error) => void = () => {};

@@ -22,11 +22,12 @@ import {
   createAssignmentTokens,
 } from "../../coordinator/src/clients/assignment-token.ts";
 import { byteRange, isUnchanged } from "../../coordinator/src/http/conditional.ts";
+import { createHmacSha256 } from "../../coordinator/src/identity/hmac.ts";
 import { createPeerAddress } from "../../coordinator/src/network/peer-address.ts";
 import { decodeRecord, encodeRecord } from "../../coordinator/src/storage/record-json.ts";
 import { damagedText, spoiltValue } from "./damage.ts";
 import type { FuzzTarget } from "./target.ts";
-import { accept, acceptAsync, hold, target } from "./target.ts";
+import { accept, hold, target } from "./target.ts";
 
 const DIGEST = "0123456789abcdef".repeat(4);
 const LOWER = "abcdefghijklmnopqrstuvwxyz";
@@ -75,7 +76,7 @@ async function eventsOf(bytes: Uint8Array, cuts: readonly number[]): Promise<Str
 }
 
 export async function textTargets(): Promise<FuzzTarget[]> {
-  const tokens = await createAssignmentTokens(new Uint8Array(32).fill(7));
+  const tokens = createAssignmentTokens(createHmacSha256(new Uint8Array(32).fill(7)));
   const now = 1_000_000;
   const claims = [
     { roundId: "small.1" as RoundId, clientId: "alice" as ClientId, expiresAt: now + 1 },
@@ -83,7 +84,7 @@ export async function textTargets(): Promise<FuzzTarget[]> {
     { roundId: "small.2" as RoundId, clientId: "alice" as ClientId, expiresAt: now + 1 },
     { roundId: "small.1" as RoundId, clientId: "carol" as ClientId, expiresAt: now - 1 },
   ] as const;
-  const signed = await Promise.all(claims.map((claim) => tokens.sign(claim)));
+  const signed = claims.map((claim) => tokens.sign(claim));
   const addressed = createPeerAddress({ trustedProxy: true, proxyHops: 2 });
 
   return [
@@ -118,9 +119,9 @@ export async function textTargets(): Promise<FuzzTarget[]> {
         token: damagedText(signed),
         roundId: fc.constantFrom("small.1" as RoundId, "small.2" as RoundId, "other.1" as RoundId),
       }),
-      async ({ token, roundId }) => {
-        const admitted = await acceptAsync(async () => {
-          const admitted = await tokens.verify(token, roundId);
+      ({ token, roundId }) => {
+        const admitted = accept(() => {
+          const admitted = tokens.verify(token, roundId);
           assertNotExpired(admitted, now);
           return admitted.clientId;
         });

@@ -348,7 +348,7 @@ export async function createFakeHeart(options: FakeOptions = {}): Promise<FakeHe
         decline: async (clientId, roundId) => note("decline", clientId, roundId),
       },
       tokens: {
-        verify: async (token, roundId) => {
+        verify: (token, roundId) => {
           if (token !== ASSIGNMENT) throw new FederatedError("UNAUTHENTICATED", "no");
           return { roundId, clientId: CLIENT, expiresAt: 0 };
         },

@@ -34,13 +34,13 @@ function localNoiseOf({ privacy }: TaskSpec): Pick<TrainingPlan, "localNoise"> {
 }
 
 /** The client's assignment, or undefined when it has no place in the round that is worth anything now. */
-export async function assignmentFor(
+export function assignmentFor(
   { tokens, clock }: AssignmentDeps,
   { spec, layout, taskId }: TaskRecord,
   round: { readonly identity: RoundIdentity; readonly state: RoundState },
   checkpoint: CheckpointRef,
   clientId: ClientId,
-): Promise<Assignment | undefined> {
+): Assignment | undefined {
   const { state, identity } = round;
   const status = participantsOf(state).get(clientId)?.kind;
   const reported = status === "reported";
@@ -72,7 +72,7 @@ export async function assignmentFor(
     checkpoint,
     update: {
       url: routes.update.path({ roundId }),
-      token: await tokens.sign({ roundId, clientId, expiresAt: deadline + TOKEN_GRACE_MS }),
+      token: tokens.sign({ roundId, clientId, expiresAt: deadline + TOKEN_GRACE_MS }),
       maxBytes: maxFrameBytes(layout, spec.plan.encoding),
     },
     deadlineAt: new Date(deadline).toISOString(),

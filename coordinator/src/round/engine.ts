@@ -124,13 +124,13 @@ export async function startRoundEngine(
         // It may have gone while its message waited here, and nobody would ever remove it again.
         if (!deps.isConnected(clientId)) throw new Refusal("ABORTED", "the client has gone");
         await loop.apply({ type: "returned", at: clock.monotonicMs(), clientId });
-        let assignment = await placeOf(clientId);
+        let assignment = placeOf(clientId);
         if (assignment === undefined) {
           await requireQuota(clientId);
           await requireMay(deps, task, clientId, loop.progress());
           waiting.add(clientId);
           await loop.welcome();
-          assignment = await placeOf(clientId);
+          assignment = placeOf(clientId);
         }
         return {
           clientId,

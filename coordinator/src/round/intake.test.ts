@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 
 import { denseDelta } from "../aggregation/encoded-delta.ts";
 import { createAssignmentTokens } from "../clients/assignment-token.ts";
+import { createHmacSha256 } from "../identity/hmac.ts";
 import { systemClock } from "../clock.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import type { RoundEngine } from "./engine.ts";
@@ -34,10 +35,10 @@ async function startIntake(report: () => Promise<Receipt>) {
       },
     }),
   } satisfies Partial<RoundEngine> as unknown as RoundEngine;
-  const tokens = await createAssignmentTokens(new Uint8Array(32));
+  const tokens = createAssignmentTokens(createHmacSha256(new Uint8Array(32)));
   const authenticator = { assertAdmitted: async () => {} };
   const deps = { tokens, clock: systemClock, authenticator, engineOf: () => engine };
-  const token = await tokens.sign({ roundId, clientId, expiresAt: Date.now() + 60_000 });
+  const token = tokens.sign({ roundId, clientId, expiresAt: Date.now() + 60_000 });
   const intake = createUpdateIntake(deps);
   return { slots, ended, intake, admit: () => intake.admit(roundId, token) };
 }

@@ -31,7 +31,7 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
     admit: async (roundId, token) => {
       const { taskId } = parseRoundId(roundId);
       // Strangers are not told which tasks there are.
-      const claims = await tokens.read(token);
+      const claims = tokens.read(token);
       const engine = requireEngine(taskId);
       const { layout, spec } = engine.snapshot().task;
       assertForRound(claims, roundId);

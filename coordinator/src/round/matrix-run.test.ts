@@ -11,6 +11,7 @@ import { describe, expect, test } from "vitest";
 
 import { createGridSum } from "../aggregation/grid-sum.ts";
 import { createAssignmentTokens } from "../clients/assignment-token.ts";
+import { createHmacSha256 } from "../identity/hmac.ts";
 import { createBlobKeeper } from "../model/blob-keeper.ts";
 import { manifestOf } from "../model/manifest.ts";
 import { createModelRegistry } from "../model/registry.ts";
@@ -105,7 +106,7 @@ async function startWorld(spec: Partial<TaskSpecInput> = {}) {
   };
   const deps = {
     ...{ store, blobs, shelf, clock: time.clock, logger: noLog, signer, noise, reckon: reckonHere },
-    tokens: await createAssignmentTokens(new Uint8Array(32)),
+    tokens: createAssignmentTokens(createHmacSha256(new Uint8Array(32))),
     events: { emit: (event: DomainEvent) => void events.push(event) },
     gateway: {
       assign: (clientId: ClientId, assignment: Assignment) =>

@@ -34,6 +34,7 @@ import type {
   UniformSource,
 } from "../ports.ts";
 import { chargesThatCount } from "../privacy/ledger.ts";
+import { otherTurns } from "../thread.ts";
 import { affordsNextRound, epsilonSpent } from "./budget.ts";
 import { assignmentFor } from "./assignment.ts";
 import { clippingNormAfter, roundNorm } from "./clipping.ts";
@@ -92,7 +93,7 @@ export interface RoundLoop {
   /** The round that is open now. */
   openRound(): OpenRound | undefined;
   /** The client's place in the open round, if it has one that is still worth something. */
-  placeOf(clientId: ClientId): Promise<Assignment | undefined>;
+  placeOf(clientId: ClientId): Assignment | undefined;
   /**
    * Runs `job` alone, then looks for the next thing to do. A {@link Refusal} is an answer; whatever else
    * a job throws breaks the loop, which loads again.
@@ -442,19 +443,16 @@ export async function startRoundLoop(
   // ------------------------------------------------------------------------ assignments
 
   async function sendAssignments(cohort: readonly ClientId[]): Promise<void> {
-    // Tokens are signed in threads: many at once, and between two lots everything else has its turn.
-    for (let from = 0; from < cohort.length; from += ASSIGNMENTS_AT_ONCE) {
-      const lot = cohort.slice(from, from + ASSIGNMENTS_AT_ONCE);
-      const assignments = await Promise.all(lot.map((clientId) => placeOf(clientId)));
-      for (const [i, clientId] of lot.entries()) {
-        const assignment = assignments[i];
-        if (assignment !== undefined) gateway.assign(clientId, assignment);
-      }
+    for (const [i, clientId] of cohort.entries()) {
+      // Between two lots everything else has its turn.
+      if (i > 0 && i % ASSIGNMENTS_AT_ONCE === 0) await otherTurns();
+      const assignment = placeOf(clientId);
+      if (assignment !== undefined) gateway.assign(clientId, assignment);
     }
   }
 
   /** The client's place in the open round, if it has one that is still worth something. */
-  async function placeOf(clientId: ClientId): Promise<Assignment | undefined> {
+  function placeOf(clientId: ClientId): Assignment | undefined {
     if (open === undefined) return undefined;
     const round = { identity: open.book.identity, state: open.state };
     return assignmentFor(deps, task, round, checkpointRef(current.version), clientId);

@@ -92,8 +92,8 @@ export const simulatedClientKey = (seed: number, index: number): string =>
 
 /** In one process there is nobody to forge one. */
 const plainTokens: AssignmentTokens = {
-  sign: async ({ roundId, clientId, expiresAt }) => `${roundId}~${clientId}~${expiresAt}`,
-  read: async (token = "") => {
+  sign: ({ roundId, clientId, expiresAt }) => `${roundId}~${clientId}~${expiresAt}`,
+  read: (token = "") => {
     const [roundId, clientId, expiresAt] = token.split("~");
     return {
       roundId: roundId as RoundId,

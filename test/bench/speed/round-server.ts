@@ -24,6 +24,7 @@ import { systemClock } from "../../../coordinator/src/clock.ts";
 import { resolveConfig } from "../../../coordinator/src/config/schema.ts";
 import { createAdmission } from "../../../coordinator/src/http/admission.ts";
 import { readUpdate } from "../../../coordinator/src/http/read-update.ts";
+import { createHmacSha256 } from "../../../coordinator/src/identity/hmac.ts";
 import { createBlobKeeper } from "../../../coordinator/src/model/blob-keeper.ts";
 import { manifestOf } from "../../../coordinator/src/model/manifest.ts";
 import { createModelRegistry } from "../../../coordinator/src/model/registry.ts";
@@ -75,7 +76,7 @@ export async function startRoundServer(
   const clock = createAttentiveClock(systemClock);
   const random = createSecureRandom();
   const signer = await openSigner({ store, clock, random }, {});
-  const tokens = await createAssignmentTokens(random.bytes(32));
+  const tokens = createAssignmentTokens(createHmacSha256(random.bytes(32)));
 
   const spec = resolveTaskSpec(input);
   const { taskId } = spec;

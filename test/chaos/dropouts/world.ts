@@ -51,11 +51,15 @@ export async function startWorld(options: WorldOptions): Promise<RoundEngine> {
   await signer.signAndSave(manifestOf(task, initial, undefined, []), (signed) =>
     store.createTask(task, { ...initial, signed }),
   );
-  // Nobody here needs to be kept out, and a real HMAC goes through a thread pool, in no fixed order.
+  // Nobody here needs to be kept out.
   const tokens: AssignmentTokens = {
-    sign: async () => "token",
-    read: () => Promise.reject(new Error("no token is shown here")),
-    verify: () => Promise.reject(new Error("no token is shown here")),
+    sign: () => "token",
+    read: () => {
+      throw new Error("no token is shown here");
+    },
+    verify: () => {
+      throw new Error("no token is shown here");
+    },
   };
   const uniform = createSeededUniform(options.seed);
   return startRoundEngine(

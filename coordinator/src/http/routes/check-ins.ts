@@ -98,7 +98,7 @@ export function checkInRoutes(app: FastifyInstance, { desk, tokens, edge }: Http
     },
     async (request, reply) => {
       const { roundId } = request.params;
-      const { clientId } = await tokens.verify(bearerToken(request), roundId);
+      const { clientId } = tokens.verify(bearerToken(request), roundId);
       await desk.decline(clientId, roundId);
       return reply.code(204).send();
     },
