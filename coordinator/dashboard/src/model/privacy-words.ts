@@ -1,8 +1,8 @@
 /** Mechanisms, neighbours and sampling claims of differential privacy in words. */
 
-import type { PrivacyResource, SamplingClaim } from "@tributary/protocol";
+import type { PrivacyResource, SamplingClaim, TaskSpec } from "@tributary/protocol";
 
-import { countText, percentText } from "./format.ts";
+import { countText, percentText, settingText } from "./format.ts";
 
 type Private = Exclude<PrivacyResource, { mechanism: "none" }>;
 
@@ -31,3 +31,33 @@ export function claimWords(claim: SamplingClaim): string {
       return "no claim: accounted as if everybody took part";
   }
 }
+
+/** What becomes of updates without noise. Rules that guard the model against liars are not there for privacy. */
+export function unprotectedWords({
+  aggregation,
+  clippingNorm,
+}: Pick<TaskSpec, "aggregation" | "clippingNorm">): string {
+  const clipped =
+    clippingNorm === undefined ? "" : `are clipped to norm ${settingText(clippingNorm)} and `;
+  const robust =
+    ", which guards the model against clients that lie and hides nothing of those that do not.";
+  switch (aggregation.kind) {
+    case "mean":
+      return `Updates ${clipped}are averaged, and no noise is added.`;
+    case "median":
+      return `Of all updates ${clippedFirst(clippingNorm)}the median of each parameter is taken${robust}`;
+    case "trimmedMean":
+      return `Of all updates ${clippedFirst(clippingNorm)}each parameter is averaged without its smallest and largest values${robust}`;
+    case "krum":
+      return `Of all updates ${clippedFirst(clippingNorm)}those nearest to others are averaged, and the rest is left out${robust}`;
+    case "geometricMedian":
+      return `Of all updates ${clippedFirst(clippingNorm)}the geometric median is taken${robust}`;
+    case "centredClipping":
+      return `Updates ${clipped}are averaged, each clipped to a radius around a centre${robust}`;
+    case "normBounding":
+      return `Updates ${clipped}are averaged, those above ${settingText(aggregation.factor)} times the median norm shortened to it${robust}`;
+  }
+}
+
+const clippedFirst = (norm: number | undefined): string =>
+  norm === undefined ? "" : `(clipped to norm ${settingText(norm)}) `;

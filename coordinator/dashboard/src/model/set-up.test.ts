@@ -61,6 +61,10 @@ test("[DB14] every sampler, optimizer, judge and end has its words", () => {
   expect(
     factsOf({ evaluation: { kind: "central", evaluator: "mnist" } })["Quality is judged"],
   ).toContain("“mnist”");
+  expect(factsOf({})).not.toHaveProperty("Copies for serving");
+  expect(factsOf({ serving: { encodings: ["bfloat16", "int8"] } })["Copies for serving"]).toBe(
+    "bfloat16 and int8",
+  );
   const stop = { maxRounds: 40, target: { metric: "loss", value: 0.25 } } as const;
   expect(factsOf({ stop })["It ends"]).toBe(
     "after 40 committed rounds, or when loss is at most 0.25",

@@ -52,6 +52,9 @@ export function setUpFacts({ spec, layout, checkpoint, createdAt }: TaskResource
       ? ([["Rest between rounds", settingSpanText(schedule.pauseBetweenRoundsMs)]] as const)
       : []),
     ["Quality is judged", evaluationText(spec.evaluation)],
+    ...(spec.serving === undefined
+      ? []
+      : ([["Copies for serving", spec.serving.encodings.join(" and ")]] as const)),
     ["It ends", stopText(spec)],
   ];
 }

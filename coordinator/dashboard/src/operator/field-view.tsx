@@ -4,8 +4,16 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 
 import type { Draft } from "./task-draft.ts";
-import { optionOf, typedValue, valueAt, withOption, withValue } from "./task-draft.ts";
-import type { ChoiceField, Field, PlainField } from "./task-fields.ts";
+import type { ChoiceField, Field, PickField, PlainField } from "./field-kinds.ts";
+import {
+  optionOf,
+  pickOf,
+  typedValue,
+  valueAt,
+  withOption,
+  withPick,
+  withValue,
+} from "./task-draft.ts";
 
 export interface FieldViewProps<F extends Field = Field> {
   readonly field: F;
@@ -20,11 +28,9 @@ export const fieldId = (path: string): string => `field-${path.replaceAll(".", "
 
 export function FieldView(props: FieldViewProps) {
   const { field } = props;
-  return field.kind === "choice" ? (
-    <ChoiceView {...props} field={field} />
-  ) : (
-    <PlainView {...props} field={field} />
-  );
+  if (field.kind === "choice") return <ChoiceView {...props} field={field} />;
+  if (field.kind === "pick") return <PickView {...props} field={field} />;
+  return <PlainView {...props} field={field} />;
 }
 
 function PlainView({ field, draft, faults, onChange }: FieldViewProps<PlainField>) {
@@ -66,33 +72,63 @@ function ChoiceView(props: FieldViewProps<ChoiceField>) {
   const { field, draft, faults, onChange } = props;
   const { path, label, hint, options } = field;
   const option = optionOf(draft, field);
-  const fault = faults.get(path);
   return (
     <>
-      <FieldFrame {...{ path, label, fault, hint, required: false }} wide>
-        <select
-          id={fieldId(path)}
-          class="input"
-          aria-invalid={fault !== undefined}
-          aria-describedby={describedBy(path, fault, hint)}
-          value={String(option === undefined ? "" : options.indexOf(option))}
-          onChange={({ currentTarget }) => {
-            const chosen = options[Number(currentTarget.value)];
-            onChange(withOption(draft, field, chosen?.value));
-          }}
-        >
-          {option === undefined && <option value="">Not known to this form: see the JSON</option>}
-          {options.map((each, i) => (
-            <option key={each.label} value={String(i)}>
-              {each.label}
-            </option>
-          ))}
-        </select>
+      <FieldFrame {...{ path, label, fault: faults.get(path), hint, required: false }} wide>
+        <Options
+          {...{ path, fault: faults.get(path), hint, options }}
+          at={option === undefined ? -1 : options.indexOf(option)}
+          onChoose={(i) => onChange(withOption(draft, field, options[i]?.value))}
+        />
       </FieldFrame>
       {(option?.fields ?? []).map((inner) => (
         <FieldView key={`${option?.value ?? ""} ${inner.path}`} {...props} field={inner} />
       ))}
     </>
+  );
+}
+
+function PickView({ field, draft, faults, onChange }: FieldViewProps<PickField>) {
+  const { path, label, hint, options } = field;
+  const fault = faults.get(path);
+  return (
+    <FieldFrame {...{ path, label, fault, hint, required: false }}>
+      <Options
+        {...{ path, fault, hint, options }}
+        at={pickOf(draft, field)}
+        onChoose={(i) => onChange(withPick(draft, field, i))}
+      />
+    </FieldFrame>
+  );
+}
+
+interface OptionsProps {
+  readonly path: string;
+  readonly fault: string | undefined;
+  readonly hint: string | undefined;
+  readonly options: readonly { readonly label: string }[];
+  /** Below 0: what is written is none of them. */
+  readonly at: number;
+  readonly onChoose: (index: number) => void;
+}
+
+function Options({ path, fault, hint, options, at, onChoose }: OptionsProps) {
+  return (
+    <select
+      id={fieldId(path)}
+      class="input"
+      aria-invalid={fault !== undefined}
+      aria-describedby={describedBy(path, fault, hint)}
+      value={at < 0 ? "" : String(at)}
+      onChange={({ currentTarget }) => onChoose(Number(currentTarget.value))}
+    >
+      {at < 0 && <option value="">Not known to this form: see the JSON</option>}
+      {options.map(({ label }, i) => (
+        <option key={label} value={String(i)}>
+          {label}
+        </option>
+      ))}
+    </select>
   );
 }
 

@@ -13,14 +13,16 @@ import {
   optionOf,
   parseDraft,
   parameterCount,
+  pickOf,
   shownPaths,
   typedValue,
   valueAt,
   withOption,
+  withPick,
   withValue,
 } from "./task-draft.ts";
-import type { ChoiceField, Field, PlainField } from "./task-fields.ts";
-import { taskSections } from "./task-fields.ts";
+import type { ChoiceField, Field, PickField, PlainField } from "./field-kinds.ts";
+import { jsonOnly, taskSections } from "./task-fields.ts";
 
 const schema = Compile(TaskSpecInputSchema);
 const tensors = [{ name: "w", shape: [3, 2] }];
@@ -35,9 +37,36 @@ const sample = ({ kind, path, below }: PlainField): unknown => {
 };
 const filled = (draft: Draft, fields: readonly Field[]): Draft =>
   fields.reduce(
-    (next, field) => (field.kind === "choice" ? next : withValue(next, field.path, sample(field))),
+    (next, field) =>
+      field.kind === "choice"
+        ? next
+        : field.kind === "pick"
+          ? withPick(next, field, field.options.length - 1)
+          : withValue(next, field.path, sample(field)),
     draft,
   );
+
+interface Shape {
+  readonly properties?: Readonly<Record<string, Shape>>;
+  readonly anyOf?: readonly Shape[];
+}
+/** Every place in a task that may hold a value of its own. */
+function placesIn({ properties, anyOf }: Shape, path = ""): readonly string[] {
+  const inner = (anyOf ?? []).flatMap((each) => placesIn(each, path));
+  if (properties === undefined) return anyOf === undefined || inner.length === 0 ? [path] : inner;
+  const own = Object.entries(properties).flatMap(([name, each]) =>
+    placesIn(each, path === "" ? name : `${path}.${name}`),
+  );
+  return [...inner, ...own];
+}
+/** What a field and all that may stand within it write. */
+const writtenBy = (field: Field): readonly string[] =>
+  field.kind === "choice"
+    ? [
+        `${field.path}.${field.by}`,
+        ...field.options.flatMap(({ fields = [] }) => fields.flatMap(writtenBy)),
+      ]
+    : [field.path];
 
 test("[DB62] every field and every option that the form has is one that the coordinator takes", () => {
   const plain = filled(good, allFields);
@@ -52,7 +81,46 @@ test("[DB62] every field and every option that the form has is one that the coor
       count += 1;
     }
   }
-  expect(count).toBeGreaterThan(25);
+  expect(count).toBeGreaterThan(30);
+});
+
+test("[DB66] every value of a task has its field, or the form says that it is written as JSON", () => {
+  const form = new Set([...allFields.flatMap(writtenBy), "model.tensors"]);
+  const places = [...new Set(placesIn(TaskSpecInputSchema as Shape))];
+  const isWithin = (place: string) => (each: string) =>
+    place === each || place.startsWith(`${each}.`);
+  expect(places.filter((place) => !form.has(place) && !jsonOnly.some(isWithin(place)))).toEqual([]);
+  expect([...form].filter((path) => !places.includes(path))).toEqual([]);
+  expect(jsonOnly.filter((each) => !places.some((place) => isWithin(place)(each)))).toEqual([]);
+  const said = taskSections.map(({ about }) => about).join(" ");
+  expect(said).toContain("Adaptive clipping, and another matrix than the best for the run");
+  expect(places.length).toBeGreaterThan(50);
+});
+
+test("[DB66] a task that says all that is usual can be opened in the form, and nothing is wrong with it", () => {
+  const usual = {
+    ...good,
+    plan: {
+      optimizer: { kind: "sgd" },
+      encoding: { kind: "topK", fraction: 0.1, values: "int8", feedback: true },
+      compression: "none",
+    },
+    aggregation: { kind: "mean" },
+    privacy: { mechanism: "none" },
+    evaluation: { kind: "none" },
+    serving: { encodings: ["int8", "bfloat16"] },
+  };
+  expect(schema.Check(usual)).toBe(true);
+  expect(faultsOf(usual)).toEqual([]);
+  expect(faultsOf({ ...usual, plan: { encoding: { kind: "float32" } } })).toEqual([]);
+  const serving = allFields.find(
+    (field): field is PickField => field.path === "serving.encodings",
+  )!;
+  expect(serving.options[pickOf(usual, serving)]?.label).toBe("bfloat16 and int8");
+  expect(withPick(usual, serving, 0)).not.toHaveProperty("serving");
+  const unknown = { ...usual, serving: { encodings: ["int4"] } };
+  expect(pickOf(unknown, serving)).toBe(-1);
+  expect(faultsOf(unknown)[0]).toMatchObject({ path: "serving.encodings" });
 });
 
 test("[DB62] a new draft lacks its name and its model, and nothing else", () => {
@@ -128,7 +196,8 @@ test("[DB63] faults that the coordinator names stand at their fields, or at the 
   const shown = shownPaths(good);
   expect(fieldOf("schedule.minReports", shown)).toBe("schedule.minReports");
   expect(fieldOf("model.tensors.0.shape", shown)).toBe("model.tensors");
-  expect(fieldOf("sampler.seed", shown)).toBe("sampler");
+  expect(fieldOf("sampler.seed", shown)).toBe("sampler.seed");
+  expect(fieldOf("sampler.population", shown)).toBe("sampler");
   expect(fieldOf("strange", shown)).toBeUndefined();
   expect(valueAt(good, "sampler.cohortSize")).toBe(10);
 });

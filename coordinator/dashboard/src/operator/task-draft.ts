@@ -3,7 +3,7 @@
 import type { FederatedError as Fault } from "@tributary/protocol";
 import { isTaskId } from "@tributary/protocol";
 
-import type { ChoiceField, Field, PlainField } from "./task-fields.ts";
+import type { ChoiceField, Field, PickField, PlainField } from "./field-kinds.ts";
 import { taskSections } from "./task-fields.ts";
 
 export type Draft = Readonly<Record<string, unknown>>;
@@ -70,8 +70,24 @@ export function typedValue({ kind }: Pick<PlainField, "kind">, text: string): un
 export function optionOf(draft: Draft, field: ChoiceField) {
   const value = valueAt(draft, `${field.path}.${field.by}`);
   const found = field.options.find((option) => option.value === value);
-  return found ?? (value === undefined ? field.options[0] : undefined);
+  return found ?? (value === undefined || value === field.usual ? field.options[0] : undefined);
 }
+
+/** Which value is picked, by its place; -1 where it is none of them. */
+export function pickOf(draft: Draft, { path, options }: PickField): number {
+  const value = valueAt(draft, path);
+  return value === undefined ? 0 : options.findIndex((each) => isSame(each.value, value));
+}
+
+/** The draft with another value picked. The first one need not be written. */
+export const withPick = (draft: Draft, { path, options }: PickField, index: number): Draft =>
+  withValue(draft, path, index === 0 ? undefined : options[index]?.value);
+
+/** Lists are sets here. */
+const isSame = (a: unknown, b: unknown): boolean =>
+  Array.isArray(a) && Array.isArray(b)
+    ? a.length === b.length && a.every((each) => b.includes(each))
+    : a === b;
 
 /** The draft with another option chosen. Values of fields that both options have stay. */
 export function withOption(draft: Draft, field: ChoiceField, value: string | undefined): Draft {
@@ -94,6 +110,11 @@ export function faultsOf(draft: Draft): readonly FieldFault[] {
 }
 
 function fieldFaults(draft: Draft, field: Field): readonly FieldFault[] {
+  if (field.kind === "pick") {
+    if (pickOf(draft, field) >= 0) return [];
+    const known = field.options.map(({ value }) => JSON.stringify(value)).join(", ");
+    return [{ path: field.path, message: `must be one of ${known}` }];
+  }
   if (field.kind !== "choice") {
     const message = plainFault(field, valueAt(draft, field.path));
     return message === undefined ? [] : [{ path: field.path, message }];

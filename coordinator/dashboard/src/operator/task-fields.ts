@@ -1,62 +1,7 @@
 /** The fields of a task as its form shows them: what they are called, what they may hold, what holds without them. */
 
-/** A value of its own. */
-export interface PlainField {
-  readonly kind: "text" | "integer" | "number";
-  /** Its place in the task: `plan.epochs`. */
-  readonly path: string;
-  readonly label: string;
-  readonly required?: true;
-  /** What holds when it is left empty. */
-  readonly usual?: string;
-  readonly hint?: string;
-  /** Bounds of numbers; `above` and `below` are left out themselves. */
-  readonly min?: number;
-  readonly above?: number;
-  readonly below?: number;
-  readonly max?: number;
-}
-
-/** One of several forms of an object, told apart by one of its properties. */
-export interface ChoiceField {
-  readonly kind: "choice";
-  readonly path: string;
-  readonly label: string;
-  readonly hint?: string;
-  /** The property that tells them apart. */
-  readonly by: "kind" | "mechanism" | "metric";
-  readonly options: readonly Option[];
-}
-
-export interface Option {
-  /** Of the property; undefined leaves the whole object out. */
-  readonly value: string | undefined;
-  readonly label: string;
-  readonly fields?: readonly Field[];
-}
-
-export type Field = PlainField | ChoiceField;
-
-export interface Section {
-  readonly title: string;
-  readonly about?: string;
-  readonly fields: readonly Field[];
-}
-
-const count = (path: string, label: string, more: Partial<PlainField> = {}): PlainField => ({
-  ...{ kind: "integer", path, label, min: 1 },
-  ...more,
-});
-const positive = (path: string, label: string, more: Partial<PlainField> = {}): PlainField => ({
-  ...{ kind: "number", path, label, above: 0 },
-  ...more,
-});
-const decay = (path: string, label: string, usual: string): PlainField => ({
-  ...{ kind: "number", path, label, usual, min: 0, below: 1 },
-});
-const required = true as const;
-const span = (path: string, label: string, usual: string, more: Partial<PlainField> = {}) =>
-  count(path, `${label} (ms)`, { usual, ...more });
+import type { Option, PlainField, Section } from "./field-kinds.ts";
+import { count, decay, positive, required, seed, span } from "./field-kinds.ts";
 
 const noiseFields = (hint: string): readonly PlainField[] => [
   positive("privacy.noiseMultiplier", "Noise multiplier z", { required, hint }),
@@ -72,10 +17,28 @@ const sparse = (value: string, label: string): Option => ({
   label,
   fields: [
     positive("plan.encoding.fraction", "Share of the numbers", {
-      ...{ required, max: 1, hint: "0.01 sends one in a hundred. Not under privacy." },
+      ...{ required, min: 1e-5, max: 1, hint: "0.01 sends one in a hundred. Not under privacy." },
     }),
+    {
+      ...{ kind: "pick", path: "plan.encoding.values", label: "Each number as" },
+      options: [
+        { value: "int8", label: "int8" },
+        { value: "int4", label: "int4" },
+        { value: "bfloat16", label: "bfloat16" },
+        { value: "float32", label: "float32" },
+      ],
+    },
+    {
+      ...{ kind: "pick", path: "plan.encoding.feedback", label: "What is not sent" },
+      hint: "Error feedback: without it, most of what was learned never arrives, or arrives with much noise.",
+      options: [
+        { value: true, label: "Is kept by the client for its next update" },
+        { value: false, label: "Is forgotten" },
+      ],
+    },
   ],
 });
+const samplerSeed = seed("sampler.seed", "Repeats who is chosen, for experiments without privacy.");
 const adaptive = (value: string, label: string): Option => ({
   value,
   label,
@@ -111,6 +74,7 @@ export const taskSections: readonly Section[] = [
         path: "plan.optimizer",
         label: "Optimizer",
         by: "kind",
+        usual: "sgd",
         options: [
           { value: undefined, label: "SGD" },
           {
@@ -139,6 +103,7 @@ export const taskSections: readonly Section[] = [
         path: "plan.encoding",
         label: "Encoding of updates",
         by: "kind",
+        usual: "float32",
         options: [
           { value: undefined, label: "float32: as they are" },
           { value: "bfloat16", label: "bfloat16: half the bytes" },
@@ -148,6 +113,15 @@ export const taskSections: readonly Section[] = [
           sparse("randomK", "Random-k: numbers chosen by chance"),
         ],
       },
+      {
+        ...{ kind: "pick", path: "plan.compression", label: "Packed on top" },
+        hint: "By clients that can, where it pays: it takes their time.",
+        options: [
+          { value: "none", label: "No" },
+          { value: "brotli", label: "With brotli" },
+        ],
+      },
+      seed("plan.seed", "Makes shuffling and rounding at the clients repeatable."),
     ],
   },
   {
@@ -169,6 +143,7 @@ export const taskSections: readonly Section[] = [
                 ...{ kind: "number", path: "sampler.overSelection", label: "Over-selection" },
                 ...{ min: 0, usual: "0", hint: "0.3 selects 30 % more, to make up for drop-outs." },
               },
+              samplerSeed,
             ],
           },
           {
@@ -178,6 +153,7 @@ export const taskSections: readonly Section[] = [
               positive("sampler.samplingRate", "Sampling rate q", { required, max: 1 }),
               count("sampler.population", "Population N", { required }),
               count("sampler.maxCohort", "Most places in a round", { usual: "no cap" }),
+              samplerSeed,
             ],
           },
         ],
@@ -192,6 +168,7 @@ export const taskSections: readonly Section[] = [
         path: "aggregation",
         label: "Updates become one by",
         by: "kind",
+        usual: "mean",
         hint: "The mean trusts every client. The others bound what a few that lie can do; they keep all updates of a round in memory, and need a sampler that bounds the cohort.",
         options: [
           { value: undefined, label: "Their mean" },
@@ -205,14 +182,17 @@ export const taskSections: readonly Section[] = [
             value: "krum",
             label: "Krum and multi-Krum",
             fields: [
-              count("aggregation.byzantine", "Clients that may lie", { required }),
+              count("aggregation.byzantine", "Clients that may lie", { required, min: 0 }),
               count("aggregation.select", "Updates averaged", { usual: "as many as may be" }),
             ],
           },
           {
             value: "geometricMedian",
             label: "Geometric median (RFA)",
-            fields: [count("aggregation.iterations", "Steps", { usual: "8" })],
+            fields: [
+              count("aggregation.iterations", "Steps", { usual: "8" }),
+              positive("aggregation.smoothing", "Smoothing", { usual: "1e-6" }),
+            ],
           },
           {
             value: "centredClipping",
@@ -283,19 +263,29 @@ export const taskSections: readonly Section[] = [
   {
     title: "Privacy",
     about:
-      "What a setting costs is known before anything is trained: “tributary privacy plan” lists it in a terminal. The page of a task says what it has spent.",
+      "What a setting costs is known before anything is trained: “tributary privacy plan” lists it in a terminal. The page of a task says what it has spent. Adaptive clipping, and another matrix than the best for the run, are written in the JSON.",
     fields: [
       {
         kind: "choice",
         path: "privacy",
         label: "Mechanism",
         by: "mechanism",
+        usual: "none",
         options: [
           { value: undefined, label: "None" },
           {
             value: "central",
             label: "Central: the coordinator adds noise to the sum",
-            fields: noiseFields("Noise on the sum, over the clipping norm."),
+            fields: [
+              ...noiseFields("Noise on the sum, over the clipping norm."),
+              {
+                ...{ kind: "pick", path: "privacy.noise", label: "How it is drawn" },
+                options: [
+                  { value: "fast", label: "Fast: a rounded normal" },
+                  { value: "exact", label: "Exact: a discrete Gaussian, fifty times slower" },
+                ],
+              },
+            ],
           },
           {
             value: "local",
@@ -360,6 +350,7 @@ export const taskSections: readonly Section[] = [
         path: "evaluation",
         label: "Who evaluates",
         by: "kind",
+        usual: "none",
         options: [
           { value: undefined, label: "Nobody" },
           {
@@ -385,4 +376,23 @@ export const taskSections: readonly Section[] = [
       },
     ],
   },
+  {
+    title: "Serving",
+    about:
+      "Clients that only use the model may fetch it in fewer bits; training begins from the exact one.",
+    fields: [
+      {
+        ...{ kind: "pick", path: "serving.encodings", label: "Copies of every version" },
+        options: [
+          { value: [], label: "None" },
+          { value: ["bfloat16"], label: "bfloat16: half the bytes" },
+          { value: ["int8"], label: "int8: a quarter" },
+          { value: ["bfloat16", "int8"], label: "bfloat16 and int8" },
+        ],
+      },
+    ],
+  },
 ];
+
+/** Places of a task that the form has no field for, and says so; they are written as JSON. */
+export const jsonOnly: readonly string[] = ["privacy.adaptiveClipping", "privacy.factorization"];

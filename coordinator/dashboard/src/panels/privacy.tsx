@@ -22,7 +22,12 @@ import {
   percentText,
   spentText,
 } from "../model/format.ts";
-import { ADJACENCY_WORDS, claimWords, MECHANISM_WORDS } from "../model/privacy-words.ts";
+import {
+  ADJACENCY_WORDS,
+  claimWords,
+  MECHANISM_WORDS,
+  unprotectedWords,
+} from "../model/privacy-words.ts";
 import { Bar } from "../ui/drawings.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Panel } from "../ui/panel.tsx";
@@ -49,8 +54,8 @@ export function PrivacyPanel({ entry }: { readonly entry: TaskEntry }) {
     return (
       <Panel title="No differential privacy" wide>
         <p>
-          Updates are added up as they are. Nobody’s data leaves its device, but models may remember
-          single examples, and nothing here bounds what they tell of one client.
+          {unprotectedWords(entry.task.value.spec)} Nobody’s data leaves its device, but models may
+          remember single examples, and nothing here bounds what they tell of one client.
         </p>
       </Panel>
     );
