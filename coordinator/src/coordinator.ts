@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 
 import { FederatedError } from "@tributary/protocol";
 
+import { createSumMemories } from "./aggregation/kernel/sum-memories.ts";
 import { createAttentiveClock } from "./attentive-clock.ts";
 import { createAssignmentTokens } from "./clients/assignment-token.ts";
 import { createAuthenticator } from "./clients/auth.ts";
@@ -129,10 +130,22 @@ export async function createCoordinator(options: CoordinatorOptions = {}): Promi
 /** Built beside the compiled code; seen from `src` and from `dist` it is the same place. */
 const DASHBOARD_DIRECTORY = fileURLToPath(new URL("../dist/dashboard/", import.meta.url));
 
+/** Memory of sums that lies idle so long is let go of, at the latest after twice as long. */
+const SUM_MEMORY_IDLE_MS = 30_000;
 /** A check writes to the disk and anybody may ask for it; a supervisor does so every few seconds. */
 const STORE_CHECK_INTERVAL_MS = 1000;
 
 type Closer = () => PromiseLike<void> | void;
+
+/** @returns what ends it */
+function everySoOften(clock: Clock, everyMs: number, run: () => void): Closer {
+  const again = () => {
+    run();
+    timer = clock.after(everyMs, again);
+  };
+  let timer = clock.after(everyMs, again);
+  return () => timer.cancel();
+}
 
 /** Closes everything that was opened, the last one first. @throws what went wrong first, when all are closed */
 async function closeAll(closers: Closer[]): Promise<void> {
@@ -217,6 +230,8 @@ async function assemble(
     config.limits,
   );
 
+  const sumMemories = createSumMemories();
+  closers.push(everySoOften(clock, SUM_MEMORY_IDLE_MS, () => sumMemories.age()));
   const tasks = createTaskRegistry({
     store,
     blobs,
@@ -234,7 +249,7 @@ async function assemble(
       return startRoundEngine(
         {
           ...{ store, blobs, shelf, clock, logger, events, tokens, signer },
-          ...{ noise: createNoise(task.spec, random), reckon },
+          ...{ noise: createNoise(task.spec, random), reckon, sumMemories },
           gateway: held.gateway,
           isConnected: (clientId) => desk.isConnected(clientId),
           uniformFor: ({ spec: { sampler } }, roundNumber) =>

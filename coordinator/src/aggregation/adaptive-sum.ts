@@ -36,5 +36,6 @@ export function createAdaptiveSum(grid: Grid, slots: SlotOptions = {}): Adaptive
     },
     sum: () => deltas.sum(),
     bits: () => halves,
+    close: () => deltas.close(),
   };
 }

@@ -19,6 +19,11 @@ export interface Aggregator {
   readonly slots: SlotPool;
   /** @throws RangeError for another length, a senseless weight or no room; the sum is as it was then */
   add(input: AggregatorInput): void;
+  /**
+   * Its round has ended: nothing can be added or read any more, and what it gave is not to be looked at. Its memory may
+   * be that of another round as soon as whoever has a slot has released it.
+   */
+  close(): void;
 }
 
 /** Of a task without privacy: the mean itself is released. */

@@ -57,6 +57,7 @@ export function createFedAvg({
     sum: () => deltas.sum(),
     mean: (denominator) => atOnce(meanSlices(denominator)),
     meanSlices,
+    close: () => deltas.close(),
   };
 
   function* meanSlices(denominator = totalWeight): Slices<Float64Array> {

@@ -46,6 +46,7 @@ export function createGridSum(grid: Grid, slots: SlotOptions = {}): GridSum {
       count += 1;
     },
     sum: () => deltas.sum(),
+    close: () => deltas.close(),
   };
 }
 

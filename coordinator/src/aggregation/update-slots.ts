@@ -1,6 +1,7 @@
 /**
  * Memory that uploads fill as bytes arrive, where the sum of their round reads them in place. It is taken when the
- * sum is opened and never grows, so views stay valid; pages that nobody has touched cost nothing.
+ * sum is opened and never grows, so views stay valid; pages that nobody has touched cost nothing. After the round it
+ * may be another's, but not before the last slot was released.
  */
 
 export interface UpdateSlot {

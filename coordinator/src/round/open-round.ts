@@ -3,6 +3,7 @@
 import type { ClientId } from "@tributary/protocol";
 import { isCharged, summarizeEvaluation } from "@tributary/protocol";
 
+import type { SumMemories } from "../aggregation/kernel/sum-memories.ts";
 import type { Instant, ModelVersionRecord, RoundCommit, TaskRecord } from "../ports.ts";
 import type { RoundBook } from "./progress.ts";
 import type { MadeModel } from "./release.ts";
@@ -21,14 +22,25 @@ export interface OpenRound {
   made: MadeModel | undefined;
 }
 
-export function beginRound(task: TaskRecord, state: RoundState, book: RoundBook): OpenRound {
+export function beginRound(
+  task: TaskRecord,
+  state: RoundState,
+  book: RoundBook,
+  memories?: SumMemories,
+): OpenRound {
   return {
     state,
     book,
-    aggregator: openSum(task, book.identity),
+    aggregator: openSum(task, book.identity, memories),
     aggregation: undefined,
     made: undefined,
   };
+}
+
+/** The round is open no more. Its sum is closed once no aggregation reads it. */
+export function endRound({ aggregation, made, aggregator }: OpenRound): void {
+  if (aggregation === undefined || made !== undefined) aggregator.close();
+  else void aggregation.done.finally(() => aggregator.close());
 }
 
 export interface CommitSituation {

@@ -15,6 +15,7 @@ import type {
 } from "@tributary/protocol";
 import { decodeCheckpoint, FederatedError, roundIdOf } from "@tributary/protocol";
 
+import type { SumMemories } from "../aggregation/kernel/sum-memories.ts";
 import { weightOf } from "../aggregation/weighting.ts";
 import { reasonToTell } from "../events/monitoring-view.ts";
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
@@ -43,7 +44,7 @@ import type { RunProgress } from "./eligibility.ts";
 import { clientsThatMay, runOver } from "./eligibility.ts";
 import { createMailbox } from "./mailbox.ts";
 import type { OpenRound } from "./open-round.ts";
-import { beginRound, commitOf, reportedClients } from "./open-round.ts";
+import { beginRound, commitOf, endRound, reportedClients } from "./open-round.ts";
 import type { RoundBook } from "./progress.ts";
 import { createRoundBook, roundResource } from "./progress.ts";
 import type { CurrentModel, MadeModel, ReleaseDeps } from "./release.ts";
@@ -65,6 +66,8 @@ export interface EngineDeps extends ReleaseDeps {
   /** The coins of cohort selection for one round: secure, or seeded where the task asks for it. */
   readonly uniformFor: (task: TaskRecord, roundNumber: number) => UniformSource;
   readonly isConnected: (clientId: ClientId) => boolean;
+  /** For the sums of rounds. Absent: each has memory of its own. */
+  readonly sumMemories?: SumMemories;
 }
 
 export interface EngineOptions {
@@ -241,7 +244,12 @@ export async function startRoundLoop(
   /** Starts the book's clock with the round's first phase. */
   function begin(state: RoundState, book: RoundBook): OpenRound {
     book.enterPhase(state.phase, clock.now(), clock.monotonicMs());
-    return beginRound(task, state, book);
+    return beginRound(task, state, book, deps.sumMemories);
+  }
+
+  function close(): void {
+    if (open !== undefined) endRound(open);
+    open = undefined;
   }
 
   /** Runs `job` alone, then looks for the next thing to do. A failure of the store breaks the engine. */
@@ -275,7 +283,7 @@ export async function startRoundLoop(
       "the task's engine failed; it loads again from the store",
     );
     open?.aggregation?.abort.abort();
-    open = undefined;
+    close();
     broken = true;
     setAlarm(options.abandonedRetryMs, () =>
       mailbox.post(async () => {
@@ -515,7 +523,7 @@ export async function startRoundLoop(
     });
     // From here on the version exists: only now may anybody hear of it.
     const { version } = commit;
-    open = undefined;
+    close();
     current = { version, weights: made.weights, optimizerState: made.optimizerState };
     roundsCommitted += 1;
     const now = clock.monotonicMs();
@@ -543,7 +551,7 @@ export async function startRoundLoop(
     // Whether an aggregation fails or takes too long may depend on the noisy sum: that is paid for.
     const keepCharge = reason === "aggregationFailed" || reason === "aggregationTimedOut";
     await store.abandonRound({ round: record, keepCharge });
-    open = undefined;
+    close();
     // A charge that is void now may be what the next round needs.
     takeStock(await stockOf(await readLedger()));
     over ??= await runOver(deps, task, steps);

@@ -10,6 +10,7 @@ import { createFedAvg } from "../aggregation/fed-avg.ts";
 import { mostNoisyNorm } from "../aggregation/noisy-update.ts";
 import type { GridSum } from "../aggregation/grid-sum.ts";
 import { createGridSum } from "../aggregation/grid-sum.ts";
+import type { SumMemories } from "../aggregation/kernel/sum-memories.ts";
 import type { RobustSum } from "../aggregation/robust/robust-sum.ts";
 import { createRobustSum } from "../aggregation/robust/robust-sum.ts";
 import type { TaskRecord } from "../ports.ts";
@@ -26,13 +27,17 @@ import type { RoundIdentity } from "./progress.ts";
 /** A private task has no mean to be taken by mistake. */
 export type RoundSum = MeanAggregator | RobustSum | GridSum | AdaptiveSum;
 
-/** An empty sum for the round. */
+/** An empty sum for the round, in memory of rounds that have ended, if there is some. */
 export function openSum(
   { spec, layout: { parameterCount } }: TaskRecord,
   round: Pick<RoundIdentity, "clippingNorm">,
+  memories?: SumMemories,
 ): RoundSum {
   const { privacy, clippingNorm, weighting, aggregation: rule } = spec;
-  const slots = { slotBytes: maxPayloadBytes(spec.plan.encoding, parameterCount) };
+  const slots = {
+    slotBytes: maxPayloadBytes(spec.plan.encoding, parameterCount),
+    ...(memories === undefined ? {} : { memories }),
+  };
   const clip = clippingNorm === undefined ? {} : { clippingNorm };
   if (rule.kind !== "mean") {
     if (privacy.mechanism !== "none") throw new Error("a private task has no robust aggregation");

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import type { ClientId, Digest, Evaluation, RoundId, TaskId } from "@tributary/protocol";
 import { createLayout, decodeCheckpoint, FederatedError } from "@tributary/protocol";
 
+import { createSumMemories } from "../aggregation/kernel/sum-memories.ts";
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
 import { clientIdOf } from "../clients/pseudonym.ts";
 import { resolveConfig } from "../config/schema.ts";
@@ -130,6 +131,7 @@ async function run(
   const fleet = createFleet({
     ...{ clock, pool, habits, shelf, spec, layout, clientIds, restMs: behaviour.restMs },
   });
+  const sumMemories = createSumMemories();
   const { timing, limits } = resolveConfig({});
   const { roundsPerClientPerDay } = options;
   let engine: RoundEngine | undefined;
@@ -141,7 +143,7 @@ async function run(
     startEngine: async (task) => {
       engine = await startRoundEngine(
         {
-          ...{ store, blobs, shelf, clock, reckon, signer },
+          ...{ store, blobs, shelf, clock, reckon, signer, sumMemories },
           ...{ logger: watch.logger, events: { emit: watch.emit }, tokens: plainTokens },
           ...{ noise: seededNoise(settings), gateway: fleet.gateway },
           isConnected: fleet.isConnected,

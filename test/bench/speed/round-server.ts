@@ -18,6 +18,7 @@ import type {
 } from "@tributary/protocol";
 import { checksumOf, createLayout, encodeCheckpoint } from "@tributary/protocol";
 
+import { createSumMemories } from "../../../coordinator/src/aggregation/kernel/sum-memories.ts";
 import { createAttentiveClock } from "../../../coordinator/src/attentive-clock.ts";
 import { createAssignmentTokens } from "../../../coordinator/src/clients/assignment-token.ts";
 import { systemClock } from "../../../coordinator/src/clock.ts";
@@ -97,6 +98,7 @@ export async function startRoundServer(
     {
       ...{ store, blobs, shelf, clock, signer, tokens, logger: silent },
       ...{ noise: createNoise(spec, random), reckon: reckonHere },
+      sumMemories: createSumMemories(),
       isConnected: () => true,
       uniformFor: () => createSeededUniform(1),
       events: { emit: () => {} },

@@ -4,10 +4,13 @@ import type { ValueEncoding } from "@tributary/protocol";
 
 import type { EncodedDelta } from "../encoded-delta.ts";
 import type { SlotPool } from "../update-slots.ts";
+import type { SumMemories } from "./sum-memories.ts";
 
 export interface SlotOptions {
   /** Most bytes of a payload, and so of a slot. Absent: those of float32 numbers. */
   readonly slotBytes?: number;
+  /** Where memory comes from and goes to. Absent: each sum has its own. */
+  readonly memories?: SumMemories;
 }
 
 export interface DeltaSumOptions extends SlotOptions {
@@ -24,6 +27,15 @@ export interface DeltaSum {
   add(delta: EncodedDelta, factor: number): void;
   /** The live sum, with everything that was added. */
   sum(): Float64Array;
+  /**
+   * Its end: nothing can be added or read any more, nobody gets a slot, and what `sum()` gave is not to be looked at.
+   * Its memory goes back as soon as whoever has a slot has released it.
+   */
+  close(): void;
+}
+
+export function assertOpen(isClosed: boolean): void {
+  if (isClosed) throw new Error("the sum of a round that has ended is gone");
 }
 
 /** Sums of squares that a norm is made of. */

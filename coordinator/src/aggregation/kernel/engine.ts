@@ -55,6 +55,9 @@ const wasmHere = (): Wasm => (globalThis as { readonly WebAssembly?: Wasm }).Web
 const PAGE_BYTES = 65_536;
 export const MOST_BYTES = PAGE_BYTES * 65_536;
 
+/** Memory comes in whole pages. */
+export const memoryBytes = (bytes: number): number => PAGE_BYTES * Math.ceil(bytes / PAGE_BYTES);
+
 /** As typed arrays show it the memory has the machine's numbers, which must be those of the kernel. */
 const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 /** Compiled once, where it compiles. */
@@ -65,7 +68,7 @@ export function openKernel(bytes: number, wasm: Wasm = wasmHere()): Kernel | und
   const { validate, Module, Instance, Memory } = wasm;
   if (!LITTLE_ENDIAN || validate === undefined || Module === undefined) return undefined;
   if (Instance === undefined || Memory === undefined || bytes > MOST_BYTES) return undefined;
-  const pages = Math.ceil(bytes / PAGE_BYTES);
+  const pages = memoryBytes(bytes) / PAGE_BYTES;
   try {
     let module = modules.get(Module);
     if (module === undefined) {

@@ -22,7 +22,7 @@ import {
 import type { EncodedDelta } from "../encoded-delta.ts";
 import { noSlots } from "../update-slots.ts";
 import type { DeltaSum, DeltaSumOptions } from "./delta-sum.ts";
-import { isFloat, LANES, normOfLanes } from "./delta-sum.ts";
+import { assertOpen, isFloat, LANES, normOfLanes } from "./delta-sum.ts";
 
 /**
  * L2 norm, summed in float64; not finite exactly when an element is not.
@@ -50,10 +50,20 @@ export function plainNorm(delta: EncodedDelta): number {
 
 export function createPlainSum(parameterCount: number, options: DeltaSumOptions = {}): DeltaSum {
   const sum = new Float64Array(parameterCount);
+  let isClosed = false;
   return {
     slots: noSlots,
-    add: (delta, factor) => plainAdd(sum, delta, factor, options),
-    sum: () => sum,
+    add: (delta, factor) => {
+      assertOpen(isClosed);
+      plainAdd(sum, delta, factor, options);
+    },
+    sum: () => {
+      assertOpen(isClosed);
+      return sum;
+    },
+    close: () => {
+      isClosed = true;
+    },
   };
 }
 

@@ -12,6 +12,7 @@ import { payloadSections } from "@tributary/protocol";
 
 import type { EncodedDelta } from "../encoded-delta.ts";
 import type { DeltaSum, DeltaSumOptions } from "./delta-sum.ts";
+import { assertOpen } from "./delta-sum.ts";
 import type { Kernel, Wasm } from "./engine.ts";
 import { MOST_BYTES, openKernel } from "./engine.ts";
 import { plainAdd } from "./plain.ts";
@@ -19,6 +20,7 @@ import type { DenseEncoding, Weighted } from "./simd-passes.ts";
 import { addDense, addSparse, normAt, normThrough, SCRATCH_BYTES, SUM_AT } from "./simd-passes.ts";
 import type { KeptSlot } from "./slot-memory.ts";
 import { createSlotMemory } from "./slot-memory.ts";
+import { noSumMemories } from "./sum-memories.ts";
 
 /** Memory begins where pages do, so that a slot that nobody has used costs none. */
 const ALIGNMENT = 4_096;
@@ -54,14 +56,14 @@ export function openSimdSum(
   options: DeltaSumOptions = {},
   wasm?: Wasm,
 ): DeltaSum | undefined {
-  const { slotBytes: payloadBytes = 4 * parameterCount } = options;
+  const { slotBytes: payloadBytes = 4 * parameterCount, memories = noSumMemories } = options;
   const slotBytes = aligned(payloadBytes);
   const slotsAt = SUM_AT + aligned(8 * parameterCount);
   const wanted = Math.floor(SLOTS_BYTES / slotBytes);
   const possible = Math.floor((MOST_BYTES - slotsAt) / slotBytes) - 1;
   const count = Math.min(possible, MOST_SLOTS, Math.max(FEWEST_SLOTS, wanted));
   if (count < 1) return undefined;
-  const kernel = openKernel(slotsAt + (1 + count) * slotBytes, wasm);
+  const kernel = memories.take(slotsAt + (1 + count) * slotBytes, wasm);
   if (kernel === undefined) return undefined;
   const { memory, run } = kernel;
   norms.set(memory, (delta) => normAt(kernel, delta, delta.payload.byteOffset));
@@ -72,9 +74,14 @@ export function openSimdSum(
   const fused = FUSED * parameterCount <= MOST_FUSED_NUMBERS ? FUSED : 1;
   let waiting: (Weighted & { readonly slot: KeptSlot })[] = [];
   let waitingEncoding: DenseEncoding = "float32";
+  let isClosed = false;
 
   function flush(): void {
     addDense(run, { encoding: waitingEncoding, parameterCount, whole }, waiting);
+    letGo();
+  }
+
+  function letGo(): void {
     for (const { slot } of waiting) slot.free();
     waiting = [];
   }
@@ -91,6 +98,7 @@ export function openSimdSum(
   return {
     slots,
     add: (delta, factor) => {
+      assertOpen(isClosed);
       const { encoding, payload } = delta;
       // Before anything is moved: whether it is as long as it must be.
       payloadSections(encoding, parameterCount, payload);
@@ -114,8 +122,14 @@ export function openSimdSum(
       }
     },
     sum: () => {
+      assertOpen(isClosed);
       flush();
       return sum;
+    },
+    close: () => {
+      isClosed = true;
+      letGo();
+      slots.close(() => memories.giveBack(kernel, slots.usedEnd));
     },
   };
 }

@@ -7,6 +7,10 @@ export interface SlotMemory extends SlotPool {
   keep(bytes: Uint8Array): KeptSlot | undefined;
   /** A free slot for the sum itself. */
   takeKept(): KeptSlot | undefined;
+  /** Nobody gets a slot from now on; `then` runs once nobody has one. */
+  close(then: () => void): void;
+  /** Behind the last byte of what was ever in a slot. */
+  readonly usedEnd: number;
 }
 
 /** A slot of the sum's own. */
@@ -31,14 +35,18 @@ export function createSlotMemory(
   const free = Array.from({ length: count }, (_, i) => count - 1 - i);
   /** By slot, who has it: only they can give it back. */
   const owners = new Map<number, symbol>();
+  let used = 0;
+  let whenFree: (() => void) | undefined;
 
   function give(slot: number): () => void {
     const owner = Symbol();
     owners.set(slot, owner);
+    used = Math.max(used, slot + 1);
     return () => {
       if (owners.get(slot) !== owner) return;
       owners.delete(slot);
-      free.push(slot);
+      if (whenFree === undefined) free.push(slot);
+      else if (owners.size === 0) whenFree();
     };
   }
   const kept = (slot: number): KeptSlot => ({ at: at + slot * slotBytes, free: give(slot) });
@@ -65,6 +73,15 @@ export function createSlotMemory(
     takeKept: () => {
       const slot = free.pop();
       return slot === undefined ? undefined : kept(slot);
+    },
+    close: (then) => {
+      if (whenFree !== undefined) return;
+      whenFree = then;
+      free.length = 0;
+      if (owners.size === 0) then();
+    },
+    get usedEnd() {
+      return at + used * slotBytes;
     },
   };
 }

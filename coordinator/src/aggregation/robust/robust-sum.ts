@@ -81,6 +81,10 @@ export function createRobustSum(
       );
       count += 1;
     },
+    close: () => {
+      isTaken = true;
+      payloads = [];
+    },
     mean: async (signal) => {
       signal.throwIfAborted();
       if (encoding === undefined || isTaken) {
