@@ -1,6 +1,6 @@
 /** The desk at which connected clients speak: check in, decline, leave, watch. */
 
-import type { ClientId, TaskId } from "@tributary/protocol";
+import type { CheckInReply, ClientId, TaskId } from "@tributary/protocol";
 import { FederatedError, parseRoundId, SUPPORTED_PROTOCOL_VERSIONS } from "@tributary/protocol";
 
 import type { Rates } from "../limits/rates.ts";
@@ -18,6 +18,10 @@ export interface DeskDeps {
 export interface FrontDesk extends ClientDesk {
   isConnected(clientId: ClientId): boolean;
   connectedClients(): number;
+  /** All of a check-in's checks that do not take time. @throws FederatedError as `checkIn` */
+  assertMayCheckIn(clientId: ClientId, taskId: TaskId, protocolVersion: number): void;
+  /** A check-in for which `assertMayCheckIn` has been called. @throws FederatedError as `checkIn` */
+  enter(clientId: ClientId, taskId: TaskId): Promise<CheckInReply>;
 }
 
 export function createClientDesk(deps: DeskDeps): FrontDesk {
@@ -28,7 +32,18 @@ export function createClientDesk(deps: DeskDeps): FrontDesk {
     if (engine === undefined) throw new FederatedError("TASK_NOT_FOUND", `no task "${taskId}"`);
     return engine;
   };
+  const assertMayCheckIn: FrontDesk["assertMayCheckIn"] = (clientId, taskId, protocolVersion) => {
+    deps.rates.checkIn(clientId);
+    assertVersion(protocolVersion);
+    requireEngine(taskId);
+  };
+  const enter: FrontDesk["enter"] = async (clientId, taskId) => {
+    await deps.authenticator.assertAdmitted(clientId);
+    return requireEngine(taskId).checkIn(clientId);
+  };
   return {
+    assertMayCheckIn,
+    enter,
     isConnected: (clientId) => present.has(clientId),
     connectedClients: () => present.size,
     authenticate: (auth) => deps.authenticator.client(auth),
@@ -43,10 +58,8 @@ export function createClientDesk(deps: DeskDeps): FrontDesk {
       for (const engine of deps.engines()) engine.disconnected(clientId);
     },
     checkIn: async (clientId, taskId, protocolVersion) => {
-      deps.rates.checkIn(clientId);
-      assertVersion(protocolVersion);
-      await deps.authenticator.assertAdmitted(clientId);
-      return requireEngine(taskId).checkIn(clientId);
+      assertMayCheckIn(clientId, taskId, protocolVersion);
+      return enter(clientId, taskId);
     },
     decline: async (clientId, roundId) => {
       const { taskId, roundNumber } = parseRoundId(roundId);

@@ -1,5 +1,5 @@
 import type { ClientId, TaskId } from "@tributary/protocol";
-import { PROTOCOL_VERSION } from "@tributary/protocol";
+import { FederatedError, PROTOCOL_VERSION } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
 import type { RoundEngine } from "../round/engine.ts";
@@ -11,15 +11,19 @@ const TASK = "task" as TaskId;
 const idOf = (i: number) => i.toString(16).padStart(8, "0").repeat(4) as ClientId;
 
 /** What the last of some clients is told, by the same coins. */
-async function toldAfter(others: number, spec: object): Promise<number> {
+async function toldAfter(others: number, spec: object, refused = false): Promise<number> {
+  let refusal: Error | undefined;
   const engine = {
-    pace: () => ({ task: { spec, state: "running" }, restMs: 0 }),
+    pace: () => ({ task: { spec, state: "running" }, restMs: 0, selectingMs: 0 }),
     endWait: async () => undefined,
   } as unknown as RoundEngine;
   const desk = {
     connected: () => undefined,
     disconnected: () => undefined,
-    checkIn: async () => ({ task: {} }),
+    assertMayCheckIn: () => {
+      if (refusal !== undefined) throw refusal;
+    },
+    enter: async () => ({ task: {} }),
   } as unknown as FrontDesk;
   const clock = {
     now: () => 0,
@@ -33,7 +37,7 @@ async function toldAfter(others: number, spec: object): Promise<number> {
     ...{ clock, desk, engineOf: () => engine, uniform: { next: () => 0.5 } },
     sockets: { gateway: {}, hasOffered: () => false },
   } as unknown as HeldCheckInsDeps;
-  const options = { heldCheckIns: 100, checkInsPerSecond: 1e6, checkInHoldMs: 1000 };
+  const options = { heldCheckIns: 100, checkInsPerSecond: 10, checkInHoldMs: 1000 };
   const { desk: http } = createHeldCheckIns(deps, options);
   const ask = (clientId: ClientId) =>
     http.checkIn(
@@ -42,7 +46,13 @@ async function toldAfter(others: number, spec: object): Promise<number> {
       { protocolVersion: PROTOCOL_VERSION },
       new AbortController().signal,
     );
-  for (let i = 0; i < others; i++) await ask(idOf((0x9e3779b1 * (i + 1)) >>> 0));
+  if (refused) refusal = new FederatedError("RATE_LIMITED", "too many of this client");
+  for (let i = 0; i < others; i++) {
+    const other = ask(idOf((0x9e3779b1 * (i + 1)) >>> 0));
+    if (refused) await expect(other).rejects.toBe(refusal);
+    else await other;
+  }
+  refusal = undefined;
   return (await ask(idOf(1))).answer.comeBackInMs;
 }
 
@@ -54,7 +64,9 @@ test("[MC25] under central privacy what a client is told does not depend on who 
   expect(await toldAfter(1000, spec)).toBe(await toldAfter(0, spec));
 });
 
-test("[MC22] without privacy more clients are told longer times", async () => {
+test("[MC26] check-ins that are refused are not counted, and those that are not are", async () => {
   const spec = { sampler: { kind: "all" }, schedule, privacy: { mechanism: "none" } };
-  expect(await toldAfter(1000, spec)).toBeGreaterThan(5 * (await toldAfter(100, spec)));
+  const alone = await toldAfter(0, spec);
+  expect(await toldAfter(1000, spec, true)).toBe(alone);
+  expect(await toldAfter(1000, spec)).toBeGreaterThan(10 * alone);
 });

@@ -26,15 +26,11 @@ import type {
   Clock,
   HeldDelivery,
   HttpDesk,
-  TaskRecord,
   UniformSource,
 } from "../ports.ts";
 import type { RoundEngine } from "../round/engine.ts";
 import type { FrontDesk } from "./desk.ts";
-import { comeBackInMs, meanAwayMs } from "./pace-steering.ts";
-import type { PaceSituation } from "./pace-steering.ts";
-import type { Population } from "./population.ts";
-import { createPopulation } from "./population.ts";
+import { createPacer } from "./pacer.ts";
 
 export interface HeldCheckInsDeps {
   readonly clock: Clock;
@@ -65,11 +61,6 @@ export interface HeldCheckIns {
   close(): void;
 }
 
-/** A client is remembered for twice the mean time that it is away, and at least for so long. */
-const SHORTEST_MEMORY_MS = 600_000;
-/** Resumed tasks tell nobody who is not connected, so whoever waits for one looks now and then. */
-const LOOK_AGAIN_MS = 60_000;
-
 type Outcome = Assignment | FederatedError | undefined;
 
 export function createHeldCheckIns(
@@ -82,38 +73,9 @@ export function createHeldCheckIns(
   let heldCount = 0;
   /** Clients with a place who were told so, by task. */
   const inRound = new Map<TaskId, Set<ClientId>>();
-  const populations = new Map<TaskId, Population>();
-
-  // ------------------------------------------------------------------------------- pace
-
-  function situationOf(taskId: TaskId): PaceSituation {
-    const { task, restMs = 0 } = engineOf(taskId)?.pace() ?? {};
-    return {
-      ...{ now: clock.now(), holdMs: options.checkInHoldMs },
-      restMs: task?.state === "paused" ? LOOK_AGAIN_MS : restMs,
-      population:
-        (task === undefined ? undefined : publicPopulation(task)) ??
-        populations.get(taskId)?.estimate() ??
-        0,
-      wanted: Math.min(options.heldCheckIns, task === undefined ? 1 : wantedBy(task)),
-      // The other half is for clients on sockets.
-      maxPerSecond: options.checkInsPerSecond / 2,
-    };
-  }
-
-  const returnOf = (taskId: TaskId) => comeBackInMs(situationOf(taskId), uniform.next());
-
-  function remember(clientId: ClientId, taskId: TaskId): void {
-    let population = populations.get(taskId);
-    if (population === undefined) {
-      population = createPopulation();
-      populations.set(taskId, population);
-    }
-    const away = meanAwayMs(situationOf(taskId)) ?? 0;
-    population.saw(clientId, clock.now(), Math.max(SHORTEST_MEMORY_MS, 2 * away));
-  }
-
-  // ---------------------------------------------------------------------------- holding
+  /** How many are held for each task. */
+  const heldFor = new Map<TaskId, number>();
+  const pacer = createPacer({ clock, engineOf, uniform }, options);
 
   async function checkIn(
     { clientId, validUntil }: AdmittedClient,
@@ -121,19 +83,21 @@ export function createHeldCheckIns(
     { protocolVersion, waitMs }: CheckInQuery,
     gone: AbortSignal,
   ): Promise<HeldDelivery> {
-    if (engineOf(taskId) !== undefined) remember(clientId, taskId);
+    try {
+      desk.assertMayCheckIn(clientId, taskId, protocolVersion);
+    } catch (error) {
+      throw paced(error, taskId);
+    }
+    pacer.came(clientId, taskId);
     if (heldCount >= options.heldCheckIns) {
       const message = `${options.heldCheckIns} check-ins are held, as many as there may be`;
-      throw overLimit("heldCheckIns", message, returnOf(taskId));
+      throw overLimit("heldCheckIns", message, pacer.returnOf(taskId));
     }
     const hold = holdFor(clientId, taskId);
     let waits = hold.tookOver;
     try {
-      const reply = await desk
-        .checkIn(clientId, taskId, protocolVersion)
-        .catch((error: unknown) => {
-          throw paced(error, taskId);
-        });
+      // Only now, as whoever is revoked from here on is told so by this request.
+      const reply = await desk.enter(clientId, taskId);
       waits = true;
       const leftMs = validUntil === undefined ? Infinity : validUntil - clock.now();
       const patienceMs = Math.min(options.checkInHoldMs, waitMs ?? Infinity, leftMs);
@@ -145,7 +109,7 @@ export function createHeldCheckIns(
         clientId,
         task: reply.task,
         ...(outcome === undefined ? {} : { assignment: outcome }),
-        comeBackInMs: returnOf(taskId),
+        comeBackInMs: pacer.returnOf(taskId),
       };
       if (outcome !== undefined) {
         return { answer, ended: (isDelivered) => settle(clientId, taskId, isDelivered) };
@@ -173,6 +137,7 @@ export function createHeldCheckIns(
     });
     own.set(taskId, resolve);
     heldCount += 1;
+    heldFor.set(taskId, (heldFor.get(taskId) ?? 0) + 1);
     let isHeld = true;
     desk.connected(clientId);
     return {
@@ -195,6 +160,9 @@ export function createHeldCheckIns(
         if (!isHeld) return;
         isHeld = false;
         heldCount -= 1;
+        const left = (heldFor.get(taskId) ?? 1) - 1;
+        if (left > 0) heldFor.set(taskId, left);
+        else heldFor.delete(taskId);
         if (own.get(taskId) !== resolve) return;
         own.delete(taskId);
         if (own.size === 0 && held.get(clientId) === own) held.delete(clientId);
@@ -235,7 +203,7 @@ export function createHeldCheckIns(
   /** Refusals for the number of all check-ins would bring everybody back at once. */
   function paced(error: unknown, taskId: TaskId): unknown {
     if (!isFederatedError(error) || limitOf(error) !== "checkInsPerSecond") return error;
-    return overLimit("checkInsPerSecond", error.message, returnOf(taskId));
+    return overLimit("checkInsPerSecond", error.message, pacer.returnOf(taskId));
   }
 
   function tellAll(outcome: Outcome, taskId?: TaskId): void {
@@ -249,7 +217,9 @@ export function createHeldCheckIns(
   const gateway: ClientGateway = {
     ...sockets.gateway,
     assign: (clientId, assignment) => {
-      const resolve = held.get(clientId)?.get(assignment.taskId);
+      const { taskId, roundId } = assignment;
+      pacer.roundBegan(taskId, roundId, heldFor.get(taskId) ?? 0);
+      const resolve = held.get(clientId)?.get(taskId);
       if (resolve === undefined) sockets.gateway.assign(clientId, assignment);
       else resolve(assignment);
     },
@@ -257,6 +227,7 @@ export function createHeldCheckIns(
       const all = [...clientIds];
       sockets.gateway.closeRound(all, message);
       roundClosed(all, message);
+      pacer.roundClosed(message);
     },
     taskEnded: (message) => {
       sockets.gateway.taskEnded(message);
@@ -267,7 +238,7 @@ export function createHeldCheckIns(
         }),
         taskId,
       );
-      populations.delete(taskId);
+      pacer.forget(taskId);
     },
     dismiss: (clientIds) => {
       const all = [...clientIds];
@@ -288,19 +259,4 @@ export function createHeldCheckIns(
     gateway,
     close: () => tellAll(undefined),
   };
-}
-
-/** Where a sample is accounted, the number of clients is a public one, and never counted. */
-function publicPopulation({ spec }: TaskRecord): number | undefined {
-  if (spec.privacy.mechanism === "none" || spec.sampler.kind !== "poisson") return undefined;
-  return spec.sampler.population;
-}
-
-/** Half as many again as a round waits for, as some are always about to go; of a public sample everybody. */
-function wantedBy({ spec }: TaskRecord): number {
-  const { sampler, schedule } = spec;
-  if (sampler.kind === "poisson") return sampler.population;
-  const cohort =
-    sampler.kind === "uniform" ? Math.ceil(sampler.cohortSize * (1 + sampler.overSelection)) : 1;
-  return Math.ceil(1.5 * Math.max(schedule.minClients, cohort));
 }

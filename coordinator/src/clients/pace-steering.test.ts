@@ -13,6 +13,7 @@ const HOLD_MS = 10_000;
 
 const situation = (of: Partial<PaceSituation>): PaceSituation => ({
   population: MILLION,
+  seen: of.population ?? MILLION,
   wanted: 500,
   holdMs: HOLD_MS,
   restMs: 0,
@@ -195,6 +196,7 @@ test("[MC23] whatever the situation, a return is a whole number of milliseconds,
     fc.property(
       fc.record({
         population: fc.oneof(fc.constant(0), fc.double({ min: 0, max: 1e10, noNaN: true })),
+        seen: fc.double({ min: 0, max: 1e10, noNaN: true }),
         wanted: fc.integer({ min: 1, max: 1e6 }),
         holdMs: fc.integer({ min: 500, max: 60_000 }),
         restMs: fc.integer({ min: 0, max: 1e9 }),

@@ -17,6 +17,10 @@
  * for the progress of rounds, and so that no round is of a handful. Whoever asks, and whenever, is told the same
  * instant: nothing needs to be remembered, and a restart changes nothing.
  *
+ * **Who is counted.** Where anybody may make up client keys, so are numbers of clients: N is what `credit.ts` believes
+ * of those that were seen. Only what the coordinator can bear goes by all of them: 30 000 made-up clients are spread
+ * over twelve seconds where 2 500 check-ins a second are allowed, and honest ones with them.
+ *
  * Between rounds that rest nobody can have a place, so both are counted from the end of the rest.
  *
  * **What it may know.** Of a private task with a Poisson sampler N is its public population, never an estimate: what clients
@@ -25,15 +29,17 @@
  */
 
 /** Clients for each one that is wanted from which on they are a crowd: held at most a quarter of the time. */
-const CROWD = 4;
+export const CROWD = 4;
 /** Of a mean no draw is longer: 1.8 % are cut, and nobody is sent away for ever. */
 const LONGEST_DRAW = 4;
 /** Whoever stays away longer has forgotten; and who comes that seldom costs nothing. */
 const LONGEST_MEAN_MS = 6 * 3_600_000;
 
 export interface PaceSituation {
-  /** N >= 0: clients that come, as far as it is known. */
+  /** N >= 0: clients that come, as far as it is believed (`credit.ts`). */
   readonly population: number;
+  /** At least N: all that came of late, made up or not. How many check-ins there may be goes by these. */
+  readonly seen: number;
   /** w >= 1: how many should wait at the same time. */
   readonly wanted: number;
   /** H > 0. */
@@ -48,25 +54,29 @@ export interface PaceSituation {
 
 /** Mean time for which a client of a crowd is away; undefined for few, who meet. */
 export function meanAwayMs(situation: PaceSituation): number | undefined {
-  const { population, wanted, holdMs, maxPerSecond } = situation;
-  if (population <= CROWD * wanted) return undefined;
+  const { population, wanted, holdMs } = situation;
+  const asAllowed = spanAllowedMs(situation);
+  // Who cannot all come within one cycle does not meet.
+  if (population <= CROWD * wanted && asAllowed <= CROWD * holdMs) return undefined;
   const asWanted = holdMs * (population / wanted - 1);
-  const asAllowed = (1000 * population) / maxPerSecond;
   return Math.min(LONGEST_MEAN_MS, Math.max(asWanted, asAllowed));
 }
+
+/** The shortest time in which all that were seen may come. */
+const spanAllowedMs = ({ seen, maxPerSecond }: PaceSituation) => (1000 * seen) / maxPerSecond;
 
 /**
  * Whole milliseconds after which to check in again.
  * @param uniform a number in [0, 1), drawn for this answer alone
  */
 export function comeBackInMs(situation: PaceSituation, uniform: number): number {
-  const { population, holdMs, restMs, maxPerSecond, now } = situation;
+  const { holdMs, restMs, now } = situation;
   const meanMs = meanAwayMs(situation);
   if (meanMs !== undefined) {
     return Math.ceil(restMs + meanMs * Math.min(LONGEST_DRAW, -Math.log1p(-uniform)));
   }
   const everyMs = CROWD * holdMs;
   const meeting = (Math.floor((now + restMs) / everyMs) + 1) * everyMs;
-  const spreadMs = Math.max(holdMs / 2, (1000 * population) / maxPerSecond);
+  const spreadMs = Math.max(holdMs / 2, spanAllowedMs(situation));
   return Math.ceil(meeting - now + uniform * spreadMs);
 }

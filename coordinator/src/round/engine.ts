@@ -157,6 +157,10 @@ export async function startRoundEngine(
       post(async () => {
         waiting.remove(clientId);
         return placeOf(clientId);
+      }).catch((error: unknown) => {
+        // The engine has failed and loads again, and whoever waits would wait on: that is not loaded.
+        waiting.remove(clientId);
+        throw error;
       }),
     hasPlace: (clientId) => {
       const round = loop.openRound();

@@ -90,8 +90,11 @@ export interface EngineSnapshot {
 export interface RoundLoop {
   readonly waiting: WaitingRoom;
   snapshot(): EngineSnapshot;
-  /** What pace goes by: the task, and how long it rests. Costs nothing, whatever the cohort. */
-  pace(): { readonly task: TaskRecord; readonly restMs: number };
+  /**
+   * What pace goes by: the task, how long it rests, and for how long its open round has been looking for clients.
+   * Costs nothing, whatever the cohort.
+   */
+  pace(): { readonly task: TaskRecord; readonly restMs: number; readonly selectingMs: number };
   brief(): TaskBrief;
   /** The round that is open now. */
   openRound(): OpenRound | undefined;
@@ -657,6 +660,10 @@ export async function startRoundLoop(
     pace: () => ({
       task,
       restMs: task.state === "running" ? Math.max(0, restUntil - clock.monotonicMs()) : 0,
+      selectingMs:
+        open?.state.phase === "selecting"
+          ? clock.monotonicMs() - open.state.deadline + open.state.rules.selectionDeadlineMs
+          : 0,
     }),
     snapshot: () => {
       const currentRound = snapshotRound();
