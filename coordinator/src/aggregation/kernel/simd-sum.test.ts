@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import { compileKernels } from "../../../kernels.mjs";
+import { resolveConfig } from "../../config/schema.ts";
 import type { EncodedDelta } from "../encoded-delta.ts";
 import { denseDelta } from "../encoded-delta.ts";
 import { createFedAvg } from "../fed-avg.ts";
@@ -84,6 +85,21 @@ describe("slots", () => {
     const count = takeAll(open()).length;
     for (let value = 1; value <= 4; value++) sum.add(uploadTo(sum, value).delta, 1);
     expect(takeAll(sum)).toHaveLength(count);
+  });
+
+  test("[KN6] there is a slot for every upload that has its turn, whatever waits for its pass", () => {
+    const { limits } = resolveConfig({});
+    const sum = open();
+    for (let i = 0; i < 200; i++) {
+      sum.add(uploadTo(sum, 1).delta, 1);
+      const uploads = takeAll(sum);
+      expect(uploads.length).toBeGreaterThanOrEqual(limits.concurrentUploads);
+      for (const { release } of uploads) release();
+    }
+    // As many of a large model as their memory allows.
+    const large = openSimdSum(LENGTH, { slotBytes: limits.uploadMemoryBytes / 2 - 4_096 });
+    for (let i = 0; i < 3; i++) large?.add(constant(1), 1);
+    expect([large?.slots.take(4), large?.slots.take(4)]).not.toContain(undefined);
   });
 
   test("[KN6] with every slot taken deltas from elsewhere are added all the same, and nothing of them is kept", () => {

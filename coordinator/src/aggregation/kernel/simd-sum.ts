@@ -27,9 +27,8 @@ const ALIGNMENT = 4_096;
 /** Deltas of one pass; of a large model one alone, as a pass holds the event loop up. */
 const FUSED = 4;
 const MOST_FUSED_NUMBERS = 2 ** 26;
-/** As many slots as fit, within these bounds: more than a pass needs, and no more than uploads at a time. */
-const SLOTS_BYTES = 128 * 2 ** 20;
-const [FEWEST_SLOTS, MOST_SLOTS] = [6, 32];
+/** So many uploads are under way at a time, and no more bytes of them unless it is one alone: as configured by default. */
+const [UPLOADS, UPLOADS_BYTES] = [32, 256 * 2 ** 20];
 
 /** By memory, how the norm of a payload in it is measured in place. */
 const norms = new WeakMap<ArrayBufferLike, (delta: EncodedDelta) => number>();
@@ -59,9 +58,11 @@ export function openSimdSum(
   const { slotBytes: payloadBytes = 4 * parameterCount, memories = noSumMemories } = options;
   const slotBytes = aligned(payloadBytes);
   const slotsAt = SUM_AT + aligned(8 * parameterCount);
-  const wanted = Math.floor(SLOTS_BYTES / slotBytes);
+  const fused = FUSED * parameterCount <= MOST_FUSED_NUMBERS ? FUSED : 1;
+  const uploads = Math.min(UPLOADS, Math.max(1, Math.floor(UPLOADS_BYTES / slotBytes)));
   const possible = Math.floor((MOST_BYTES - slotsAt) / slotBytes) - 1;
-  const count = Math.min(possible, MOST_SLOTS, Math.max(FEWEST_SLOTS, wanted));
+  // What waits for its pass has a slot, too, or uploads would have to take memory elsewhere.
+  const count = Math.min(possible, uploads + fused);
   if (count < 1) return undefined;
   const kernel = memories.take(slotsAt + (1 + count) * slotBytes, wasm);
   if (kernel === undefined) return undefined;
@@ -71,7 +72,6 @@ export function openSimdSum(
   const own: KeptSlot = { at: slotsAt, free: () => undefined };
   const sum = new Float64Array(memory, SUM_AT, parameterCount);
   const { whole = false } = options;
-  const fused = FUSED * parameterCount <= MOST_FUSED_NUMBERS ? FUSED : 1;
   let waiting: (Weighted & { readonly slot: KeptSlot })[] = [];
   let waitingEncoding: DenseEncoding = "float32";
   let isClosed = false;
