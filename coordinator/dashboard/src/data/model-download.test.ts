@@ -1,5 +1,5 @@
 import type { Digest, ModelResource, TaskId } from "@tributary/protocol";
-import { createLayout, encodeCheckpoint, sha256 } from "@tributary/protocol";
+import { createLayout, encodeCheckpoint, encodeServingCopy, sha256 } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
 import { fetchModel } from "./model-download.ts";
@@ -44,4 +44,20 @@ test("[DB51] other bytes are never saved", async () => {
   }
   const other = { ...model, digest: "0".repeat(64) as Digest };
   await expect(fetchModel(serving(frame).api, other, layout, "frame")).rejects.toThrow(refused);
+});
+
+test("[DB51] a copy for serving is saved by its own digest, and only where there is one", async () => {
+  const made = encodeServingCopy(layout, { modelVersion: 7, weights }, "int8");
+  made.run(0, made.length);
+  const copy = new Uint8Array(made.bytes);
+  const digest = await sha256(copy);
+  const copies = { int8: { digest, bytes: copy.length, url: "/elsewhere" } };
+  const { api, asked } = serving(copy);
+  const saved = await fetchModel(api, { ...model, copies }, layout, "int8");
+  expect(saved).toEqual({ name: "digits-v7.int8.ckpt", bytes: copy, isVerified: true });
+  expect(asked).toEqual([`/v1/checkpoints/${digest}`]);
+  const refuses = (code: string) => expect.objectContaining({ code }) as Error;
+  await expect(fetchModel(api, model, layout, "int8")).rejects.toThrow(refuses("NOT_FOUND"));
+  const wrong = fetchModel(serving(frame).api, { ...model, copies }, layout, "int8");
+  await expect(wrong).rejects.toThrow(refuses("CHECKPOINT_CORRUPT"));
 });

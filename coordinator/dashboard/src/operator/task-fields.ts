@@ -32,8 +32,8 @@ const sparse = (value: string, label: string): Option => ({
       ...{ kind: "pick", path: "plan.encoding.feedback", label: "What is not sent" },
       hint: "Error feedback: without it, most of what was learned never arrives, or arrives with much noise.",
       options: [
-        { value: true, label: "Is kept by the client for its next update" },
-        { value: false, label: "Is forgotten" },
+        { value: true, label: "Kept for the next update" },
+        { value: false, label: "Forgotten" },
       ],
     },
   ],
@@ -67,7 +67,7 @@ export const taskSections: readonly Section[] = [
       count("plan.epochs", "Epochs", { usual: "1" }),
       count("plan.batchSize", "Batch size", { usual: "10" }),
       positive("plan.learningRate", "Learning rate", {
-        usual: "0.1; with momentum 0.01, with Adam 0.001",
+        ...{ usual: "0.1", hint: "With momentum 0.01 is usual, with Adam 0.001." },
       }),
       {
         kind: "choice",
@@ -214,10 +214,11 @@ export const taskSections: readonly Section[] = [
         path: "weighting",
         label: "Weight of an update",
         by: "kind",
+        hint: "Usual is by examples, and equal under privacy and robust rules.",
         options: [
           {
             value: undefined,
-            label: "As is usual: by examples, or equal under privacy and robust rules",
+            label: "As is usual",
           },
           { value: "uniform", label: "Equal" },
           {

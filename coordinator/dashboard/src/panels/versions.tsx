@@ -1,15 +1,12 @@
 /** Versions of a task's model: which round made each from which version, how good it is, who signed it, its bytes. */
 
-import type { FederatedError as Fault, ModelResource, Page } from "@tributary/protocol";
+import type { ModelResource, Page } from "@tributary/protocol";
 import { routes } from "@tributary/protocol";
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 
 import { useApp } from "../app.ts";
-import { asFault } from "../data/api.ts";
 import type { HistoryTable } from "../data/long-history.ts";
-import type { ModelFormat } from "../data/model-download.ts";
-import { fetchModel } from "../data/model-download.ts";
 import { createResource } from "../data/resource.ts";
 import type { TaskEntry } from "../data/task-entry.ts";
 import { useLongHistory } from "../data/use-long-history.ts";
@@ -25,9 +22,9 @@ import {
 } from "../model/format.ts";
 import { lineageOf } from "../model/lineage.ts";
 import { CopyButton } from "../ui/copy-button.tsx";
-import { Icon } from "../ui/icon.tsx";
 import { Panel } from "../ui/panel.tsx";
 import { FaultState, sentence, Skeleton } from "../ui/states.tsx";
+import { copiesOf, Downloads } from "./downloads.tsx";
 
 const ROWS = 20;
 /** Steps back that are told; more are counted. */
@@ -219,6 +216,16 @@ function VersionFacts({ model, entry, table }: VersionProps) {
         </dd>
         <dt>Size</dt>
         <dd>{bytesText(bytes)}</dd>
+        {model.copies !== undefined && (
+          <>
+            <dt>Copies for serving</dt>
+            <dd>
+              {copiesOf(model)
+                .map(([encoding, copy]) => `${encoding} ${bytesText(copy.bytes)}`)
+                .join(", ")}
+            </dd>
+          </>
+        )}
       </dl>
       <Downloads {...{ model, entry }} />
     </div>
@@ -256,64 +263,4 @@ function Lineage({ table, version }: { readonly table: HistoryTable; readonly ve
       </ol>
     </div>
   );
-}
-
-const FORMATS: readonly (readonly [ModelFormat, string, string])[] = [
-  ["frame", "Checkpoint", "The frame as the coordinator keeps it, verified by its digest"],
-  ["weights", "Weights", "Little-endian float32 values in the order of the layout"],
-  ["manifest", "Manifest", "What the coordinator signed about this version, as JSON"],
-];
-
-function Downloads({ model, entry }: Pick<VersionProps, "model" | "entry">) {
-  const { api } = useApp();
-  const fault = useSignal<Fault | undefined>(undefined);
-  const said = useSignal("");
-  const save = async (format: ModelFormat) => {
-    fault.value = undefined;
-    said.value = "Fetching …";
-    try {
-      const file = await fetchModel(api, model, entry.task.peek().layout, format);
-      saveAs(file.name, file.bytes);
-      said.value = file.isVerified
-        ? `${file.name} is verified and saved.`
-        : `${file.name} is saved, unverified: browsers compute digests over TLS only.`;
-    } catch (error) {
-      fault.value = asFault(error);
-      said.value = "";
-    }
-  };
-  return (
-    <div class="row">
-      {FORMATS.map(([format, title, meaning]) => (
-        <button
-          key={format}
-          type="button"
-          class="button"
-          title={meaning}
-          onClick={() => void save(format)}
-        >
-          <Icon name="download" />
-          {title}
-        </button>
-      ))}
-      <span class="small soft" role="status">
-        {said}
-      </span>
-      {fault.value !== undefined && (
-        <span class="small error-text" role="alert">
-          {sentence(fault.value.message)}
-        </span>
-      )}
-    </div>
-  );
-}
-
-function saveAs(name: string, bytes: Uint8Array<ArrayBuffer>): void {
-  const url = URL.createObjectURL(new Blob([bytes], { type: "application/octet-stream" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  // The browser has taken it by then.
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
