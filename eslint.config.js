@@ -4,7 +4,7 @@ import tseslint from "typescript-eslint";
 const NODE_GLOBALS = ["process", "Buffer", "global", "setImmediate", "__dirname", "require"];
 
 const PURE = [
-  "coordinator/src/round/{state,machine,sampler,schedule}.ts",
+  "coordinator/src/round/{state,machine,participants,sampler,schedule}.ts",
   "coordinator/src/aggregation/**/*.ts",
   "coordinator/src/privacy/**/*.ts",
 ];

@@ -280,7 +280,7 @@ async function assemble(
 
   metrics.watchTasks(() =>
     engines().map((engine) => {
-      const { taskId } = engine.snapshot().task;
+      const { taskId } = engine.task();
       return { taskId, isPrivate: tasks.isPrivate(taskId) };
     }),
   );

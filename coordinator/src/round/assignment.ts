@@ -12,6 +12,7 @@ import { maxFrameBytes, routes } from "@tributary/protocol";
 import type { AssignmentTokens } from "../clients/assignment-token.ts";
 import type { Clock, TaskRecord } from "../ports.ts";
 import { planClippingNorm } from "./clipping.ts";
+import { isUploading, statusOf } from "./participants.ts";
 import { participationLimitsOf } from "./participation.ts";
 import type { RoundIdentity } from "./progress.ts";
 import { mixSeed } from "./seed.ts";
@@ -42,11 +43,13 @@ export function assignmentFor(
   clientId: ClientId,
 ): Assignment | undefined {
   const { state, identity } = round;
-  const status = participantsOf(state).get(clientId)?.kind;
+  const participants = participantsOf(state);
+  const status = statusOf(participants, clientId)?.kind;
   const reported = status === "reported";
   const reporting = state.phase === "reporting";
   // After the last call there is nothing left to begin.
-  const isCalled = reporting && state.closesAt !== undefined && !state.uploading.has(clientId);
+  const isCalled =
+    reporting && state.closesAt !== undefined && !isUploading(participants, clientId);
   const mayReport = reporting && !isCalled && (status === "pending" || status === "disconnected");
   const waitsForCommit = reported && (reporting || state.phase === "aggregating");
   if (!mayReport && !waitsForCommit) return undefined;

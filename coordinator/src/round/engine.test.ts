@@ -583,3 +583,26 @@ describe("a private round", () => {
     expect(await waitingFor(1)).toEqual(await waitingFor(0));
   });
 });
+
+test("[IG9] uploads that move no deadline set no timer, and the round still ends at its deadline", async () => {
+  const world = await startWorld();
+  for (const client of clients) await world.engine.checkIn(client);
+  const participant = { roundId: "t.1" as RoundId, taskId: world.taskId, clientId: clients[0]! };
+  const upload = async () => {
+    await world.engine.uploadBegan(participant);
+    await world.engine.refuse(participant, "UPDATE_NOT_FINITE");
+    world.engine.uploadEnded(participant);
+    await world.time.settle();
+  };
+  // The first is told of in an event a moment later.
+  await upload();
+  const before = world.time.made();
+  for (let i = 0; i < 20; i++) await upload();
+  expect(world.time.made()).toBe(before);
+  await world.time.advance(999);
+  expect(world.engine.snapshot().currentRound).toMatchObject({ phase: "reporting" });
+  await world.time.advance(1);
+  expect(world.engine.snapshot().currentRound).toBeUndefined();
+  await world.engine.stop(0);
+  expect(world.time.pending()).toBe(0);
+});

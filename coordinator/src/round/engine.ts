@@ -16,6 +16,7 @@ import { noSlots } from "../aggregation/update-slots.ts";
 import { overLimit } from "../limits/limit.ts";
 import type { Participant, ReceivedUpdate, TaskRecord, Timer } from "../ports.ts";
 import { requireMay } from "./eligibility.ts";
+import { isUploading, statusOf } from "./participants.ts";
 import { quotaWaitMs } from "./quota.ts";
 import { Refusal, roundRefusal } from "./refusal.ts";
 import type { EngineDeps, EngineOptions, EngineSnapshot, RoundLoop } from "./round-loop.ts";
@@ -24,6 +25,7 @@ import { participantsOf } from "./state.ts";
 
 export interface RoundEngine {
   snapshot(): EngineSnapshot;
+  task: RoundLoop["task"];
   pace: RoundLoop["pace"];
   brief(): TaskBrief;
   checkIn(clientId: ClientId): Promise<CheckInReply>;
@@ -74,7 +76,11 @@ export async function startRoundEngine(
   const isOpen = (roundId: RoundId) => loop.openRound()?.book.identity.roundId === roundId;
   const isAwaited = (clientId: ClientId) => {
     const state = loop.openRound()?.state;
-    return state?.phase === "reporting" && state.uploading.has(clientId);
+    return state?.phase === "reporting" && isUploading(state.participants, clientId);
+  };
+  const hasPlace = (clientId: ClientId) => {
+    const round = loop.openRound();
+    return round !== undefined && statusOf(participantsOf(round.state), clientId) !== undefined;
   };
   const departed = (clientId: ClientId, how: "left" | "disconnected") =>
     loop.apply({ type: "departed", at: clock.monotonicMs(), clientId, how });
@@ -117,6 +123,7 @@ export async function startRoundEngine(
   return {
     brief: loop.brief,
     snapshot: loop.snapshot,
+    task: loop.task,
     pace: loop.pace,
     checkIn: (clientId) =>
       post(async () => {
@@ -162,14 +169,10 @@ export async function startRoundEngine(
         waiting.remove(clientId);
         throw error;
       }),
-    hasPlace: (clientId) => {
-      const round = loop.openRound();
-      return round !== undefined && participantsOf(round.state).has(clientId);
-    },
+    hasPlace,
     disconnected: (clientId) => {
       waiting.remove(clientId);
-      const round = loop.openRound();
-      if (round === undefined || !participantsOf(round.state).has(clientId)) return;
+      if (!hasPlace(clientId)) return;
       const timer = clock.after(options.disconnectGraceMs, () => {
         graceTimers.delete(timer);
         if (deps.isConnected(clientId)) return;

@@ -8,6 +8,7 @@ import type { Clock, Timer } from "../ports.ts";
  */
 export function fakeClock(settle: () => Promise<void>) {
   let now = 0;
+  let made = 0;
   const timers = new Set<{ at: number; run: () => void }>();
   const clock: Clock = {
     now: () => 1_700_000_000_000 + now,
@@ -15,6 +16,7 @@ export function fakeClock(settle: () => Promise<void>) {
     after: (delayMs, run): Timer => {
       const timer = { at: now + delayMs, run };
       timers.add(timer);
+      made += 1;
       return { cancel: () => void timers.delete(timer) };
     },
   };
@@ -22,6 +24,8 @@ export function fakeClock(settle: () => Promise<void>) {
     clock,
     settle,
     pending: () => timers.size,
+    /** How many were ever set. */
+    made: () => made,
     advance: async (ms: number) => {
       const end = now + ms;
       for (;;) {

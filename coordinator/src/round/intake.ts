@@ -33,7 +33,7 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
       // Strangers are not told which tasks there are.
       const claims = tokens.read(token);
       const engine = requireEngine(taskId);
-      const { layout, spec } = engine.snapshot().task;
+      const { layout, spec } = engine.task();
       assertForRound(claims, roundId);
       await authenticator.assertAdmitted(claims.clientId);
       const participant = { roundId, taskId, clientId: claims.clientId };
@@ -56,7 +56,7 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
       await authenticator.assertAdmitted(participant.clientId);
       let norm: number;
       try {
-        norm = assertSound(engine.snapshot().task, update);
+        norm = assertSound(engine.task(), update);
       } catch (error) {
         if (isFederatedError(error)) await engine.refuse(participant, error.code);
         throw error;

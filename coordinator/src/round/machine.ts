@@ -9,10 +9,20 @@
 
 import type { AbandonReason, ClientId, RoundPhase } from "@tributary/protocol";
 
+import type { StatusKind } from "./participants.ts";
+import {
+  awaited,
+  clientsOf,
+  countStatus,
+  isUploading,
+  sizeOf,
+  statusOf,
+  withStatus,
+  withUpload,
+} from "./participants.ts";
 import type {
   EventOf,
   ParticipantStatus,
-  Participants,
   Reporting,
   RoundEffect,
   RoundEvent,
@@ -23,7 +33,7 @@ import type {
   StateOf,
   Step,
 } from "./state.ts";
-import { countStatus, deadlineOf, participantsOf } from "./state.ts";
+import { deadlineOf, participantsOf } from "./state.ts";
 
 type Cell<P extends RoundPhase, E extends RoundEventType> =
   "ignored" | ((state: StateOf<P>, event: EventOf<E>) => Step);
@@ -58,18 +68,18 @@ const TABLE: Table = {
     cohortSelected: "ignored",
     reported: (state, event) => report(state, event),
     uploadBegan: (state, event) => {
-      const status = state.participants.get(event.clientId)?.kind;
+      const status = statusOf(state.participants, event.clientId)?.kind;
       if (status === undefined || !HOPED_FOR.includes(status)) return stay(state);
-      return stay({ ...state, uploading: new Set(state.uploading).add(event.clientId) });
+      return stay(markUpload(state, event.clientId, true));
     },
     uploadEnded: (state, event) =>
-      state.uploading.has(event.clientId)
-        ? closeWhenDone(withoutUpload(state, event.clientId), event.at)
+      isUploading(state.participants, event.clientId)
+        ? closeWhenDone(markUpload(state, event.clientId, false), event.at)
         : stay(state),
     rejected: (state, event) =>
       mark(state, event.clientId, { kind: "rejected", code: event.code }, HOPED_FOR, event.at),
     declined: (state, event) =>
-      state.participants.has(event.clientId)
+      statusOf(state.participants, event.clientId) !== undefined
         ? mark(state, event.clientId, { kind: "declined" }, HOPED_FOR, event.at)
         : refuse(state, "NOT_IN_COHORT"),
     departed: (state, event) =>
@@ -153,7 +163,7 @@ const TABLE: Table = {
 };
 
 /** Without a counted report, and it may still come. */
-const HOPED_FOR: readonly ParticipantStatus["kind"][] = ["pending", "disconnected", "rejected"];
+const HOPED_FOR: readonly StatusKind[] = ["pending", "disconnected", "rejected"];
 
 /** The next state and what must be done. Never throws, never changes its arguments. */
 export function transition(state: RoundState, event: RoundEvent): Step {
@@ -188,17 +198,14 @@ function beginReporting(state: Selecting, event: EventOf<"cohortSelected">): Ste
   if (event.notDrawn === true || !isEnough(event.cohort.length, state.rules)) {
     return abandon(state, "tooFewClients");
   }
-  const participants = new Map<ClientId, ParticipantStatus>();
-  for (const clientId of event.cohort) participants.set(clientId, { kind: "pending" });
   const reporting: Reporting = {
     phase: "reporting",
     rules: state.rules,
     deadline: event.at + state.rules.reportWindowMs,
-    participants,
-    uploading: new Set(),
+    participants: awaited(event.cohort),
   };
   // There is nobody to wait for in an empty cohort.
-  const step = participants.size === 0 ? closeReports(reporting, event.at) : stay(reporting);
+  const step = event.cohort.length === 0 ? closeReports(reporting, event.at) : stay(reporting);
   return withEffect({ type: "assign", cohort: event.cohort }, step);
 }
 
@@ -207,7 +214,7 @@ const isEnough = (count: number, { minReports, releasesAnyway }: RoundRules): bo
   releasesAnyway === true || count >= Math.max(1, minReports);
 
 function report(state: Reporting, event: EventOf<"reported">): Step {
-  const status = state.participants.get(event.clientId);
+  const status = statusOf(state.participants, event.clientId);
   if (status === undefined) return refuse(state, "NOT_IN_COHORT");
   // The deadline holds even when its timer is late.
   if (event.at >= (deadlineOf(state) ?? 0) && status.kind !== "reported") {
@@ -225,7 +232,7 @@ function report(state: Reporting, event: EventOf<"reported">): Step {
     case "disconnected":
     case "rejected": {
       const { clientId, checksum } = event;
-      const counted = replace(withoutUpload(state, clientId), clientId, {
+      const counted = replace(markUpload(state, clientId, false), clientId, {
         kind: "reported",
         checksum,
       });
@@ -238,7 +245,7 @@ function reportTooLate(
   state: StateOf<"aggregating" | "committed">,
   event: EventOf<"reported">,
 ): Step {
-  const status = state.participants.get(event.clientId);
+  const status = statusOf(state.participants, event.clientId);
   if (status?.kind !== "reported") return refuse(state, "ROUND_CLOSED");
   return status.checksum === event.checksum
     ? { state, effects: [{ type: "acknowledgeDuplicate" }] }
@@ -246,8 +253,7 @@ function reportTooLate(
 }
 
 function replace(state: Reporting, clientId: ClientId, status: ParticipantStatus): Reporting {
-  const participants: Participants = new Map(state.participants).set(clientId, status);
-  return { ...state, participants };
+  return { ...state, participants: withStatus(state.participants, clientId, status) };
 }
 
 /** Changes a participant's status if it is one of `from`; then asks whether anyone is left. */
@@ -255,24 +261,21 @@ function mark(
   state: Reporting,
   clientId: ClientId,
   status: ParticipantStatus,
-  from: readonly ParticipantStatus["kind"][],
+  from: readonly StatusKind[],
   at: number,
 ): Step {
-  const current = state.participants.get(clientId);
+  const current = statusOf(state.participants, clientId);
   if (current === undefined || !from.includes(current.kind)) return stay(state);
   // Only a lost connection says nothing about the upload: that goes by another one.
   const rest =
     status.kind === "disconnected" || status.kind === "pending"
       ? state
-      : withoutUpload(state, clientId);
+      : markUpload(state, clientId, false);
   return closeWhenDone(replace(rest, clientId, status), at);
 }
 
-function withoutUpload(state: Reporting, clientId: ClientId): Reporting {
-  if (!state.uploading.has(clientId)) return state;
-  const uploading = new Set(state.uploading);
-  uploading.delete(clientId);
-  return { ...state, uploading };
+function markUpload(state: Reporting, clientId: ClientId, isUnderWay: boolean): Reporting {
+  return { ...state, participants: withUpload(state.participants, clientId, isUnderWay) };
 }
 
 /**
@@ -282,9 +285,9 @@ function withoutUpload(state: Reporting, clientId: ClientId): Reporting {
  * still bring what is missing.
  */
 function closeWhenDone(state: Reporting, at: number): Step {
-  const count = (kind: ParticipantStatus["kind"]) => countStatus(state.participants, kind);
+  const count = (kind: StatusKind) => countStatus(state.participants, kind);
   const reports = count("reported");
-  const goal = Math.min(state.rules.goal ?? Infinity, state.participants.size);
+  const goal = Math.min(state.rules.goal ?? Infinity, sizeOf(state.participants));
   if (reports >= goal) return lastCall(state, at);
   const waitedFor = count("pending");
   const hopedFor = count("disconnected") + count("rejected");
@@ -297,20 +300,19 @@ function closeWhenDone(state: Reporting, at: number): Step {
  * sent nothing yet is told at once, and trains no longer for a round that has what it needs.
  */
 function lastCall(state: Reporting, at: number): Step {
-  if (state.uploading.size === 0) return closeReports(state, at);
+  if (state.participants.uploads === 0) return closeReports(state, at);
   if (state.closesAt !== undefined) {
     return at < state.closesAt ? stay(state) : closeReports(state, at);
   }
   const closesAt = Math.min(state.deadline, at + state.rules.lastCallMs);
-  const clientIds = silentOf(state).filter((clientId) => !state.uploading.has(clientId));
+  const clientIds = silentOf(state).filter(
+    (clientId) => !isUploading(state.participants, clientId),
+  );
   return { state: { ...state, closesAt }, effects: [{ type: "closeReports", clientIds }] };
 }
 
 /** Participants whose report may still come, or was refused. */
-const silentOf = (state: Reporting): ClientId[] =>
-  [...state.participants]
-    .filter(([, status]) => HOPED_FOR.includes(status.kind))
-    .map(([clientId]) => clientId);
+const silentOf = (state: Reporting): ClientId[] => clientsOf(state.participants, HOPED_FOR);
 
 function closeReports(state: Reporting, at: number): Step {
   if (!isEnough(countStatus(state.participants, "reported"), state.rules)) {

@@ -5,6 +5,7 @@ import { isCharged, summarizeEvaluation } from "@tributary/protocol";
 
 import type { SumMemories } from "../aggregation/kernel/sum-memories.ts";
 import type { Instant, ModelVersionRecord, RoundCommit, TaskRecord } from "../ports.ts";
+import { clientsOf } from "./participants.ts";
 import type { RoundBook } from "./progress.ts";
 import type { MadeModel } from "./release.ts";
 import type { RoundSum } from "./round-sum.ts";
@@ -87,7 +88,5 @@ export function commitOf(
 }
 
 export function reportedClients(state: RoundState): ClientId[] {
-  return [...participantsOf(state)]
-    .filter(([, status]) => status.kind === "reported")
-    .map(([clientId]) => clientId);
+  return clientsOf(participantsOf(state), ["reported"]);
 }

@@ -22,8 +22,9 @@ import type {
   ReceivedUpdate,
   RoundRecord,
 } from "../ports.ts";
+import { countStatus, sizeOf } from "./participants.ts";
 import type { RoundState } from "./state.ts";
-import { countStatus, participantsOf } from "./state.ts";
+import { participantsOf } from "./state.ts";
 
 /** What stays the same while a round is open. */
 export interface RoundIdentity {
@@ -157,7 +158,7 @@ export function countParticipants(state: RoundState): ParticipantCounts {
   const waitedFor = count("pending");
   const open = state.phase === "selecting" || state.phase === "reporting";
   return {
-    selected: participants.size,
+    selected: sizeOf(participants),
     reported: count("reported"),
     pending: open ? waitedFor : 0,
     declined: count("declined"),

@@ -49,6 +49,7 @@ import type { RoundBook } from "./progress.ts";
 import { createRoundBook, roundResource } from "./progress.ts";
 import type { CurrentModel, MadeModel, ReleaseDeps } from "./release.ts";
 import { loadModel, makeVersion, settleBlobs } from "./release.ts";
+import { clientsOf } from "./participants.ts";
 import { participationLimitsOf } from "./participation.ts";
 import { dayOf } from "./quota.ts";
 import { Refusal } from "./refusal.ts";
@@ -90,6 +91,8 @@ export interface EngineSnapshot {
 export interface RoundLoop {
   readonly waiting: WaitingRoom;
   snapshot(): EngineSnapshot;
+  /** Costs nothing, whatever the cohort. */
+  task(): TaskRecord;
   /**
    * What pace goes by: the task, how long it rests, and for how long its open round has been looking for clients.
    * Costs nothing, whatever the cohort.
@@ -127,6 +130,13 @@ export interface RoundLoop {
 /** What a transition answers to the message that caused it. */
 export type Answer = "counted" | "duplicate" | Extract<RoundEffect, { type: "refuse" }>["code"];
 
+/** What is done at an instant, unless something else comes first. */
+interface Alarm {
+  readonly at: Tick;
+  readonly run: () => Promise<unknown>;
+  readonly timer: Timer;
+}
+
 const PROGRESS_INTERVAL_MS = 200;
 const STEADY_PROGRESS_INTERVAL_MS = 1000;
 /** About 10 ms of work, and half a megabyte of messages. */
@@ -160,7 +170,7 @@ export async function startRoundLoop(
   let broken = false;
   let stopped = false;
   let aggregating: Promise<void> | undefined;
-  let alarm: Timer | undefined;
+  let alarm: Alarm | undefined;
   let progressDue: Timer | undefined;
 
   // ------------------------------------------------------------- loading and failing
@@ -288,37 +298,49 @@ export async function startRoundLoop(
     open?.aggregation?.abort.abort();
     close();
     broken = true;
-    setAlarm(options.abandonedRetryMs, () =>
-      mailbox.post(async () => {
-        if (stopped) return;
-        try {
-          await load();
-          await advance();
-        } catch (again) {
-          fail(again);
-        }
-      }),
-    );
+    setAlarm(clock.monotonicMs() + options.abandonedRetryMs, loadAgain);
   }
+
+  const loadAgain = () =>
+    mailbox.post(async () => {
+      if (stopped) return;
+      try {
+        await load();
+        await advance();
+      } catch (again) {
+        fail(again);
+      }
+    });
 
   const unavailable = (message: string) =>
     new FederatedError("UNAVAILABLE", message, { retryAfterMs: options.abandonedRetryMs });
 
   // ------------------------------------------------------------------ time and schedule
 
-  function setAlarm(delayMs: number, run: () => Promise<unknown>): void {
-    alarm?.cancel();
-    alarm = clock.after(Math.max(0, delayMs), () => void run().catch(() => undefined));
+  /** Most jobs move no deadline: then the alarm stays as it is. */
+  function setAlarm(at: Tick, run: Alarm["run"]): void {
+    if (alarm?.at === at && alarm.run === run) return;
+    cancelAlarm();
+    const timer = clock.after(Math.max(0, at - clock.monotonicMs()), () => {
+      alarm = undefined;
+      run().catch(() => undefined);
+    });
+    alarm = { at, run, timer };
+  }
+
+  function cancelAlarm(): void {
+    alarm?.timer.cancel();
+    alarm = undefined;
   }
 
   /** Opens, ends or waits for the next round, and sets the alarm for the next deadline. */
   async function advance(): Promise<void> {
-    alarm?.cancel();
     for (;;) {
       const now = clock.monotonicMs();
       if (open !== undefined) {
         const deadline = deadlineOf(open.state);
-        if (deadline !== undefined) setAlarm(deadline - now, () => post(tick));
+        if (deadline === undefined) cancelAlarm();
+        else setAlarm(deadline, tick);
         return;
       }
       const move = nextMove({
@@ -329,19 +351,20 @@ export async function startRoundLoop(
         affordable,
         over,
       });
-      if (move.kind === "idle") return;
       if (move.kind === "rest") {
-        setAlarm(move.until - now, () => post(async () => undefined));
+        setAlarm(move.until, lookAgain);
         return;
       }
+      cancelAlarm();
+      if (move.kind === "idle") return;
       if (move.kind === "end") await endTask(move.reason);
       else await openNextRound();
     }
   }
 
-  const tick = async () => {
-    await apply({ type: "tick", at: clock.monotonicMs(), clientsWaiting: waiting.size });
-  };
+  const tick = () =>
+    post(() => apply({ type: "tick", at: clock.monotonicMs(), clientsWaiting: waiting.size }));
+  const lookAgain = () => post(async () => undefined);
 
   async function openNextRound(): Promise<void> {
     lastRoundNumber += 1;
@@ -535,7 +558,7 @@ export async function startRoundLoop(
     abandonedInARow = 0;
     restUntil = clock.monotonicMs() + spec.schedule.pauseBetweenRoundsMs;
     takeStock(stock);
-    gateway.closeRound(participantsOf(round.state).keys(), {
+    gateway.closeRound(clientsOf(participantsOf(round.state)), {
       taskId,
       roundId: commit.round.roundId,
       outcome: "committed",
@@ -567,7 +590,7 @@ export async function startRoundLoop(
     const { roundId } = record;
     const why = told === undefined ? {} : { reason: told };
     logger.warn({ roundId, ...why }, "the round was abandoned");
-    gateway.closeRound(participantsOf(round.state).keys(), {
+    gateway.closeRound(clientsOf(participantsOf(round.state)), {
       taskId,
       roundId,
       outcome: "abandoned",
@@ -657,6 +680,7 @@ export async function startRoundLoop(
     requireNotEnded,
     openRound: () => open,
     progress: () => ({ step: steps, stepMs }),
+    task: () => task,
     pace: () => ({
       task,
       restMs: task.state === "running" ? Math.max(0, restUntil - clock.monotonicMs()) : 0,
@@ -712,7 +736,8 @@ export async function startRoundLoop(
       stopped = true;
       open?.aggregation?.abort.abort();
       await mailbox.idle();
-      for (const timer of [alarm, progressDue]) timer?.cancel();
+      cancelAlarm();
+      progressDue?.cancel();
     },
   };
 }

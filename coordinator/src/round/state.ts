@@ -2,6 +2,9 @@
 
 import type { AbandonReason, Checksum, ClientId, ErrorCode, RoundPhase } from "@tributary/protocol";
 
+import type { Participants } from "./participants.ts";
+import { awaited, NOBODY } from "./participants.ts";
+
 /** Milliseconds of a clock that never jumps back. */
 export type Tick = number;
 
@@ -14,8 +17,6 @@ export type ParticipantStatus =
   | { readonly kind: "rejected"; readonly code: ErrorCode }
   | { readonly kind: "declined" }
   | { readonly kind: "left" };
-
-export type Participants = ReadonlyMap<ClientId, ParticipantStatus>;
 
 /** The numbers that a round is held to. */
 export interface RoundRules {
@@ -50,8 +51,6 @@ export interface Reporting {
   readonly rules: RoundRules;
   readonly deadline: Tick;
   readonly participants: Participants;
-  /** Participants without a counted report whose bytes are on their way. */
-  readonly uploading: ReadonlySet<ClientId>;
   /** The goal is reached, and what is on its way may arrive until then. */
   readonly closesAt?: Tick;
 }
@@ -165,8 +164,7 @@ export function reopenRound(rules: RoundRules, cohort: readonly ClientId[], at: 
     phase: "reporting",
     rules,
     deadline: at + rules.reportWindowMs,
-    participants: new Map(cohort.map((clientId) => [clientId, { kind: "pending" }])),
-    uploading: new Set(),
+    participants: awaited(cohort),
   };
 }
 
@@ -184,16 +182,10 @@ export function aggregatingAgain(
 }
 
 export const participantsOf = (state: RoundState): Participants =>
-  state.phase === "selecting" ? new Map() : state.participants;
+  state.phase === "selecting" ? NOBODY : state.participants;
 
 /** When the phase ends at the latest. */
 export const deadlineOf = (state: RoundState): Tick | undefined => {
   if (state.phase === "committed" || state.phase === "abandoned") return undefined;
   return state.phase === "reporting" ? (state.closesAt ?? state.deadline) : state.deadline;
 };
-
-export function countStatus(participants: Participants, kind: ParticipantStatus["kind"]): number {
-  let count = 0;
-  for (const status of participants.values()) if (status.kind === kind) count += 1;
-  return count;
-}

@@ -96,7 +96,7 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
   /** @throws FederatedError CONFIG_INVALID when its rounds may need more memory than there is beside the others' */
   const assertRoundsFit = (spec: TaskRecord["spec"]) => {
     const others = [...engines.values()]
-      .map((engine) => engine.snapshot().task)
+      .map((engine) => engine.task())
       .filter(({ state }) => state !== "ended");
     const fault = robustMemoryFault(
       spec,
@@ -228,9 +228,9 @@ export function createTaskRegistry(deps: TaskRegistryDeps): TaskHouse {
       }
       return roundResource(record);
     },
-    isPrivate: (taskId) => engines.get(taskId)?.snapshot().task.spec.privacy.mechanism !== "none",
+    isPrivate: (taskId) => engines.get(taskId)?.task().spec.privacy.mechanism !== "none",
     privacy: async (taskId) => {
-      const { task } = requireEngine(taskId).snapshot();
+      const task = requireEngine(taskId).task();
       const version = await store.latestModelVersion(taskId);
       if (version === undefined) throw new Error(`task "${taskId}" has lost its versions`);
       const ledger = await store.listLedger(taskId);
