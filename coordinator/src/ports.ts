@@ -689,6 +689,12 @@ export interface HeldDelivery {
   ended(isDelivered: boolean): void;
 }
 
+/** Who asks for a place by HTTP. */
+export interface HttpVisitor extends AdmittedClient {
+  /** From where, as `PeerAddress` spells it. */
+  readonly address: string;
+}
+
 /** What clients without a socket may ask. `clients/held-check-ins.ts`; called by the HTTP adapter. */
 export interface HttpDesk {
   /** @throws FederatedError UNAUTHENTICATED, UNAVAILABLE */
@@ -700,7 +706,7 @@ export interface HttpDesk {
    * back, ABORTED
    */
   checkIn(
-    client: AdmittedClient,
+    client: HttpVisitor,
     taskId: TaskId,
     query: CheckInQuery,
     gone: AbortSignal,

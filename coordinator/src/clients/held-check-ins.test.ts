@@ -37,11 +37,16 @@ async function toldAfter(others: number, spec: object, refused = false): Promise
     ...{ clock, desk, engineOf: () => engine, uniform: { next: () => 0.5 } },
     sockets: { gateway: {}, hasOffered: () => false },
   } as unknown as HeldCheckInsDeps;
-  const options = { heldCheckIns: 100, checkInsPerSecond: 10, checkInHoldMs: 1000 };
+  const options = {
+    heldCheckIns: 100,
+    checkInsPerSecond: 10,
+    checkInHoldMs: 1000,
+    connectionsPerAddress: 5000,
+  };
   const { desk: http } = createHeldCheckIns(deps, options);
   const ask = (clientId: ClientId) =>
     http.checkIn(
-      { clientId },
+      { clientId, address: clientId },
       TASK,
       { protocolVersion: PROTOCOL_VERSION },
       new AbortController().signal,

@@ -21,11 +21,11 @@ import { FederatedError, isFederatedError } from "@tributary/protocol";
 
 import { limitOf, overLimit } from "../limits/limit.ts";
 import type {
-  AdmittedClient,
   ClientGateway,
   Clock,
   HeldDelivery,
   HttpDesk,
+  HttpVisitor,
   UniformSource,
 } from "../ports.ts";
 import type { RoundEngine } from "../round/engine.ts";
@@ -41,7 +41,7 @@ export interface HeldCheckInsDeps {
     readonly gateway: ClientGateway;
     hasOffered(clientId: ClientId, taskId: TaskId): boolean;
   };
-  /** Spreads returns; of no worth to anybody else. */
+  /** Spreads returns, and keys what counts clients. */
   readonly uniform: UniformSource;
 }
 
@@ -51,6 +51,8 @@ export interface HeldCheckInsOptions {
   readonly checkInsPerSecond: number;
   /** Longest time for which one is held. */
   readonly checkInHoldMs: number;
+  /** Clients that one address counts for when returns are spread. */
+  readonly connectionsPerAddress: number;
 }
 
 export interface HeldCheckIns {
@@ -78,7 +80,7 @@ export function createHeldCheckIns(
   const pacer = createPacer({ clock, engineOf, uniform }, options);
 
   async function checkIn(
-    { clientId, validUntil }: AdmittedClient,
+    { clientId, validUntil, address }: HttpVisitor,
     taskId: TaskId,
     { protocolVersion, waitMs }: CheckInQuery,
     gone: AbortSignal,
@@ -88,7 +90,7 @@ export function createHeldCheckIns(
     } catch (error) {
       throw paced(error, taskId);
     }
-    pacer.came(clientId, taskId);
+    pacer.came(clientId, address, taskId);
     if (heldCount >= options.heldCheckIns) {
       const message = `${options.heldCheckIns} check-ins are held, as many as there may be`;
       throw overLimit("heldCheckIns", message, pacer.returnOf(taskId));

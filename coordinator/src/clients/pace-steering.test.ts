@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { createSeededUniform } from "../round/sampler.ts";
+import { createKeyedHash } from "./keyed-hash.ts";
 import type { PaceSituation } from "./pace-steering.ts";
 import { comeBackInMs, meanAwayMs } from "./pace-steering.ts";
 import { createPopulation } from "./population.ts";
@@ -108,7 +109,7 @@ test("[MC20] after a rest of all rounds clients come evenly too, and none before
 test("[MC21] day and night five times as many clients are there, and arrivals stay within half of what is wanted", () => {
   const clients = 20_000;
   const uniform = createSeededUniform(11);
-  const population = createPopulation();
+  const population = createPopulation({ hash: createKeyedHash([1, 2]), perAddress: 5000 });
   const wanted = 100;
   const day = 24 * HOUR_S;
   const ids = Array.from({ length: clients }, () => {
@@ -116,7 +117,7 @@ test("[MC21] day and night five times as many clients are there, and arrivals st
       Math.floor(uniform.next() * 2 ** 32)
         .toString(16)
         .padStart(8, "0");
-    return (word() + word()) as ClientId;
+    return [word(), word(), word(), word()].join("") as ClientId;
   });
   /** The share of clients that is awake; each is awake while this is above a number of its own. */
   const awake = (second: number) => 0.6 - 0.4 * Math.cos((2 * Math.PI * second) / day);
@@ -141,7 +142,7 @@ test("[MC21] day and night five times as many clients are there, and arrivals st
     const pace = situation({ population: estimate, wanted, now });
     const memoryMs = Math.max(600_000, 2 * (meanAwayMs(pace) ?? 0));
     for (const i of due[second]!) {
-      population.saw(ids[i]!, now, memoryMs);
+      population.saw(ids[i]!, `address ${i}`, now, memoryMs);
       const back = second + Math.round((HOLD_MS + comeBackInMs(pace, uniform.next())) / 1000);
       due[wakes(owns[i]!, back)]?.push(i);
     }

@@ -18,11 +18,12 @@ interface World {
   readonly onSockets?: number;
   /** Made-up clients that come in this second and wait for nothing. */
   readonly madeUp?: (second: number) => number;
-  readonly checkInsPerSecond?: number;
+  /** From which these come. */
+  readonly addresses?: number;
 }
 
 /** What becomes of a task's rounds when seconds pass, by the real pacer. */
-function live({ hours, honest, minClients, onSockets = 0, madeUp, ...limits }: World) {
+function live({ hours, honest, minClients, onSockets = 0, madeUp, addresses = 30_000 }: World) {
   const uniform = createSeededUniform(17);
   const word = () =>
     Math.floor(uniform.next() * 2 ** 32)
@@ -46,14 +47,18 @@ function live({ hours, honest, minClients, onSockets = 0, madeUp, ...limits }: W
       selectingMs: selectingSince === undefined ? 0 : 1000 * (now - selectingSince),
     }),
   };
-  const { checkInsPerSecond = 5000 } = limits;
   const pacer = createPacer(
     {
       clock: { now: () => 1000 * now },
       engineOf: () => engine as never,
       uniform,
     },
-    { heldCheckIns: 5000, checkInsPerSecond, checkInHoldMs: 1000 * HOLD_S },
+    {
+      heldCheckIns: 5000,
+      checkInsPerSecond: 5000,
+      checkInHoldMs: 1000 * HOLD_S,
+      connectionsPerAddress: 5000,
+    },
   );
 
   const ids = Array.from({ length: honest }, newClient);
@@ -88,11 +93,11 @@ function live({ hours, honest, minClients, onSockets = 0, madeUp, ...limits }: W
   for (; now < total; now++) {
     if (roundEndsAt === now) close("committed");
     for (let i = madeUp?.(now) ?? 0; i > 0; i--) {
-      pacer.came(newClient(), TASK);
+      pacer.came(newClient(), `192.0.2.${i % addresses}`, TASK);
       if (roundEndsAt === undefined && now >= restUntil) selectingSince ??= now;
     }
     for (const i of due[now]!) {
-      pacer.came(ids[i]!, TASK);
+      pacer.came(ids[i]!, ids[i]!, TASK);
       arrivals[now]! += 1;
       held.set(i, now + HOLD_S);
     }
@@ -128,14 +133,18 @@ const KEYS = 30_000;
 
 test.each([
   // As many requests a second as one address may make.
-  { from: "one address", madeUp: (s: number) => (s % 1800 < KEYS / 2000 ? 2000 : 0) },
-  { from: "30 000 addresses at once", madeUp: (s: number) => (s % 1800 === 300 ? KEYS : 0) },
-  { from: "a few addresses, all the time", madeUp: () => KEYS / 1800 },
+  { from: "one address", addresses: 1, madeUp: (s: number) => (s % 1800 < KEYS / 2000 ? 2000 : 0) },
+  {
+    from: "30 000 addresses at once",
+    addresses: KEYS,
+    madeUp: (s: number) => (s % 1800 === 300 ? KEYS : 0),
+  },
+  { from: "a few addresses, all the time", addresses: 3, madeUp: () => KEYS / 1800 },
 ])(
   "[MC26] 30 000 made-up clients every half hour, from $from: honest ones are back in minutes, and rounds go on",
-  ({ madeUp }) => {
+  ({ addresses, madeUp }) => {
     const quiet = live(SMALL);
-    const attacked = live({ ...SMALL, madeUp });
+    const attacked = live({ ...SMALL, addresses, madeUp });
     expect(longest(quiet)).toBeLessThan(60);
     expect(longest(attacked)).toBeLessThan(600);
     expect(committed(attacked)).toBeGreaterThan(committed(quiet) / 2);

@@ -2,10 +2,12 @@
 
 import type { ClientId, RoundClosed, RoundId, TaskId } from "@tributary/protocol";
 
+import { addressKey } from "../limits/address.ts";
 import type { Clock, TaskRecord, UniformSource } from "../ports.ts";
 import type { RoundEngine } from "../round/engine.ts";
 import type { Credit } from "./credit.ts";
 import { createCredit } from "./credit.ts";
+import { createKeyedHash } from "./keyed-hash.ts";
 import type { PaceSituation } from "./pace-steering.ts";
 import { comeBackInMs, CROWD, meanAwayMs } from "./pace-steering.ts";
 import type { Population } from "./population.ts";
@@ -14,7 +16,7 @@ import { createPopulation } from "./population.ts";
 export interface PacerDeps {
   readonly clock: Pick<Clock, "now">;
   readonly engineOf: (taskId: TaskId) => Pick<RoundEngine, "pace"> | undefined;
-  /** Spreads returns; of no worth to anybody else. */
+  /** Spreads returns, and keys what counts clients. */
   readonly uniform: UniformSource;
 }
 
@@ -22,13 +24,17 @@ export interface PacerOptions {
   readonly heldCheckIns: number;
   readonly checkInsPerSecond: number;
   readonly checkInHoldMs: number;
+  readonly connectionsPerAddress: number;
 }
 
 export interface Pacer {
   /** Whole milliseconds after which a client should check in again. */
   returnOf(taskId: TaskId): number;
-  /** A client came, was let in, and is within all rates. */
-  came(clientId: ClientId, taskId: TaskId): void;
+  /**
+   * A client came, was let in, and is within all rates.
+   * @param address as `PeerAddress` spells it
+   */
+  came(clientId: ClientId, address: string, taskId: TaskId): void;
   /** A cohort is told of its round, for which so many without a socket were held. Again changes nothing. */
   roundBegan(taskId: TaskId, roundId: RoundId, held: number): void;
   roundClosed(message: RoundClosed): void;
@@ -56,6 +62,11 @@ interface Crowd {
 export function createPacer(deps: PacerDeps, options: PacerOptions): Pacer {
   const { clock, engineOf, uniform } = deps;
   const crowds = new Map<TaskId, Crowd>();
+  const word = () => Math.floor(uniform.next() * 2 ** 32) | 0;
+  const counting = {
+    hash: createKeyedHash([word(), word()]),
+    perAddress: options.connectionsPerAddress,
+  };
   const patienceMs = PATIENCE_HOLDS * options.checkInHoldMs;
 
   function situationOf(taskId: TaskId): PaceSituation {
@@ -86,14 +97,18 @@ export function createPacer(deps: PacerDeps, options: PacerOptions): Pacer {
   function crowdOf(taskId: TaskId): Crowd {
     const known = crowds.get(taskId);
     if (known !== undefined) return known;
-    const crowd = { population: createPopulation(), credit: createCredit(patienceMs), spells: 0 };
+    const crowd = {
+      population: createPopulation(counting),
+      credit: createCredit(patienceMs),
+      spells: 0,
+    };
     crowds.set(taskId, crowd);
     return crowd;
   }
 
   return {
     returnOf: (taskId) => comeBackInMs(situationOf(taskId), uniform.next()),
-    came: (clientId, taskId) => {
+    came: (clientId, address, taskId) => {
       const { task, selectingMs = 0 } = engineOf(taskId)?.pace() ?? {};
       if (task === undefined || task.state === "ended") return;
       const crowd = crowdOf(taskId);
@@ -101,7 +116,12 @@ export function createPacer(deps: PacerDeps, options: PacerOptions): Pacer {
       if (spells > crowd.spells) judge(crowd, taskId, "refuted");
       crowd.spells = spells;
       const away = meanAwayMs(situationOf(taskId)) ?? 0;
-      crowd.population.saw(clientId, clock.now(), Math.max(SHORTEST_MEMORY_MS, 2 * away));
+      crowd.population.saw(
+        clientId,
+        addressKey(address),
+        clock.now(),
+        Math.max(SHORTEST_MEMORY_MS, 2 * away),
+      );
     },
     roundBegan: (taskId, roundId, held) => {
       const crowd = crowds.get(taskId);

@@ -1,69 +1,86 @@
 /**
- * How many clients come, counted in 8 KB however many they are: HyperLogLog (Flajolet et al. 2007) over ids, which
- * are uniform hashes already. Within 1.6 % (one standard error) of the number of distinct clients of late; whoever
- * comes often counts once.
+ * How many clients have come of late, counted in sketches of 16 KB however many they are; whoever comes often counts
+ * once.
+ *
+ * They are hashed with a key of the coordinator's own. Client ids are hashes of what clients choose, and a sketch of
+ * those could be filled by 4 096 well-chosen ones as if by billions. And of one address no more count than may be:
+ * each client has one of so many marks of its address, and the number of marks is a bound.
  */
 
 import type { ClientId } from "@tributary/protocol";
 
-/** Two to the power of BITS registers. */
-const BITS = 12;
-const REGISTERS = 2 ** BITS;
-const ALPHA = 0.7213 / (1 + 1.079 / REGISTERS);
+import type { KeyedHash } from "./keyed-hash.ts";
+import type { Sketch } from "./sketch.ts";
+import { createSketch } from "./sketch.ts";
+
+export interface PopulationOptions {
+  readonly hash: KeyedHash;
+  /** Clients that one address counts for, at most. */
+  readonly perAddress: number;
+}
 
 export interface Population {
   /**
    * Counts a client that has come.
+   * @param address from where, as limits by address tell it apart
    * @param forMs it is remembered for at least so long, and for at most twice as long
    */
-  saw(clientId: ClientId, nowMs: number, forMs: number): void;
+  saw(clientId: ClientId, address: string, nowMs: number, forMs: number): void;
   /** Distinct clients that are remembered. */
   estimate(): number;
 }
 
-export function createPopulation(): Population {
-  // Two generations: what has come since the last change, and that with what came before.
-  let young = new Uint8Array(REGISTERS);
-  let both = new Uint8Array(REGISTERS);
-  let since: number | undefined;
-  /** Of `both`: its registers that are empty, and the sum of 2^-rank over all of them, which is exact. */
-  let empty = REGISTERS;
-  let sum = REGISTERS;
+/** What has come since the last change of generations, and that with what came before. */
+interface Generations {
+  young: Sketch;
+  both: Sketch;
+}
 
-  function raise(index: number, rank: number): void {
-    const before = both[index] ?? 0;
-    if (rank <= before) return;
-    both[index] = rank;
-    sum += 2 ** -rank - 2 ** -before;
-    if (before === 0) empty -= 1;
+export function createPopulation({ hash, perAddress }: PopulationOptions): Population {
+  const newGenerations = (): Generations => ({ young: createSketch(), both: createSketch() });
+  const clients = newGenerations();
+  const marks = newGenerations();
+  let since: number | undefined;
+
+  function add({ young, both }: Generations, hashed: readonly [number, number]): void {
+    young.add(hashed);
+    both.add(hashed);
   }
 
-  function forgetOldest(): void {
-    const kept = young;
-    young = new Uint8Array(REGISTERS);
-    both = new Uint8Array(REGISTERS);
-    empty = REGISTERS;
-    sum = REGISTERS;
-    for (const [index, rank] of kept.entries()) raise(index, rank);
+  function forgetOldest(generations: Generations): void {
+    const both = createSketch();
+    both.addAll(generations.young);
+    generations.both = both;
+    generations.young = createSketch();
   }
 
   return {
-    saw: (clientId, nowMs, forMs) => {
+    saw: (clientId, address, nowMs, forMs) => {
       since ??= nowMs;
       if (nowMs - since >= forMs) {
-        forgetOldest();
+        forgetOldest(clients);
+        forgetOldest(marks);
         since = nowMs;
       }
-      const first = Number.parseInt(clientId.slice(0, 8), 16);
-      const index = first >>> (32 - BITS);
-      const rank = Math.clz32(Number.parseInt(clientId.slice(8, 16), 16)) + 1;
-      young[index] = Math.max(young[index] ?? 0, rank);
-      raise(index, rank);
+      const client = hash(wordsOfId(clientId));
+      add(clients, client);
+      add(marks, hash([client[1] % perAddress, ...wordsOfText(address)]));
     },
-    estimate: () => {
-      const raw = (ALPHA * REGISTERS ** 2) / sum;
-      // Few clients leave registers empty, which tells their number better.
-      return raw <= 2.5 * REGISTERS && empty > 0 ? REGISTERS * Math.log(REGISTERS / empty) : raw;
-    },
+    estimate: () => Math.min(clients.both.estimate(), marks.both.estimate()),
   };
+}
+
+/** An id has 32 hexadecimal digits. */
+const wordsOfId = (id: ClientId): readonly number[] =>
+  [0, 8, 16, 24].map((at) => Number.parseInt(id.slice(at, at + 8), 16) | 0);
+
+/** Texts that differ have words that differ: no letter of an address takes more than a byte. */
+function wordsOfText(text: string): readonly number[] {
+  const words = [text.length];
+  for (let i = 0; i < text.length; i++) {
+    const last = words.length - 1;
+    if (i % 4 === 0) words.push(text.charCodeAt(i));
+    else words[last] = ((words[last] ?? 0) << 8) | text.charCodeAt(i);
+  }
+  return words;
 }

@@ -6,7 +6,7 @@ import { CheckInQuerySchema, HttpCheckInReplySchema } from "@tributary/protocol/
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import Type from "typebox";
 
-import type { AdmittedClient } from "../../ports.ts";
+import type { HttpVisitor } from "../../ports.ts";
 import { bearerToken } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
 import {
@@ -18,8 +18,11 @@ import {
   TaskParams,
 } from "./schemas.ts";
 
-export function checkInRoutes(app: FastifyInstance, { desk, tokens, edge }: HttpDeps): void {
-  const admitted = new WeakMap<FastifyRequest, AdmittedClient>();
+export function checkInRoutes(
+  app: FastifyInstance,
+  { desk, tokens, edge, peerAddress }: HttpDeps,
+): void {
+  const admitted = new WeakMap<FastifyRequest, HttpVisitor>();
 
   /** As a socket's handshake is: the page's origin, then the credentials, which are the same. */
   async function admit(request: FastifyRequest): Promise<void> {
@@ -33,7 +36,8 @@ export function checkInRoutes(app: FastifyInstance, { desk, tokens, edge }: Http
     const token = bearerToken(request);
     const clientKey = String(request.headers[CLIENT_KEY_HEADER] ?? "");
     const auth = { clientKey, ...(token === undefined ? {} : { token }) };
-    admitted.set(request, await desk.authenticate(auth));
+    const address = peerAddress(request.raw);
+    admitted.set(request, { ...(await desk.authenticate(auth)), address });
   }
 
   app.post<{ Params: { taskId: TaskId }; Querystring: CheckInQuery }>(
