@@ -34,9 +34,9 @@ export interface MeanAggregator extends Aggregator {
   /** The live weighted sum of the deltas. */
   sum(): Float64Array;
   /**
-   * sum / denominator, a new vector. The denominator is `totalWeight` unless a public one is given,
-   * which does not depend on who reported.
-   * @throws RangeError when it is not positive and finite, as without any delta
+   * sum / denominator, in memory of the sum, which is none from then on: it is made once, and lives until `close`. The
+   * denominator is `totalWeight` unless a public one is given, which does not depend on who reported.
+   * @throws RangeError when it is not positive and finite, as without any delta; the sum is as it was then
    */
   mean(denominator?: number): Float64Array;
   /** The same in slices. */

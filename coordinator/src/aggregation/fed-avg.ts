@@ -11,7 +11,7 @@ import { assertLength } from "./encoded-delta.ts";
 import type { SlotOptions } from "./kernel/delta-sum.ts";
 import { normOf, openDeltaSum } from "./kernel/open-kernel.ts";
 import type { Slices } from "./slices.ts";
-import { atOnce, slicesOf } from "./slices.ts";
+import { atOnce } from "./slices.ts";
 import { weightOf } from "./weighting.ts";
 
 export interface FedAvgOptions extends SlotOptions {
@@ -64,11 +64,6 @@ export function createFedAvg({
     if (!(denominator > 0 && denominator < Infinity)) {
       throw new RangeError(`there is no mean of ${count} deltas over ${denominator}`);
     }
-    const sum = deltas.sum();
-    const mean = new Float64Array(parameterCount);
-    yield* slicesOf(parameterCount, (start, end) => {
-      for (let i = start; i < end; i++) mean[i] = (sum[i] as number) / denominator;
-    });
-    return mean;
+    return yield* deltas.divide(denominator);
   }
 }

@@ -5,6 +5,8 @@
 
 import { denseDelta } from "../../../coordinator/src/aggregation/encoded-delta.ts";
 import { createFedAvg } from "../../../coordinator/src/aggregation/fed-avg.ts";
+import type { SumMemories } from "../../../coordinator/src/aggregation/kernel/sum-memories.ts";
+import { createSumMemories } from "../../../coordinator/src/aggregation/kernel/sum-memories.ts";
 import type { UpdateSlot } from "../../../coordinator/src/aggregation/update-slots.ts";
 import { createRandom } from "../../support/random.ts";
 import type { Measured, Times } from "./measure.ts";
@@ -34,7 +36,7 @@ export const meanSection: Section = {
     const rows: Row[] = [];
     const goals: Goal[] = [];
     for (const size of sizes) {
-      const { ours, read, references } = await measureSize(size, mini ? 1 : 9);
+      const { ours, first, read, references } = await measureSize(size, mini ? 1 : 9);
       const label = `${size.updates} x ${shortly(size.parameters)}`;
       const row = (name: string, { cpuMs, wallMs }: Measured, isReference: boolean): Row => ({
         name: `${label}: ${name}`,
@@ -47,6 +49,7 @@ export const meanSection: Section = {
       });
       rows.push(
         row("Tributary, float64 sum", ours, false),
+        row("Tributary, first round, in fresh memory", first, false),
         row(read.name, read.times, true),
         ...references.map(({ name, times }) => row(name, times, true)),
       );
@@ -62,7 +65,8 @@ export const meanSection: Section = {
       rows,
       goals,
       notes: [
-        "The updates lie where the sum takes them from, as uploads put them there; norms and clipping are in the rounds above. Ours includes the division into a new vector.",
+        "The updates lie where the sum takes them from, as uploads put them there; norms and clipping are in the rounds above. Ours includes the division.",
+        "A coordinator's sum lies in memory of a round before; that of its first round, and of a round after a minute of rest, in fresh memory, whose every page the system brings at its first touch: this counts the pages of the sum, those of slots are the uploads'.",
         'numpy "per update" is total += weight * update in float32, "at once" is weights @ matrix, which BLAS computes on all cores.',
       ],
     };
@@ -77,7 +81,7 @@ interface Named {
 async function measureSize(
   size: Size,
   runs: number,
-): Promise<{ ours: Measured; read: Named; references: readonly Named[] }> {
+): Promise<{ ours: Measured; first: Measured; read: Named; references: readonly Named[] }> {
   const { updates, parameters } = size;
   const random = createRandom(1);
   const deltas = Array.from({ length: updates }, () =>
@@ -88,8 +92,11 @@ async function measureSize(
   await using perUpdate = await startPython(NUMPY_PER_UPDATE, settings);
   await using atOnce = await startPython(NUMPY_AT_ONCE, settings);
   const others = [perUpdate, atOnce].filter((one): one is Reference => one !== undefined);
+  const memories = createSumMemories();
+  await meanOnce(deltas, memories);
   const cases: Record<string, () => Promise<Times>> = {
-    ours: () => meanOnce(deltas),
+    ours: () => meanOnce(deltas, memories),
+    first: () => meanOnce(deltas, createSumMemories()),
     read: read === undefined ? () => timed(() => readHere(deltas)) : () => read.turn(),
   };
   for (const other of others) cases[other.name] = () => other.turn();
@@ -97,15 +104,17 @@ async function measureSize(
   const of = (name: string) => measured[name] as Measured;
   return {
     ours: of("ours"),
+    first: of("first"),
     read: { name: read?.name ?? "memory read (JavaScript: no C compiler here)", times: of("read") },
     references: others.map(({ name }) => ({ name, times: of(name) })),
   };
 }
 
 /** Copying into slots is the uploads' work and not counted. */
-async function meanOnce(deltas: readonly Float32Array[]): Promise<Times> {
+async function meanOnce(deltas: readonly Float32Array[], memories: SumMemories): Promise<Times> {
   const parameterCount = deltas[0]?.length ?? 0;
-  const sum = createFedAvg({ parameterCount, weighting: { kind: "byExamples", cap: 1_000 } });
+  const weighting = { kind: "byExamples", cap: 1_000 } as const;
+  const sum = createFedAvg({ parameterCount, weighting, memories });
   const total = { wallMs: 0, cpuMs: 0 };
   const count = async (run: () => unknown) => {
     const { wallMs, cpuMs } = await timed(run);
@@ -132,6 +141,7 @@ async function meanOnce(deltas: readonly Float32Array[]): Promise<Times> {
     for (const slot of slots) slot.release();
   }
   await count(() => sum.mean());
+  sum.close();
   return total;
 }
 

@@ -3,6 +3,7 @@
 import type { ValueEncoding } from "@tributary/protocol";
 
 import type { EncodedDelta } from "../encoded-delta.ts";
+import type { Slices } from "../slices.ts";
 import type { SlotPool } from "../update-slots.ts";
 import type { SumMemories } from "./sum-memories.ts";
 
@@ -28,14 +29,26 @@ export interface DeltaSum {
   /** The live sum, with everything that was added. */
   sum(): Float64Array;
   /**
+   * sum / denominator, in slices and in the place of the sum: what was one can no more be read or added to.
+   */
+  divide(denominator: number): Slices<Float64Array>;
+  /**
    * Its end: nothing can be added or read any more, nobody gets a slot, and what `sum()` gave is not to be looked at.
    * Its memory goes back as soon as whoever has a slot has released it.
    */
   close(): void;
 }
 
-export function assertOpen(isClosed: boolean): void {
-  if (isClosed) throw new Error("the sum of a round that has ended is gone");
+export type SumStage = "open" | "divided" | "closed";
+
+/** @throws Error for a sum that is none any more */
+export function assertOpen(stage: SumStage): void {
+  if (stage === "open") return;
+  throw new Error(
+    stage === "closed"
+      ? "the sum of a round that has ended is gone"
+      : "the sum has become a mean, once and for all",
+  );
 }
 
 /** Sums of squares that a norm is made of. */

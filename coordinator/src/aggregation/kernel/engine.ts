@@ -40,6 +40,7 @@ export interface KernelFunctions
     ]
   ) => void;
   readonly scatter: (sum: number, indices: number, terms: number, count: number) => void;
+  readonly divide: (sum: number, count: number, denominator: number) => void;
   readonly addModular: (sum: number, values: number, count: number) => void;
 }
 

@@ -21,7 +21,8 @@ import {
 
 import type { EncodedDelta } from "../encoded-delta.ts";
 import { noSlots } from "../update-slots.ts";
-import type { DeltaSum, DeltaSumOptions } from "./delta-sum.ts";
+import { slicesOf } from "../slices.ts";
+import type { DeltaSum, DeltaSumOptions, SumStage } from "./delta-sum.ts";
 import { assertOpen, isFloat, LANES, normOfLanes } from "./delta-sum.ts";
 
 /**
@@ -50,19 +51,27 @@ export function plainNorm(delta: EncodedDelta): number {
 
 export function createPlainSum(parameterCount: number, options: DeltaSumOptions = {}): DeltaSum {
   const sum = new Float64Array(parameterCount);
-  let isClosed = false;
+  let stage: SumStage = "open";
   return {
     slots: noSlots,
     add: (delta, factor) => {
-      assertOpen(isClosed);
+      assertOpen(stage);
       plainAdd(sum, delta, factor, options);
     },
     sum: () => {
-      assertOpen(isClosed);
+      assertOpen(stage);
+      return sum;
+    },
+    divide: function* (denominator) {
+      assertOpen(stage);
+      stage = "divided";
+      yield* slicesOf(parameterCount, (start, end) => {
+        for (let i = start; i < end; i++) sum[i] = (sum[i] as number) / denominator;
+      });
       return sum;
     },
     close: () => {
-      isClosed = true;
+      stage = "closed";
     },
   };
 }

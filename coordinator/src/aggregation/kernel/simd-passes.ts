@@ -41,6 +41,8 @@ const NAMES = {
   int4: "Int4",
 } as const satisfies Record<ValueEncoding, string>;
 
+const BYTES_EACH = { float32: 4, bfloat16: 2, int8: 1, int4: 0.5 } as const;
+
 /**
  * As `plainNorm`, of a payload at `at`.
  * @throws FederatedError MALFORMED_MESSAGE
@@ -70,7 +72,7 @@ export function normThrough(kernel: Kernel, delta: EncodedDelta): number | undef
   return soundNorm(kernel, delta, SUM_AT, (values) => {
     let areSound = true;
     const numbersAt = scaleBytes(values, parameterCount);
-    const bytesEach = { float32: 4, bfloat16: 2, int8: 1, int4: 0.5 }[values];
+    const bytesEach = BYTES_EACH[values];
     for (let first = 0; first < parameterCount; first += PIECE) {
       const size = Math.min(PIECE, parameterCount - first);
       const scales = (4 * first) / BLOCK_VALUES;
@@ -129,13 +131,7 @@ function squareValues(
 function isPadded({ encoding, parameterCount, payload }: EncodedDelta): boolean {
   const { count, valuesAt } = payloadSections(encoding, parameterCount, payload);
   const values = "values" in encoding ? encoding.values : encoding.kind;
-  const bytes = {
-    float32: 4 * count,
-    bfloat16: 2 * count,
-    int8: count,
-    int4: Math.ceil(count / 2),
-  };
-  const end = valuesAt + scaleBytes(values, count) + bytes[values];
+  const end = valuesAt + scaleBytes(values, count) + Math.ceil(count * BYTES_EACH[values]);
   const isOdd = values === "int4" && count % 2 === 1;
   return areZeros(payload.subarray(end)) && !(isOdd && (payload[end - 1] as number) >> 4 !== 8);
 }
@@ -150,63 +146,61 @@ function refuse({ encoding, parameterCount, payload }: EncodedDelta): never {
 
 // ------------------------------------------------------------------------------- dense
 
-/** sum += factor * delta for each of them, one after the other, in as few passes as there may be. */
-export function addDense(
-  run: KernelFunctions,
-  {
-    encoding,
-    parameterCount: count,
-    whole,
-  }: {
-    readonly encoding: DenseEncoding;
-    readonly parameterCount: number;
-    readonly whole: boolean;
-  },
-  deltas: readonly Weighted[],
-): void {
-  const suffix = whole ? "Whole" : "";
-  const fused = deltas.length - (deltas.length % 4);
-  for (let first = 0; first < fused; first += 4) {
-    const [a, b, c, d] = deltas.slice(first, first + 4) as [Weighted, Weighted, Weighted, Weighted];
-    const four = [a.at, b.at, c.at, d.at, a.factor, b.factor, c.factor, d.factor] as const;
-    if (isFloat(encoding)) run[`add${NAMES[encoding]}s${suffix}`](SUM_AT, count, ...four);
-    else {
-      const numbers = scaleBytes(encoding, count);
-      run[`add${NAMES[encoding]}s${suffix}`](SUM_AT, count, 0, numbers, ...four);
-    }
-  }
-  const section = { encoding, count, first: 0, size: count };
-  for (const { at, factor } of deltas.slice(fused)) {
-    addValues(run, SUM_AT, section, { at, factor, whole });
-  }
+/** Of a section of `count` values those from `first` on, which is the first of a block. */
+export interface Stretch {
+  readonly encoding: DenseEncoding;
+  readonly count: number;
+  readonly first: number;
+  readonly size: number;
 }
 
-/** Adds `size` values of a section of `count` from `first` on, which is the first of a block. */
+/** Where a stretch begins, in bytes from that of the payload: of its scales, and of its numbers. */
+function placesOf({ encoding, count, first }: Stretch) {
+  const bytesEach = BYTES_EACH[encoding];
+  return {
+    scales: isFloat(encoding) ? 0 : (4 * first) / BLOCK_VALUES,
+    numbers: scaleBytes(encoding, count) + first * bytesEach,
+  };
+}
+
+/** sum += factor * delta of a stretch for each of them, one after the other, in as few passes as there may be. */
+export function addDense(
+  run: KernelFunctions,
+  stretch: Stretch,
+  deltas: readonly Weighted[],
+  whole: boolean,
+): void {
+  const { encoding, first, size } = stretch;
+  const to = SUM_AT + 8 * first;
+  const suffix = whole ? "Whole" : "";
+  const { scales, numbers } = placesOf(stretch);
+  const fused = deltas.length - (deltas.length % 4);
+  for (let next = 0; next < fused; next += 4) {
+    const [a, b, c, d] = deltas.slice(next, next + 4) as [Weighted, Weighted, Weighted, Weighted];
+    const factors = [a.factor, b.factor, c.factor, d.factor] as const;
+    if (isFloat(encoding)) {
+      const four = [a.at + numbers, b.at + numbers, c.at + numbers, d.at + numbers] as const;
+      run[`add${NAMES[encoding]}s${suffix}`](to, size, ...four, ...factors);
+    } else {
+      const four = [a.at, b.at, c.at, d.at] as const;
+      run[`add${NAMES[encoding]}s${suffix}`](to, size, scales, numbers, ...four, ...factors);
+    }
+  }
+  for (const one of deltas.slice(fused)) addValues(run, to, stretch, one, whole);
+}
+
 function addValues(
   run: KernelFunctions,
   to: number,
-  {
-    encoding,
-    count,
-    first,
-    size,
-  }: {
-    readonly encoding: ValueEncoding;
-    readonly count: number;
-    readonly first: number;
-    readonly size: number;
-  },
-  { at, factor, whole }: Weighted & { readonly whole: boolean },
+  stretch: Stretch,
+  { at, factor }: Weighted,
+  whole: boolean,
 ): void {
+  const { encoding, size } = stretch;
   const suffix = whole ? "Whole" : "";
-  if (isFloat(encoding)) {
-    const from = at + first * (encoding === "float32" ? 4 : 2);
-    run[`add${NAMES[encoding]}${suffix}`](to, size, from, factor);
-  } else {
-    const scales = (4 * first) / BLOCK_VALUES;
-    const numbers = scaleBytes(encoding, count) + (encoding === "int8" ? first : first / 2);
-    run[`add${NAMES[encoding]}${suffix}`](to, size, scales, numbers, at, factor);
-  }
+  const { scales, numbers } = placesOf(stretch);
+  if (isFloat(encoding)) run[`add${NAMES[encoding]}${suffix}`](to, size, at + numbers, factor);
+  else run[`add${NAMES[encoding]}${suffix}`](to, size, scales, numbers, at, factor);
 }
 
 // ------------------------------------------------------------------------------ sparse
@@ -233,7 +227,7 @@ export function addSparse(
     else run.drawIndices(seed, first, size, count, parameterCount, INDICES_AT);
     const section = { encoding: encoding.values, count, first, size };
     terms.fill(0, 0, size);
-    addValues(run, TERMS_AT, section, { at: at + valuesAt, factor, whole });
+    addValues(run, TERMS_AT, section, { at: at + valuesAt, factor }, whole);
     run.scatter(SUM_AT, INDICES_AT, TERMS_AT, size);
   }
 }

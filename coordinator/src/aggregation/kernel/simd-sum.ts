@@ -11,7 +11,8 @@
 import { payloadSections } from "@tributary/protocol";
 
 import type { EncodedDelta } from "../encoded-delta.ts";
-import type { DeltaSum, DeltaSumOptions } from "./delta-sum.ts";
+import { slicesOf } from "../slices.ts";
+import type { DeltaSum, DeltaSumOptions, SumStage } from "./delta-sum.ts";
 import { assertOpen } from "./delta-sum.ts";
 import type { Kernel, Wasm } from "./engine.ts";
 import { MOST_BYTES, openKernel } from "./engine.ts";
@@ -74,10 +75,15 @@ export function openSimdSum(
   const { whole = false } = options;
   let waiting: (Weighted & { readonly slot: KeptSlot })[] = [];
   let waitingEncoding: DenseEncoding = "float32";
-  let isClosed = false;
+  let stage: SumStage = "open";
+
+  function addWaiting(first: number, end: number): void {
+    const stretch = { encoding: waitingEncoding, count: parameterCount, first, size: end - first };
+    addDense(run, stretch, waiting, whole);
+  }
 
   function flush(): void {
-    addDense(run, { encoding: waitingEncoding, parameterCount, whole }, waiting);
+    addWaiting(0, parameterCount);
     letGo();
   }
 
@@ -98,7 +104,7 @@ export function openSimdSum(
   return {
     slots,
     add: (delta, factor) => {
-      assertOpen(isClosed);
+      assertOpen(stage);
       const { encoding, payload } = delta;
       // Before anything is moved: whether it is as long as it must be.
       payloadSections(encoding, parameterCount, payload);
@@ -122,12 +128,23 @@ export function openSimdSum(
       }
     },
     sum: () => {
-      assertOpen(isClosed);
+      assertOpen(stage);
       flush();
       return sum;
     },
+    divide: function* (denominator) {
+      assertOpen(stage);
+      stage = "divided";
+      // What waits is added to each slice before it is divided, while the slice is in the cache.
+      yield* slicesOf(parameterCount, (first, end) => {
+        addWaiting(first, end);
+        run.divide(SUM_AT + 8 * first, end - first, denominator);
+      });
+      letGo();
+      return sum;
+    },
     close: () => {
-      isClosed = true;
+      stage = "closed";
       letGo();
       slots.close(() => memories.giveBack(kernel, slots.usedEnd));
     },

@@ -444,6 +444,22 @@ export function scatter(sum: usize, indices: usize, terms: usize, count: usize):
   }
 }
 
+/** sum /= denominator. */
+export function divide(sum: usize, count: usize, denominator: f64): void {
+  const by = f64x2.splat(denominator);
+  const even = count & ~3;
+  let i: usize = 0;
+  for (; i < even; i += 4) {
+    const at = sum + (i << 3);
+    v128.store(at, f64x2.div(v128.load(at), by));
+    v128.store(at, f64x2.div(v128.load(at, 16), by), 16);
+  }
+  for (; i < count; i++) {
+    const at = sum + (i << 3);
+    store<f64>(at, load<f64>(at) / denominator);
+  }
+}
+
 /** sum += values modulo 2^32: what masked updates are added by. */
 export function addModular(sum: usize, values: usize, count: usize): void {
   const even = count & ~3;

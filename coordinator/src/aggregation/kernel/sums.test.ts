@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 
 import type { EncodedDelta } from "../encoded-delta.ts";
 import { denseDelta } from "../encoded-delta.ts";
+import { atOnce, SLICE } from "../slices.ts";
 import type { DeltaSum, DeltaSumOptions } from "./delta-sum.ts";
 import { openKernel } from "./engine.ts";
 import { normOf } from "./open-kernel.ts";
@@ -104,6 +105,35 @@ describe("the kernel of sums", () => {
         ),
         { numRuns: 15 },
       );
+    },
+  );
+
+  test.each(named)(
+    "[KN13] %s: the mean has the bits of a sum divided in plain code, with deltas that wait and across slices",
+    (_, encoding) => {
+      for (const [length, counts] of [
+        [SLICE + 2_053, [5]],
+        [1_027, [0, 1, 2, 3, 4, 7]],
+      ] as const) {
+        for (const count of counts) {
+          const [simd, plain] = [simdSum(length), createPlainSum(length)];
+          for (let seed = 1; seed <= count; seed++) {
+            const delta = encoded(encoding, vectorOf(length, seed), seed);
+            plain.add(delta, seed);
+            simd.add(inSlot(simd, delta), seed);
+          }
+          const exact = plain.sum().map((value) => value / 7);
+          for (const sum of [simd, plain]) {
+            const mean = atOnce(sum.divide(7));
+            expect(hasSameBits(mean, exact)).toBe(true);
+            expect(() => sum.sum()).toThrow("become a mean");
+            expect(() => sum.add(encoded(encoding, vectorOf(length, 1)), 1)).toThrow(
+              "become a mean",
+            );
+            expect(() => atOnce(sum.divide(7))).toThrow("become a mean");
+          }
+        }
+      }
     },
   );
 
