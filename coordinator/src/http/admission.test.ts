@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 
 import { createAdmission } from "./admission.ts";
 
-const never = new AbortController().signal;
+/** Of a request that nothing ends. */
+const never = new AbortController();
 let senders = 0;
 const someone = () => `sender ${++senders}`;
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -62,14 +63,14 @@ describe("admission", () => {
     });
     const leave = await admission.enter(someone(), 0, never);
     const impatient = new AbortController();
-    const waiting = admission.enter(someone(), 0, impatient.signal);
+    const waiting = admission.enter(someone(), 0, impatient);
     const patient = admission.enter(someone(), 0, never);
     impatient.abort(new Error("gone"));
     await expect(waiting).rejects.toThrow("gone");
     expect(admission.waiting).toBe(1);
     leave();
     (await patient)();
-    await expect(admission.enter(someone(), 0, impatient.signal)).rejects.toThrow("gone");
+    await expect(admission.enter(someone(), 0, impatient)).rejects.toThrow("gone");
     expect(admission).toMatchObject({ active: 0, waiting: 0 });
   });
 
@@ -80,14 +81,22 @@ describe("admission", () => {
       memoryBytes: 100,
       retryAfterMs: 1,
     });
-    const first = await admission.enter("a", 0, never);
-    expect(first.replaced.aborted).toBe(false);
-    const second = admission.enter("a", 0, never);
-    expect(first.replaced.reason).toMatchObject({ code: "ABORTED" });
-    const third = admission.enter("a", 0, never);
+    const [older, newer, newest] = [0, 1, 2].map(() => new AbortController()) as [
+      AbortController,
+      AbortController,
+      AbortController,
+    ];
+    const first = await admission.enter("a", 0, older);
+    expect(older.signal.aborted).toBe(false);
+    const second = admission.enter("a", 0, newer);
+    expect(older.signal.reason).toMatchObject({ code: "ABORTED" });
+    const third = admission.enter("a", 0, newest);
     await expect(second).rejects.toMatchObject({ code: "ABORTED" });
     first();
     (await third)();
+    // Who has given its turn back is left alone.
+    (await admission.enter("a", 0, never))();
+    expect(newest.signal.aborted).toBe(false);
     expect(admission).toMatchObject({ active: 0, waiting: 0 });
   });
 
@@ -111,7 +120,7 @@ describe("admission", () => {
             if (action === "enter") {
               const controller = new AbortController();
               const full = admission.active === concurrent && admission.waiting === queued;
-              const entering = admission.enter(someone(), 0, controller.signal).then(
+              const entering = admission.enter(someone(), 0, controller).then(
                 (leave) => {
                   waiting.splice(waiting.indexOf(controller), 1);
                   held.push(leave);
@@ -188,7 +197,7 @@ describe("admission", () => {
       const admission = start();
       const first = await admission.enter("a", 60, never);
       const impatient = new AbortController();
-      const big = admission.enter("big", 70, impatient.signal);
+      const big = admission.enter("big", 70, impatient);
       const small = admission.enter("small", 10, never);
       impatient.abort(new Error("gone"));
       await expect(big).rejects.toThrow("gone");

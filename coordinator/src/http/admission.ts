@@ -10,21 +10,18 @@ import { FederatedError } from "@tributary/protocol";
 import { overLimit } from "../limits/limit.ts";
 
 /** Gives the turn back; calling it again changes nothing. */
-export interface Turn {
-  (): void;
-  /** Aborts when a newer request of the same sender takes over. */
-  readonly replaced: AbortSignal;
-}
+export type Turn = () => void;
 
 export interface Admission {
   /**
    * Waits for a turn. One that needs more than all of the memory has it alone: its task exists, and a turn
    * that can never come would stop it without a word.
    * @param bytes memory that it needs while it has its turn
-   * @throws FederatedError RATE_LIMITED when the queue is full, ABORTED when a newer request of the same
-   * sender came; the signal's reason when it aborts
+   * @param ending of the request: ends its wait, and is aborted (ABORTED) when a newer request of the same sender takes
+   * over before the turn was given back
+   * @throws FederatedError RATE_LIMITED when the queue is full; the reason of `ending` when that aborts
    */
-  enter(sender: string, bytes: number, signal: AbortSignal): Promise<Turn>;
+  enter(sender: string, bytes: number, ending: AbortController): Promise<Turn>;
   readonly active: number;
   readonly bytes: number;
   readonly waiting: number;
@@ -66,7 +63,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       free(sender, place);
       startNext();
     };
-    return Object.assign(leave, { replaced: place.signal });
+    return leave;
   }
 
   function startNext(): void {
@@ -80,13 +77,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
     if (places.get(sender) === place) places.delete(sender);
   }
 
-  function waitForTurn(
-    sender: string,
-    bytes: number,
-    place: AbortController,
-    signal: AbortSignal,
-  ): Promise<Turn> {
-    const ended = AbortSignal.any([signal, place.signal]);
+  function waitForTurn(sender: string, bytes: number, place: AbortController): Promise<Turn> {
+    const { signal: ended } = place;
     return new Promise((resolve, reject) => {
       const leaveQueue = () => {
         queue.delete(waiting);
@@ -121,21 +113,20 @@ export function createAdmission(options: AdmissionOptions): Admission {
     get waiting() {
       return queue.size;
     },
-    enter: async (sender, bytes, signal) => {
-      signal.throwIfAborted();
+    enter: async (sender, bytes, ending) => {
+      ending.signal.throwIfAborted();
       const message = "a newer upload of the same participant took over";
       places.get(sender)?.abort(new FederatedError("ABORTED", message));
-      const place = new AbortController();
       if (queue.size === 0 && fits(bytes)) {
-        places.set(sender, place);
-        return takeTurn(sender, bytes, place);
+        places.set(sender, ending);
+        return takeTurn(sender, bytes, ending);
       }
       if (queue.size >= queued) {
         const busy = `${active} uploads with ${usedBytes} bytes are under way and ${queue.size} wait`;
         throw overLimit("queuedUploads", `${busy}; try again later`, retryAfterMs);
       }
-      places.set(sender, place);
-      return waitForTurn(sender, bytes, place, signal);
+      places.set(sender, ending);
+      return waitForTurn(sender, bytes, ending);
     },
   };
 }

@@ -29,10 +29,10 @@ export function limitBodies(
     bodies += 1;
     const limit = request.routeOptions.bodyLimit;
     const bytes = Math.min(limit, Number(announced ?? limit)) * COPIES;
-    const { gone: outer, release } = watchSender(request.raw);
+    const { ending, release } = watchSender(request.raw);
     try {
-      const turn = await within({ what: "a turn for the body", limits, outer }, (signal) =>
-        admission.enter(`body ${bodies}`, bytes, signal),
+      const turn = await within({ what: "a turn for the body", limits, ending }, () =>
+        admission.enter(`body ${bodies}`, bytes, ending),
       );
       if (reply.raw.destroyed) turn();
       else reply.raw.once("close", turn);
@@ -41,10 +41,11 @@ export function limitBodies(
       throw error;
     }
     const body = new PassThrough();
-    const sending = { what: "the body", limits, outer, sending: true };
-    void within(sending, async (signal, moved) => {
+    const sending = { what: "the body", limits, ending, sending: true };
+    void within(sending, async (moved) => {
       payload.on("data", (chunk: Buffer) => moved(chunk.length));
       payload.pipe(body);
+      const { signal } = ending;
       signal.addEventListener("abort", () => body.destroy(signal.reason as Error));
       await finished(body).catch(() => undefined);
     }).finally(release);

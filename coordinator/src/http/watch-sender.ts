@@ -4,16 +4,22 @@ import type { IncomingMessage } from "node:http";
 
 import { FederatedError } from "@tributary/protocol";
 
-/** Notices from the first moment on when the sender is gone before its body is whole. */
-export function watchSender(raw: IncomingMessage): {
-  readonly gone: AbortSignal;
+export interface Reception {
+  /**
+   * Ends the reception of the body, with its reason: whoever finds one aborts it, and there is one for all of them, as
+   * signals that follow others cost more than the rest of a small upload.
+   */
+  readonly ending: AbortController;
   release(): void;
-} {
-  const controller = new AbortController();
+}
+
+/** Notices from the first moment on when the sender is gone before its body is whole. */
+export function watchSender(raw: IncomingMessage): Reception {
+  const ending = new AbortController();
   const onClose = () => {
-    if (!raw.complete) controller.abort(new FederatedError("ABORTED", "the sender went away"));
+    if (!raw.complete) ending.abort(new FederatedError("ABORTED", "the sender went away"));
   };
   if (raw.destroyed) onClose();
   raw.once("close", onClose);
-  return { gone: controller.signal, release: () => void raw.off("close", onClose) };
+  return { ending, release: () => void raw.off("close", onClose) };
 }

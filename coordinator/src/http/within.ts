@@ -16,23 +16,23 @@ export interface Patience {
     HttpLimits,
     "uploadTimeoutMs" | "minUploadBytesPerSecond" | "slowPeerGraceMs"
   >;
-  readonly outer: AbortSignal;
+  /** Aborted when it takes too long, and by whoever else ends it. */
+  readonly ending: AbortController;
   /** Something is being sent, and must keep the pace. */
   readonly sending?: boolean;
 }
 
 /**
- * @param run is told to stop by its signal; tells `moved` of bytes that came
- * @throws FederatedError UNAVAILABLE when `run` takes too long; the reason of `outer` when that aborts
+ * @param run stops when `ending` aborts; tells `moved` of bytes that came
+ * @throws FederatedError UNAVAILABLE when `run` takes too long; whatever reason `ending` has
  */
 export async function within<Result>(
-  { what, limits, outer, sending = false }: Patience,
-  run: (signal: AbortSignal, moved: (bytes: number) => void) => Promise<Result>,
+  { what, limits, ending, sending = false }: Patience,
+  run: (moved: (bytes: number) => void) => Promise<Result>,
 ): Promise<Result> {
   const { uploadTimeoutMs, minUploadBytesPerSecond, slowPeerGraceMs } = limits;
-  const controller = new AbortController();
   const giveUp = (limit: Limit, message: string) =>
-    controller.abort(
+    ending.abort(
       new FederatedError("UNAVAILABLE", `${message}; send it again`, {
         retryAfterMs: RETRY_AFTER_MS,
         details: { limit },
@@ -52,7 +52,7 @@ export async function within<Result>(
       )
     : undefined;
   try {
-    return await run(AbortSignal.any([outer, controller.signal]), (bytes) => pace?.moved(bytes));
+    return await run((bytes) => pace?.moved(bytes));
   } finally {
     clearTimeout(timer);
     pace?.stop();

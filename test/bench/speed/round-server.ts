@@ -134,11 +134,11 @@ export async function startRoundServer(
     if (assignment !== undefined) assigned.deliver(clientId, assignment);
     const { roundId, update } = await invited;
     const end = closed.next(clientId);
-    const { signal } = new AbortController();
+    const ending = new AbortController();
     const { participant, leave, ...own } = await intake.admit(roundId, update.token);
-    const turn = await admission.enter(`${roundId} ${clientId}`, bytes.length, signal);
+    const turn = await admission.enter(`${roundId} ${clientId}`, bytes.length, ending);
     const received = await readUpdate(inPieces(bytes), {
-      ...{ ...own, signal, contentLength: bytes.length, contentDigest },
+      ...{ ...own, signal: ending.signal, contentLength: bytes.length, contentDigest },
       onBytes: () => {},
     });
     await intake.report(participant, received).finally(turn);

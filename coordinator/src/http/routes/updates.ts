@@ -59,11 +59,11 @@ export async function updateRoutes(
         },
       },
       async (request) => {
-        const sender = watchSender(request.raw);
+        const { ending, release } = watchSender(request.raw);
         try {
-          return await receive(request, deps, admission, sender.gone);
+          return await receive(request, deps, admission, ending);
         } finally {
-          sender.release();
+          release();
         }
       },
     );
@@ -74,7 +74,7 @@ async function receive(
   request: UpdateRequest,
   deps: HttpDeps,
   admission: Admission,
-  gone: AbortSignal,
+  ending: AbortController,
 ): Promise<Receipt> {
   const { intake, metrics } = deps;
   let participant: Participant | undefined;
@@ -84,7 +84,7 @@ async function receive(
     participant = admitted.participant;
     leave = admitted.leave;
     if (admitted.receipt !== undefined) return admitted.receipt;
-    const { turn, update } = await readInTurn(request, deps, admission, admitted, gone);
+    const { turn, update } = await readInTurn(request, deps, admission, admitted, ending);
     // The update takes its memory until it is part of the sum.
     const receipt = await intake.report(participant, update).finally(turn);
     if (!receipt.duplicate) metrics.updateAccepted(participant.taskId);
@@ -102,7 +102,7 @@ async function readInTurn(
   deps: HttpDeps,
   admission: Admission,
   { participant, maxBytes: fitting, layout, encoding, slots }: Admitted,
-  gone: AbortSignal,
+  ending: AbortController,
 ): Promise<{ readonly turn: Turn; readonly update: ReceivedUpdate }> {
   const { intake, limits, metrics } = deps;
   const { "content-length": announced, [CONTENT_DIGEST_HEADER]: digestHeader } = request.headers;
@@ -115,14 +115,12 @@ async function readInTurn(
     if (contentLength !== undefined) assertSize(contentLength, maxBytes);
     const { roundId, clientId } = participant;
     const sender = `${roundId} ${clientId}`;
-    const waiting = { what: "a turn for the upload", limits, outer: gone };
-    const own = await within(waiting, (signal) =>
-      admission.enter(sender, packed ? maxBytes : (contentLength ?? maxBytes), signal),
+    turn = await within({ what: "a turn for the upload", limits, ending }, () =>
+      admission.enter(sender, packed ? maxBytes : (contentLength ?? maxBytes), ending),
     );
-    turn = own;
-    const outer = AbortSignal.any([own.replaced, gone]);
-    const sending = { what: "the update", limits, outer, sending: true };
-    const update = await within(sending, (signal, moved) =>
+    const sending = { what: "the update", limits, ending, sending: true };
+    const { signal } = ending;
+    const update = await within(sending, (moved) =>
       (packed ? readPacked : readUpdate)(request.raw, {
         ...{ layout, encoding, slots, maxBytes, contentLength, contentDigest, signal },
         onBytes: (bytes) => {
