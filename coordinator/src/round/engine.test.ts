@@ -154,6 +154,31 @@ describe("a store that fails", () => {
     await world.engine.stop(0);
   });
 
+  test("[EN9] nobody waits who was refused meanwhile, or whose wait ended; who was there before is there after", async () => {
+    const world = await startWorld({ spec: { schedule: { minClients: 3 } } });
+    const [first, second, third] = clients;
+    const waiting = () => world.engine.snapshot().clientsWaiting;
+    world.failing.add("saveOpenRound").add("getTask");
+    await expect(world.engine.checkIn(first!)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(waiting()).toBe(0);
+    world.failing.clear();
+    await world.time.advance(60);
+    await world.engine.checkIn(first!);
+    await world.engine.checkIn(second!);
+    // The third completes the cohort, which cannot be saved.
+    world.failing.add("saveCohort").add("getTask");
+    await expect(world.engine.checkIn(third!)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(waiting()).toBe(2);
+    await expect(world.engine.endWait(first!)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(waiting()).toBe(1);
+    world.failing.clear();
+    await world.time.advance(60);
+    expect(waiting()).toBe(1);
+    await world.engine.checkIn(first!);
+    expect(world.assigned.size).toBe(0);
+    await world.engine.stop(0);
+  });
+
   test("[EN2] between reservation and commit: the charge stays until it is released, once", async () => {
     const world = await startWorld({
       spec: {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
-import { brotliCompressSync } from "node:zlib";
+import { brotliCompressSync, constants } from "node:zlib";
 
 import {
   checksumOf,
@@ -132,14 +132,49 @@ describe("an update under Content-Encoding", () => {
 
   it("[EC11] that unpacks to more than an update may have is refused before it is unpacked", async () => {
     await start();
-    const bomb = brotliCompressSync(Buffer.alloc(200 * 2 ** 20));
-    expect(bomb.length).toBeLessThan(1000);
+    const pack = (...parts: Uint8Array[]) =>
+      brotliCompressSync(Buffer.concat(parts), { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } });
+    const zeros = Buffer.alloc(100 * 2 ** 20);
+    const bombs = [
+      [pack(frame, zeros), 413, "UPDATE_TOO_LARGE"],
+      [pack(zeros), 400, "MALFORMED_MESSAGE"],
+    ] as const;
     const before = process.memoryUsage().arrayBuffers;
-    expect(await put(bomb, br)).toMatchObject({
-      ...{ status: 413, body: { code: "UPDATE_TOO_LARGE" } },
-    });
+    for (const [bomb, status, code] of bombs) {
+      expect(bomb.length).toBeLessThan(2000);
+      expect(await put(bomb, br)).toMatchObject({ status, body: { code } });
+      const { request, answer } = open({ ...br, "transfer-encoding": "chunked" });
+      request.end(bomb);
+      expect(await answer).toMatchObject({ status, body: { code } });
+    }
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20 * 2 ** 20);
     expect(heart.reported).toEqual([]);
+  });
+
+  it("[EC13] counts for all that it may hold: what is packed, the update, and what unpacking looks back at", async () => {
+    await start();
+    const packed = brotliCompressSync(frame);
+    const largest = frame.length + 65_536;
+    const begin = async (body: Uint8Array, headers: Record<string, string>) => {
+      const before = heart.counted.received;
+      const upload = open({ "content-length": body.length, ...headers });
+      upload.request.write(body.subarray(0, 10));
+      await until(() => heart.counted.received > before);
+      return { ...upload, end: () => upload.request.end(body.subarray(10)) };
+    };
+    for (const [body, headers, status] of [
+      [frame, {}, 200],
+      [packed, br, 429],
+    ] as const) {
+      await app.close();
+      // Room for two of the largest that may come.
+      await start({ limits: { uploadMemoryBytes: 2 * largest, queuedUploads: 0 } });
+      const first = await begin(body, headers);
+      expect((await put(body, { ...headers, ...as(2) })).status).toBe(status);
+      first.end();
+      expect((await first.answer).status).toBe(200);
+      expect((await put(body, { ...headers, ...as(2) })).status).toBe(200);
+    }
   });
 });
 

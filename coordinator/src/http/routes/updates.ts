@@ -10,7 +10,7 @@ import type { Admission, Turn } from "../admission.ts";
 import { bearerToken } from "../authenticate.ts";
 import type { HttpDeps } from "../deps.ts";
 import { asFederatedError } from "../problem.ts";
-import { isPacked, readPacked } from "../read-packed.ts";
+import { isPacked, packedMemory, readPacked } from "../read-packed.ts";
 import { assertSize, readUpdate } from "../read-update.ts";
 import { watchSender } from "../watch-sender.ts";
 import { within } from "../within.ts";
@@ -115,8 +115,9 @@ async function readInTurn(
     if (contentLength !== undefined) assertSize(contentLength, maxBytes);
     const { roundId, clientId } = participant;
     const sender = `${roundId} ${clientId}`;
+    const memory = packed ? packedMemory(contentLength, maxBytes) : (contentLength ?? maxBytes);
     turn = await within({ what: "a turn for the upload", limits, ending }, () =>
-      admission.enter(sender, packed ? maxBytes : (contentLength ?? maxBytes), ending),
+      admission.enter(sender, memory, ending),
     );
     const sending = { what: "the update", limits, ending, sending: true };
     const { signal } = ending;
