@@ -75,3 +75,35 @@ test("[MC26] check-ins that are refused are not counted, and those that are not 
   expect(await toldAfter(1000, spec, true)).toBe(alone);
   expect(await toldAfter(1000, spec)).toBeGreaterThan(10 * alone);
 });
+
+test("[EN9] a check-in over which the engine fails ends its wait, and one that is refused too", async () => {
+  const ended: ClientId[] = [];
+  const engine = {
+    pace: () => ({ task: { spec: {}, state: "ended" }, restMs: 0, selectingMs: 0 }),
+    endWait: (clientId: ClientId) => {
+      ended.push(clientId);
+      return Promise.reject(new FederatedError("UNAVAILABLE", "it loads again"));
+    },
+  };
+  const failure = new FederatedError("UNAVAILABLE", "the disk is full");
+  const desk = {
+    connected: () => undefined,
+    disconnected: () => undefined,
+    assertMayCheckIn: () => undefined,
+    enter: () => Promise.reject(failure),
+  };
+  const deps = {
+    ...{ clock: { now: () => 0 }, desk, engineOf: () => engine, uniform: { next: () => 0.5 } },
+    sockets: { gateway: {}, hasOffered: () => false },
+  } as unknown as HeldCheckInsDeps;
+  const { desk: http } = createHeldCheckIns(deps, {
+    ...{ heldCheckIns: 1, checkInsPerSecond: 10, checkInHoldMs: 1000, connectionsPerAddress: 10 },
+  });
+  const client = { clientId: idOf(1), address: "192.0.2.1" };
+  const query = { protocolVersion: PROTOCOL_VERSION };
+  for (const times of [1, 2]) {
+    const asked = http.checkIn(client, TASK, query, new AbortController().signal);
+    await expect(asked).rejects.toBe(failure);
+    expect(ended).toHaveLength(times);
+  }
+});

@@ -96,11 +96,9 @@ export function createHeldCheckIns(
       throw overLimit("heldCheckIns", message, pacer.returnOf(taskId));
     }
     const hold = holdFor(clientId, taskId);
-    let waits = hold.tookOver;
     try {
       // Only now, as whoever is revoked from here on is told so by this request.
       const reply = await desk.enter(clientId, taskId);
-      waits = true;
       const leftMs = validUntil === undefined ? Infinity : validUntil - clock.now();
       const patienceMs = Math.min(options.checkInHoldMs, waitMs ?? Infinity, leftMs);
       let outcome = reply.assignment ?? (await hold.outcome(patienceMs, gone));
@@ -119,8 +117,9 @@ export function createHeldCheckIns(
       desk.disconnected(clientId);
       return { answer, ended: () => undefined };
     } catch (error) {
-      // Where it was given a place meanwhile, it is waited for as for one whose connection was lost.
-      if (waits) await hold.endWait();
+      // An engine that failed over a check-in has heard of it all the same. Who was given a place meanwhile is
+      // waited for as one whose connection was lost.
+      await hold.endWait();
       hold.release();
       desk.disconnected(clientId);
       throw error;
@@ -143,8 +142,6 @@ export function createHeldCheckIns(
     let isHeld = true;
     desk.connected(clientId);
     return {
-      /** Its client waits already, and by this request alone from now on. */
-      tookOver: older !== undefined,
       outcome: async (patienceMs: number, gone: AbortSignal): Promise<Outcome> => {
         const timer = clock.after(patienceMs, () => resolve(undefined));
         const onGone = () => resolve(new FederatedError("ABORTED", "the client went away"));
