@@ -49,7 +49,7 @@ export async function readPacked(
   body: Readable,
   options: ReadUpdateOptions,
 ): Promise<ReceivedUpdate> {
-  const { contentDigest = {}, signal, contentLength: _, ...others } = options;
+  const { layout, encoding, slots, maxBytes, contentDigest = {}, signal } = options;
   const packed = await collect(body, options);
   const witness = createWitness(contentDigest);
   witness.update(packed);
@@ -63,7 +63,7 @@ export async function readPacked(
   unpacker.end(packed);
   try {
     const update = await readUpdate(unpacker, {
-      ...others,
+      ...{ layout, encoding, slots, maxBytes },
       contentLength: undefined,
       signal: AbortSignal.any([signal, fault.signal]),
       onBytes: () => {},
