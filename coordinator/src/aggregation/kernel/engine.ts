@@ -2,21 +2,14 @@
 
 import { KERNEL_BASE64 } from "./sums-wasm.ts";
 
-type Four = [a: number, b: number, c: number, d: number];
-type Factors = [fa: number, fb: number, fc: number, fd: number];
-type AddFloat = (sum: number, count: number, a: number, fa: number) => void;
-type AddFloats = (sum: number, count: number, ...rest: [...Four, ...Factors]) => void;
-type Quantised = [scales: number, numbers: number];
-type AddWhole = (sum: number, count: number, ...rest: [...Quantised, number, number]) => void;
-type AddWholes = (sum: number, count: number, ...rest: [...Quantised, ...Four, ...Factors]) => void;
+type Add = (
+  ...values: [sum: number, count: number, scales: number, numbers: number, deltas: number]
+) => void;
 
 /** What sums.as exports: its comments say what each does. Places are bytes of the memory. */
 export interface KernelFunctions
   extends
-    Record<`add${"Float32" | "Bfloat16"}${"" | "Whole"}`, AddFloat>,
-    Record<`add${"Float32" | "Bfloat16"}s${"" | "Whole"}`, AddFloats>,
-    Record<`add${"Int8" | "Int4"}${"" | "Whole"}`, AddWhole>,
-    Record<`add${"Int8" | "Int4"}s${"" | "Whole"}`, AddWholes>,
+    Record<`add${"Float32" | "Bfloat16" | "Int8" | "Int4"}${"" | "Whole"}`, Add>,
     Record<`square${"Float32" | "Bfloat16"}`, (at: number, count: number) => void>,
     Record<`square${"Int8" | "Int4"}`, (scales: number, numbers: number, count: number) => number> {
   readonly readGaps: (

@@ -3,7 +3,7 @@
  * its results are held against. For a factor f and a delta x, exactly in this order:
  *
  *     float32, bfloat16    sum_i += f x_i
- *     int8, int4           sum_i += (f s) q_i        s is the scale of the block, q_i the whole number
+ *     int8, int4           sum_i += f (s / 2^24) (2^24 q_i)   s is the scale of the block, q_i the whole number
  *     whole sums           each product is rounded first, ties to even
  *
  * All in float64, so f s q_i is within 2^-52 of what the payload means, relatively. Squares go to eight lanes,
@@ -87,7 +87,10 @@ export function plainAdd(
   const indices = "values" in delta.encoding ? indicesOf(delta, section.count) : undefined;
   for (let start = 0; start < section.count; start += BLOCK_VALUES) {
     const { scale, size } = readBlock(section, start);
-    const scaled = factor * scale;
+    // As the kernel has whole numbers: the product is the same, as powers of two cost no bit.
+    const isRaised = !isFloat(section.encoding);
+    if (isRaised) for (let i = 0; i < size; i++) block[i] = RAISED * (block[i] as number);
+    const scaled = factor * (isRaised ? scale / RAISED : scale);
     if (indices !== undefined) {
       for (let i = 0; i < size; i++) {
         const product = scaled * (block[i] as number);
@@ -124,6 +127,7 @@ function valuesOf({ encoding, parameterCount, payload }: EncodedDelta): ValueSec
   };
 }
 
+const RAISED = 2 ** 24;
 /** The numbers of the block that was read last: as they are, or whole, to be multiplied by the scale. */
 const block = new Float64Array(BLOCK_VALUES);
 const float = new Float32Array(1);

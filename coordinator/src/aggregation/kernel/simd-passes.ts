@@ -12,12 +12,15 @@ import {
 
 import type { EncodedDelta } from "../encoded-delta.ts";
 import { isFloat, LANES, normOfLanes } from "./delta-sum.ts";
-import type { Kernel, KernelFunctions } from "./engine.ts";
+import type { Kernel } from "./engine.ts";
 
-/** Where the sum begins; below it are lanes, and the indices and terms of a tile of a sparse delta. */
+/** Where the sum begins; below it are lanes, the table of the deltas of a pass, and the indices and terms of a tile of a sparse delta. */
 export const SUM_AT = 65_536;
+const TABLE_AT = 128;
 const INDICES_AT = 1_024;
 const TERMS_AT = 32_768;
+/** Deltas that the table has room for. */
+export const MOST_IN_A_PASS = 56;
 /** Values of a sparse delta that are added at a time: a multiple of a block. */
 const TILE = 4_096;
 /** Values of a piece that is measured in scratch memory: whole blocks, at most 256 KB. */
@@ -163,44 +166,31 @@ function placesOf({ encoding, count, first }: Stretch) {
   };
 }
 
-/** sum += factor * delta of a stretch for each of them, one after the other, in as few passes as there may be. */
+/** sum += factor * delta of a stretch for each of them, one after the other, in one pass over the sum. */
 export function addDense(
-  run: KernelFunctions,
+  kernel: Kernel,
   stretch: Stretch,
   deltas: readonly Weighted[],
   whole: boolean,
 ): void {
-  const { encoding, first, size } = stretch;
-  const to = SUM_AT + 8 * first;
-  const suffix = whole ? "Whole" : "";
-  const { scales, numbers } = placesOf(stretch);
-  const fused = deltas.length - (deltas.length % 4);
-  for (let next = 0; next < fused; next += 4) {
-    const [a, b, c, d] = deltas.slice(next, next + 4) as [Weighted, Weighted, Weighted, Weighted];
-    const factors = [a.factor, b.factor, c.factor, d.factor] as const;
-    if (isFloat(encoding)) {
-      const four = [a.at + numbers, b.at + numbers, c.at + numbers, d.at + numbers] as const;
-      run[`add${NAMES[encoding]}s${suffix}`](to, size, ...four, ...factors);
-    } else {
-      const four = [a.at, b.at, c.at, d.at] as const;
-      run[`add${NAMES[encoding]}s${suffix}`](to, size, scales, numbers, ...four, ...factors);
-    }
-  }
-  for (const one of deltas.slice(fused)) addValues(run, to, stretch, one, whole);
+  addValues(kernel, SUM_AT + 8 * stretch.first, stretch, deltas, whole);
 }
 
 function addValues(
-  run: KernelFunctions,
+  { run, memory }: Kernel,
   to: number,
   stretch: Stretch,
-  { at, factor }: Weighted,
+  deltas: readonly Weighted[],
   whole: boolean,
 ): void {
   const { encoding, size } = stretch;
-  const suffix = whole ? "Whole" : "";
+  const table = new DataView(memory, TABLE_AT, 16 * MOST_IN_A_PASS);
+  for (const [i, { at, factor }] of deltas.entries()) {
+    table.setUint32(16 * i, at, true);
+    table.setFloat64(16 * i + 8, factor, true);
+  }
   const { scales, numbers } = placesOf(stretch);
-  if (isFloat(encoding)) run[`add${NAMES[encoding]}${suffix}`](to, size, at + numbers, factor);
-  else run[`add${NAMES[encoding]}${suffix}`](to, size, scales, numbers, at, factor);
+  run[`add${NAMES[encoding]}${whole ? "Whole" : ""}`](to, size, scales, numbers, deltas.length);
 }
 
 // ------------------------------------------------------------------------------ sparse
@@ -227,7 +217,7 @@ export function addSparse(
     else run.drawIndices(seed, first, size, count, parameterCount, INDICES_AT);
     const section = { encoding: encoding.values, count, first, size };
     terms.fill(0, 0, size);
-    addValues(run, TERMS_AT, section, { at: at + valuesAt, factor }, whole);
+    addValues(kernel, TERMS_AT, section, [{ at: at + valuesAt, factor }], whole);
     run.scatter(SUM_AT, INDICES_AT, TERMS_AT, size);
   }
 }

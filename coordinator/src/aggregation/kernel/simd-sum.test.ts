@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 
+import { maxPayloadBytes } from "@tributary/protocol";
 import { describe, expect, test } from "vitest";
 
 import { compileKernels } from "../../../kernels.mjs";
@@ -80,11 +81,39 @@ describe("slots", () => {
     expect(takeAll(sum)).toHaveLength(free.length);
   });
 
-  test("[KN6] the fourth delta ends the waiting of all", () => {
+  test("[KN6] eight deltas wait at most, the next one ends the waiting of all", () => {
     const sum = open();
     const count = takeAll(open()).length;
-    for (let value = 1; value <= 4; value++) sum.add(uploadTo(sum, value).delta, 1);
-    expect(takeAll(sum)).toHaveLength(count);
+    for (let value = 1; value <= 8; value++) sum.add(uploadTo(sum, value).delta, 1);
+    const others = takeAll(sum);
+    expect(others).toHaveLength(count - 8);
+    for (const { release } of others) release();
+    sum.add(uploadTo(sum, 9).delta, 1);
+    expect(takeAll(sum)).toHaveLength(count - 1);
+    expect(sum.sum().every((value) => value === 45)).toBe(true);
+  });
+
+  test("[KN6] of large deltas fewer wait, and of a model that takes long one alone", () => {
+    const waiting = (parameterCount: number, slotBytes: number) => {
+      const sum = openSimdSum(parameterCount, { slotBytes });
+      const encoding = { kind: "int4" } as const;
+      const delta = { encoding, parameterCount, payload: new Uint8Array(0) };
+      const bytes = maxPayloadBytes(encoding, parameterCount);
+      let most = 0;
+      const free = takeAll({ slots: sum!.slots });
+      for (const { release } of free) release();
+      for (let i = 0; i < 10; i++) {
+        sum!.add({ ...delta, payload: sum!.slots.take(bytes)!.bytes }, 1);
+        const left = takeAll({ slots: sum!.slots });
+        most = Math.max(most, free.length - left.length);
+        for (const { release } of left) release();
+      }
+      sum!.close();
+      return most;
+    };
+    expect(waiting(10_000, 8_192)).toBe(8);
+    expect(waiting(10_000, 2 ** 23)).toBe(4);
+    expect(waiting(2 ** 24 + 4_096, 2 ** 24)).toBe(3);
   });
 
   test("[KN6] there is a slot for every upload that has its turn, whatever waits for its pass", () => {

@@ -1,11 +1,11 @@
 /**
  * A sum of encoded deltas with sums.as, in one fixed stretch of memory:
  *
- *     0        lanes of the norm, then indices and terms of a tile of a sparse delta
+ *     0        lanes of the norm, the table of a pass, then indices and terms of a tile of a sparse delta
  *     65 536   the sum, float64
  *              one slot for the sum's own use, then those that uploads fill
  *
- * Up to four dense deltas wait in their slots to be added in one pass, which reads the sum once.
+ * Up to eight dense deltas wait in their slots to be added in one pass, which reads the sum once.
  */
 
 import { payloadSections } from "@tributary/protocol";
@@ -25,9 +25,10 @@ import { noSumMemories } from "./sum-memories.ts";
 
 /** Memory begins where pages do, so that a slot that nobody has used costs none. */
 const ALIGNMENT = 4_096;
-/** Deltas of one pass; of a large model one alone, as a pass holds the event loop up. */
-const FUSED = 4;
-const MOST_FUSED_NUMBERS = 2 ** 26;
+/** Deltas of one pass: of large ones fewer, as they wait in memory, and of many numbers, as a pass holds the event loop up. */
+const [FEW_FUSED, MOST_FUSED] = [4, 8];
+const FUSED_BYTES = 2 ** 25;
+const FUSED_NUMBERS = 2 ** 26;
 /** So many uploads are under way at a time, and no more bytes of them unless it is one alone: as configured by default. */
 const [UPLOADS, UPLOADS_BYTES] = [32, 256 * 2 ** 20];
 
@@ -50,6 +51,12 @@ export function normElsewhere(delta: EncodedDelta): number | undefined {
 }
 let scratch: Kernel | "none" | undefined;
 
+function deltasOfAPass(parameterCount: number, slotBytes: number): number {
+  const inMemory = Math.max(FEW_FUSED, Math.floor(FUSED_BYTES / slotBytes));
+  const inTime = Math.max(1, Math.floor(FUSED_NUMBERS / parameterCount));
+  return Math.min(MOST_FUSED, inMemory, inTime);
+}
+
 /** undefined where the engine cannot, or has no memory for so many parameters. */
 export function openSimdSum(
   parameterCount: number,
@@ -59,14 +66,15 @@ export function openSimdSum(
   const { slotBytes: payloadBytes = 4 * parameterCount, memories = noSumMemories } = options;
   const slotBytes = aligned(payloadBytes);
   const slotsAt = SUM_AT + aligned(8 * parameterCount);
-  const fused = FUSED * parameterCount <= MOST_FUSED_NUMBERS ? FUSED : 1;
+  const fused = deltasOfAPass(parameterCount, slotBytes);
   const uploads = Math.min(UPLOADS, Math.max(1, Math.floor(UPLOADS_BYTES / slotBytes)));
   const possible = Math.floor((MOST_BYTES - slotsAt) / slotBytes) - 1;
   // What waits for its pass has a slot, too, or uploads would have to take memory elsewhere.
   const count = Math.min(possible, uploads + fused);
   if (count < 1) return undefined;
-  const kernel = memories.take(slotsAt + (1 + count) * slotBytes, wasm);
-  if (kernel === undefined) return undefined;
+  const opened = memories.take(slotsAt + (1 + count) * slotBytes, wasm);
+  if (opened === undefined) return undefined;
+  const kernel = opened;
   const { memory, run } = kernel;
   norms.set(memory, (delta) => normAt(kernel, delta, delta.payload.byteOffset));
   const slots = createSlotMemory(memory, { at: slotsAt + slotBytes, slotBytes, count });
@@ -77,9 +85,9 @@ export function openSimdSum(
   let waitingEncoding: DenseEncoding = "float32";
   let stage: SumStage = "open";
 
-  function addWaiting(first: number, end: number): void {
-    const stretch = { encoding: waitingEncoding, count: parameterCount, first, size: end - first };
-    addDense(run, stretch, waiting, whole);
+  function addWaiting(first: number, size: number): void {
+    const stretch = { encoding: waitingEncoding, count: parameterCount, first, size };
+    addDense(kernel, stretch, waiting, whole);
   }
 
   function flush(): void {
@@ -120,11 +128,12 @@ export function openSimdSum(
           slot.free();
         }
       } else {
-        if (waitingEncoding !== encoding.kind) flush();
+        // The last ones wait, to be added in the pass that divides.
+        if (waitingEncoding !== encoding.kind || waiting.length === fused) flush();
         waitingEncoding = encoding.kind;
         const place = settle(delta);
         waiting.push({ ...place, factor });
-        if (waiting.length === fused || place.slot === own) flush();
+        if (place.slot === own) flush();
       }
     },
     sum: () => {
@@ -135,9 +144,8 @@ export function openSimdSum(
     divide: function* (denominator) {
       assertOpen(stage);
       stage = "divided";
-      // What waits is added to each slice before it is divided, while the slice is in the cache.
       yield* slicesOf(parameterCount, (first, end) => {
-        addWaiting(first, end);
+        addWaiting(first, end - first);
         run.divide(SUM_AT + 8 * first, end - first, denominator);
       });
       letGo();

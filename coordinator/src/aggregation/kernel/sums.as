@@ -1,12 +1,16 @@
 // Sums of encoded deltas in float64 SIMD, in AssemblyScript. plain.ts says the same in TypeScript and gives the same
 // bits; `npm run kernels` compiles this into sums-wasm.ts. Every element is decoded where it is added: no vector of
-// float32 numbers is made of a quantised update. Four deltas in one pass are added one after the other to each
-// element, so that how many go together changes no bit.
+// float32 numbers is made of a quantised update. The deltas of a pass are added one after the other to each element, so
+// that how many go together changes no bit.
 
 /** Eight sums of squares: element i of a dense section belongs to lane i mod 8. */
 const LANES_AT: usize = 0;
-/** Values that share a scale. */
+/** Where the payload of a delta begins, 8 bytes, and how much it counts, float64; so for each delta of a pass. */
+const TABLE_AT: usize = 128;
+/** Values that share a scale, and that all deltas of a pass are added to before the next: of the sum 8 KB. */
 const BLOCK: usize = 1024;
+/** A byte at the upper end of 32 bits is so many times its value. */
+const RAISED: f64 = 16777216;
 
 // ------------------------------------------------------------------------------ pieces
 
@@ -70,7 +74,72 @@ function wholeAt(at: usize, i: usize, nibbles: bool): i32 {
   return ((i32(load<u8>(at + (i >> 1))) >> i32((i & 1) << 2)) & 15) - 8;
 }
 
+/** Sixteen bytes, eight of them each as the upper halves of 16 bits. */
+// @ts-ignore: decorator
+@inline
+function raisedLow(q: v128): v128 {
+  return v128.shuffle<i8>(i32x4.splat(0), q, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+// @ts-ignore: decorator
+@inline
+function raisedHigh(q: v128): v128 {
+  return v128.shuffle<i8>(
+    i32x4.splat(0), q, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31,
+  );
+}
+
+/** The same again: bytes at the upper ends of 32 bits. */
+// @ts-ignore: decorator
+@inline
+function raisedTwiceLow(x: v128): v128 {
+  return v128.shuffle<i16>(i32x4.splat(0), x, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+// @ts-ignore: decorator
+@inline
+function raisedTwiceHigh(x: v128): v128 {
+  return v128.shuffle<i16>(i32x4.splat(0), x, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+// @ts-ignore: decorator
+@inline
+function placeOf(delta: usize): usize {
+  return load<u32>(TABLE_AT + (delta << 4));
+}
+
+// @ts-ignore: decorator
+@inline
+function factorOf(delta: usize): f64 {
+  return load<f64>(TABLE_AT + (delta << 4) + 8);
+}
+
 // ------------------------------------------------------------------------------ floats
+
+// @ts-ignore: decorator
+@inline
+function addManyFloats(
+  sum: usize, count: usize, numbers: usize, deltas: usize, half: bool, whole: bool,
+): void {
+  for (let start: usize = 0; start < count; start += BLOCK) {
+    const size = count - start < BLOCK ? count - start : BLOCK;
+    const to = sum + (start << 3);
+    const from = numbers + (half ? start << 1 : start << 2);
+    let k: usize = 0;
+    for (; k + 4 <= deltas; k += 4) {
+      addFloats(
+        to, size, placeOf(k) + from, placeOf(k + 1) + from, placeOf(k + 2) + from,
+        placeOf(k + 3) + from, factorOf(k), factorOf(k + 1), factorOf(k + 2), factorOf(k + 3),
+        half, whole, true,
+      );
+    }
+    for (; k < deltas; k++) {
+      const a = placeOf(k) + from;
+      const fa = factorOf(k);
+      addFloats(to, size, a, a, a, a, fa, fa, fa, fa, half, whole, false);
+    }
+  }
+}
 
 // @ts-ignore: decorator
 @inline
@@ -153,56 +222,79 @@ function squareFloats(at: usize, count: usize, half: bool): void {
 
 // @ts-ignore: decorator
 @inline
-function addWholes(
-  sum: usize, count: usize, scales: usize, numbers: usize,
-  a: usize, b: usize, c: usize, d: usize,
-  fa: f64, fb: f64, fc: f64, fd: f64,
-  nibbles: bool, whole: bool, four: bool,
+function addManyWholes(
+  sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
+  nibbles: bool, whole: bool,
 ): void {
   for (let start: usize = 0; start < count; start += BLOCK) {
+    const size = count - start < BLOCK ? count - start : BLOCK;
+    const to = sum + (start << 3);
     const scale = scales + (start / BLOCK) * 4;
     const from = numbers + (nibbles ? start >> 1 : start);
-    const sa = fa * f64(load<f32>(a + scale));
-    let sb: f64 = 0;
-    let sc: f64 = 0;
-    let sd: f64 = 0;
+    let k: usize = 0;
+    for (; k + 4 <= deltas; k += 4) {
+      const a = placeOf(k);
+      const b = placeOf(k + 1);
+      const c = placeOf(k + 2);
+      const d = placeOf(k + 3);
+      addWholes(
+        to, size, a + from, b + from, c + from, d + from,
+        termFactor(k, a + scale), termFactor(k + 1, b + scale), termFactor(k + 2, c + scale),
+        termFactor(k + 3, d + scale), nibbles, whole, true,
+      );
+    }
+    for (; k < deltas; k++) {
+      const a = placeOf(k);
+      const sa = termFactor(k, a + scale);
+      const at = a + from;
+      addWholes(to, size, at, at, at, at, sa, sa, sa, sa, nibbles, whole, false);
+    }
+  }
+}
+
+/** Of a raised number. */
+// @ts-ignore: decorator
+@inline
+function termFactor(delta: usize, scale: usize): f64 {
+  return factorOf(delta) * (f64(load<f32>(scale)) / RAISED);
+}
+
+/** Of one block. */
+// @ts-ignore: decorator
+@inline
+function addWholes(
+  sum: usize, size: usize, a: usize, b: usize, c: usize, d: usize,
+  sa: f64, sb: f64, sc: f64, sd: f64, nibbles: bool, whole: bool, four: bool,
+): void {
+  const wa = f64x2.splat(sa);
+  const wb = f64x2.splat(sb);
+  const wc = f64x2.splat(sc);
+  const wd = f64x2.splat(sd);
+  const even = size & ~15;
+  let i: usize = 0;
+  for (; i < even; i += 16) {
+    const to = sum + (i << 3);
+    const qa = wholes(a, i, nibbles);
+    const qb = four ? wholes(b, i, nibbles) : qa;
+    const qc = four ? wholes(c, i, nibbles) : qa;
+    const qd = four ? wholes(d, i, nibbles) : qa;
+    addEight(
+      to, raisedLow(qa), raisedLow(qb), raisedLow(qc), raisedLow(qd), wa, wb, wc, wd, whole, four,
+    );
+    addEight(
+      to + 64, raisedHigh(qa), raisedHigh(qb), raisedHigh(qc), raisedHigh(qd),
+      wa, wb, wc, wd, whole, four,
+    );
+  }
+  for (; i < size; i++) {
+    const to = sum + (i << 3);
+    let total = load<f64>(to) + termOf(RAISED * f64(wholeAt(a, i, nibbles)), sa, whole);
     if (four) {
-      sb = fb * f64(load<f32>(b + scale));
-      sc = fc * f64(load<f32>(c + scale));
-      sd = fd * f64(load<f32>(d + scale));
+      total += termOf(RAISED * f64(wholeAt(b, i, nibbles)), sb, whole);
+      total += termOf(RAISED * f64(wholeAt(c, i, nibbles)), sc, whole);
+      total += termOf(RAISED * f64(wholeAt(d, i, nibbles)), sd, whole);
     }
-    const wa = f64x2.splat(sa);
-    const wb = f64x2.splat(sb);
-    const wc = f64x2.splat(sc);
-    const wd = f64x2.splat(sd);
-    const size = count - start < BLOCK ? count - start : BLOCK;
-    const even = size & ~15;
-    let i: usize = 0;
-    for (; i < even; i += 16) {
-      const to = sum + ((start + i) << 3);
-      const qa = wholes(a + from, i, nibbles);
-      const qb = four ? wholes(b + from, i, nibbles) : qa;
-      const qc = four ? wholes(c + from, i, nibbles) : qa;
-      const qd = four ? wholes(d + from, i, nibbles) : qa;
-      addEight(
-        to, i16x8.extend_low_i8x16_s(qa), i16x8.extend_low_i8x16_s(qb),
-        i16x8.extend_low_i8x16_s(qc), i16x8.extend_low_i8x16_s(qd), wa, wb, wc, wd, whole, four,
-      );
-      addEight(
-        to + 64, i16x8.extend_high_i8x16_s(qa), i16x8.extend_high_i8x16_s(qb),
-        i16x8.extend_high_i8x16_s(qc), i16x8.extend_high_i8x16_s(qd), wa, wb, wc, wd, whole, four,
-      );
-    }
-    for (; i < size; i++) {
-      const to = sum + ((start + i) << 3);
-      let total = load<f64>(to) + termOf(f64(wholeAt(a + from, i, nibbles)), sa, whole);
-      if (four) {
-        total += termOf(f64(wholeAt(b + from, i, nibbles)), sb, whole);
-        total += termOf(f64(wholeAt(c + from, i, nibbles)), sc, whole);
-        total += termOf(f64(wholeAt(d + from, i, nibbles)), sd, whole);
-      }
-      store<f64>(to, total);
-    }
+    store<f64>(to, total);
   }
 }
 
@@ -213,12 +305,12 @@ function addEight(
   wa: v128, wb: v128, wc: v128, wd: v128, whole: bool, four: bool,
 ): void {
   addQuad(
-    to, i32x4.extend_low_i16x8_s(qa), i32x4.extend_low_i16x8_s(qb),
-    i32x4.extend_low_i16x8_s(qc), i32x4.extend_low_i16x8_s(qd), wa, wb, wc, wd, whole, four,
+    to, raisedTwiceLow(qa), raisedTwiceLow(qb), raisedTwiceLow(qc), raisedTwiceLow(qd),
+    wa, wb, wc, wd, whole, four,
   );
   addQuad(
-    to + 32, i32x4.extend_high_i16x8_s(qa), i32x4.extend_high_i16x8_s(qb),
-    i32x4.extend_high_i16x8_s(qc), i32x4.extend_high_i16x8_s(qd), wa, wb, wc, wd, whole, four,
+    to + 32, raisedTwiceHigh(qa), raisedTwiceHigh(qb), raisedTwiceHigh(qc), raisedTwiceHigh(qd),
+    wa, wb, wc, wd, whole, four,
   );
 }
 
@@ -300,88 +392,49 @@ export function squareInt4(scales: usize, numbers: usize, count: usize): bool {
   return squareWholes(scales, numbers, count, true);
 }
 
-/** sum += factor * values, of one delta or of four; "whole" rounds each product to a whole number first. */
-export function addFloat32(sum: usize, count: usize, a: usize, fa: f64): void {
-  addFloats(sum, count, a, a, a, a, fa, fa, fa, fa, false, false, false);
-}
-export function addFloat32s(
-  sum: usize, count: usize, a: usize, b: usize, c: usize, d: usize,
-  fa: f64, fb: f64, fc: f64, fd: f64,
+/**
+ * sum += factor * values, for the first so many deltas of the table, one after the other; "whole" rounds each product to
+ * a whole number first. Scales and numbers are so many bytes from where each payload begins, at the beginning of a block.
+ */
+export function addFloat32(
+  sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addFloats(sum, count, a, b, c, d, fa, fb, fc, fd, false, false, true);
+  addManyFloats(sum, count, numbers, deltas, false, false);
 }
-export function addFloat32Whole(sum: usize, count: usize, a: usize, fa: f64): void {
-  addFloats(sum, count, a, a, a, a, fa, fa, fa, fa, false, true, false);
-}
-export function addFloat32sWhole(
-  sum: usize, count: usize, a: usize, b: usize, c: usize, d: usize,
-  fa: f64, fb: f64, fc: f64, fd: f64,
+export function addFloat32Whole(
+  sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addFloats(sum, count, a, b, c, d, fa, fb, fc, fd, false, true, true);
+  addManyFloats(sum, count, numbers, deltas, false, true);
 }
-export function addBfloat16(sum: usize, count: usize, a: usize, fa: f64): void {
-  addFloats(sum, count, a, a, a, a, fa, fa, fa, fa, true, false, false);
-}
-export function addBfloat16s(
-  sum: usize, count: usize, a: usize, b: usize, c: usize, d: usize,
-  fa: f64, fb: f64, fc: f64, fd: f64,
+export function addBfloat16(
+  sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addFloats(sum, count, a, b, c, d, fa, fb, fc, fd, true, false, true);
+  addManyFloats(sum, count, numbers, deltas, true, false);
 }
-export function addBfloat16Whole(sum: usize, count: usize, a: usize, fa: f64): void {
-  addFloats(sum, count, a, a, a, a, fa, fa, fa, fa, true, true, false);
-}
-export function addBfloat16sWhole(
-  sum: usize, count: usize, a: usize, b: usize, c: usize, d: usize,
-  fa: f64, fb: f64, fc: f64, fd: f64,
+export function addBfloat16Whole(
+  sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addFloats(sum, count, a, b, c, d, fa, fb, fc, fd, true, true, true);
+  addManyFloats(sum, count, numbers, deltas, true, true);
 }
-
-/** The same of numbers with scales, both at so many bytes from the place of each delta; from a block's beginning. */
 export function addInt8(
-  sum: usize, count: usize, scales: usize, numbers: usize, a: usize, fa: f64,
+  sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addWholes(sum, count, scales, numbers, a, a, a, a, fa, fa, fa, fa, false, false, false);
-}
-export function addInt8s(
-  sum: usize, count: usize, scales: usize, numbers: usize,
-  a: usize, b: usize, c: usize, d: usize, fa: f64, fb: f64, fc: f64, fd: f64,
-): void {
-  addWholes(sum, count, scales, numbers, a, b, c, d, fa, fb, fc, fd, false, false, true);
+  addManyWholes(sum, count, scales, numbers, deltas, false, false);
 }
 export function addInt8Whole(
-  sum: usize, count: usize, scales: usize, numbers: usize, a: usize, fa: f64,
+  sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addWholes(sum, count, scales, numbers, a, a, a, a, fa, fa, fa, fa, false, true, false);
-}
-export function addInt8sWhole(
-  sum: usize, count: usize, scales: usize, numbers: usize,
-  a: usize, b: usize, c: usize, d: usize, fa: f64, fb: f64, fc: f64, fd: f64,
-): void {
-  addWholes(sum, count, scales, numbers, a, b, c, d, fa, fb, fc, fd, false, true, true);
+  addManyWholes(sum, count, scales, numbers, deltas, false, true);
 }
 export function addInt4(
-  sum: usize, count: usize, scales: usize, numbers: usize, a: usize, fa: f64,
+  sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addWholes(sum, count, scales, numbers, a, a, a, a, fa, fa, fa, fa, true, false, false);
-}
-export function addInt4s(
-  sum: usize, count: usize, scales: usize, numbers: usize,
-  a: usize, b: usize, c: usize, d: usize, fa: f64, fb: f64, fc: f64, fd: f64,
-): void {
-  addWholes(sum, count, scales, numbers, a, b, c, d, fa, fb, fc, fd, true, false, true);
+  addManyWholes(sum, count, scales, numbers, deltas, true, false);
 }
 export function addInt4Whole(
-  sum: usize, count: usize, scales: usize, numbers: usize, a: usize, fa: f64,
+  sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addWholes(sum, count, scales, numbers, a, a, a, a, fa, fa, fa, fa, true, true, false);
-}
-export function addInt4sWhole(
-  sum: usize, count: usize, scales: usize, numbers: usize,
-  a: usize, b: usize, c: usize, d: usize, fa: f64, fb: f64, fc: f64, fd: f64,
-): void {
-  addWholes(sum, count, scales, numbers, a, b, c, d, fa, fb, fc, fd, true, true, true);
+  addManyWholes(sum, count, scales, numbers, deltas, true, true);
 }
 
 /**
