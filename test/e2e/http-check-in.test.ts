@@ -1,52 +1,12 @@
-import type {
-  Assignment,
-  HttpCheckInReply,
-  Layout,
-  Problem,
-  Receipt,
-  TaskSpecInput,
-} from "@tributary/protocol";
-import {
-  CLIENT_KEY_HEADER,
-  createLayout,
-  encodeUpdate,
-  PROTOCOL_VERSION,
-  routes,
-} from "@tributary/protocol";
+import type { Assignment, Layout, Receipt, TaskSpecInput } from "@tributary/protocol";
+import { CLIENT_KEY_HEADER, createLayout, encodeUpdate, routes } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
 import { smallTask, startCoordinator } from "../support/coordinator.ts";
+import { ask, waitsFor } from "../support/raw-check-in.ts";
 import { connectRaw, newClientKey } from "../support/raw-client.ts";
 
 const TASK = "small";
-
-interface Asked {
-  readonly status: number;
-  readonly body: HttpCheckInReply & Problem;
-}
-
-interface AskOptions {
-  readonly taskId?: string;
-  readonly query?: string;
-  readonly clientKey?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal;
-  readonly body?: string;
-  readonly protocolVersion?: number;
-}
-
-async function ask(url: string, options: AskOptions = {}): Promise<Asked> {
-  const { taskId = TASK, query = "", clientKey = newClientKey(), headers, signal, body } = options;
-  const { protocolVersion = PROTOCOL_VERSION } = options;
-  const path = `${routes.checkIns.path({ taskId })}?protocolVersion=${protocolVersion}${query}`;
-  const response = await fetch(url + path, {
-    method: "POST",
-    headers: { [CLIENT_KEY_HEADER]: clientKey, ...headers },
-    ...(signal === undefined ? {} : { signal }),
-    ...(body === undefined ? {} : { body }),
-  });
-  return { status: response.status, body: (await response.json()) as Asked["body"] };
-}
 
 const layoutOf = ({ model }: TaskSpecInput): Promise<Layout> => createLayout(model.tensors);
 
@@ -273,13 +233,3 @@ test("[MC2] a round of more clients than are told at once reaches every one of t
 });
 
 /** Looks until so many wait; the test's own deadline ends it. */
-async function waitsFor(
-  { coordinator }: Awaited<ReturnType<typeof startCoordinator>>,
-  count: number,
-): Promise<void> {
-  for (;;) {
-    const { clientsWaiting } = await coordinator.tasks.get(TASK as never);
-    if (clientsWaiting === count) return;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
