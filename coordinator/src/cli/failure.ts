@@ -16,6 +16,7 @@ export const EXIT = {
   notFound: 4,
   unauthorised: 5,
   unreachable: 6,
+  stalled: 7,
   interrupted: 130,
 } as const;
 
@@ -28,6 +29,7 @@ Exit codes:
   4  not found
   5  not authorised
   6  coordinator cannot be reached
+  7  a simulation whose rounds come to nothing
   130  interrupted`;
 
 const EXIT_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
@@ -54,6 +56,18 @@ const connectionFailure = (url: string, reason: string, cause: unknown): Federat
   });
 const isUnreachable = ({ details }: FederatedError): boolean => details?.unreachable !== undefined;
 
+/** An outcome that is a failure, though nothing broke; its result has been told. */
+export class Unsuccessful extends Error {
+  override readonly name = "Unsuccessful";
+  readonly exitCode: number;
+
+  /** @param message begins with the code of the outcome */
+  constructor(exitCode: number, message: string) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
 /** Writes what went wrong to standard error. @returns the exit code */
 export function reportFailure(io: CliIo, error: unknown, debug: boolean): number {
   // Commander has written its own message.
@@ -65,6 +79,7 @@ export function reportFailure(io: CliIo, error: unknown, debug: boolean): number
   } else {
     for (const line of linesOf(error)) note(io, line);
   }
+  if (error instanceof Unsuccessful) return error.exitCode;
   if (!isFederatedError(error)) return EXIT.failure;
   if (isUnreachable(error)) return EXIT.unreachable;
   return EXIT_OF[error.code] ?? EXIT.failure;

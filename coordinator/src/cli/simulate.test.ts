@@ -78,6 +78,27 @@ test("[SI10] report and pace as JSON, the same report for the same seed", async 
   expect(result().report).toEqual(first.report);
 });
 
+test("[SI11] rounds that come to nothing are an exit code of their own, said in words and in the JSON", async () => {
+  await writeFile(join(cwd, "dead.json"), '{"dropOut":{"training":1,"silentShare":1}}');
+  const args = ["task.json", "--clients", "clients.mjs", "--behaviour", "dead.json"];
+  expect(await run([...args, "--json"])).toBe(EXIT.stalled);
+  expect(result().report).toMatchObject({
+    end: { kind: "stalled", abandonedInARow: 20 },
+    stall: { code: "SIMULATION_STALLED", abandoned: { tooFewReports: 20 } },
+  });
+  const told =
+    "error: SIMULATION_STALLED no round was committed: 20 rounds in a row were abandoned (tooFewReports 20); schedule.minReports is 2, and at best 0 of 6 places reported within schedule.reportWindowMs 300000\n";
+  expect(err).toBe(told);
+  out = err = "";
+  expect(await run(args)).toBe(EXIT.stalled);
+  expect(out).toContain("stalled: 20 rounds in a row were abandoned");
+  expect(err.endsWith(told)).toBe(true);
+  out = err = "";
+  // The time is up before anything is committed: as little has come of it.
+  expect(await run([...args, "--days", "0.001"])).toBe(EXIT.stalled);
+  expect(err).toContain("no round was committed: the time was up before a round ended");
+});
+
 test("[SI10] what clients print leaves standard output to the result", async () => {
   const printing = CLIENTS.replace("size: 6", 'size: (console.log("printed by clients"), 6)');
   await writeFile(join(cwd, "clients.mjs"), printing);
@@ -136,7 +157,9 @@ test("[SI10] under privacy the output says that nothing is private, and what a r
 
 test("[SI10] a behaviour decides who drops out", async () => {
   await writeFile(join(cwd, "bad.json"), JSON.stringify({ dropOut: { training: 1 } }));
-  expect(await run(["task.json", "--behaviour", "bad.json", "--days", "1", "--json"])).toBe(0);
+  expect(await run(["task.json", "--behaviour", "bad.json", "--days", "1", "--json"])).toBe(
+    EXIT.stalled,
+  );
   expect(result().report.totals).toMatchObject({ committed: 0, counted: 0 });
 });
 

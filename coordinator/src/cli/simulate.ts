@@ -10,6 +10,7 @@ import { InvalidArgumentError } from "commander";
 import { readSource } from "../config/config-file.ts";
 import { resolveTaskSpec } from "../task/spec.ts";
 import type { SimulatedClients, SimulationOptions } from "../simulation/index.ts";
+import { EXIT, Unsuccessful } from "./failure.ts";
 import type { CliIo } from "./io.ts";
 import { answer, note } from "./io.ts";
 import { createProgressLine, printSimulation, simulatedRoundLine } from "./simulation-view.ts";
@@ -71,6 +72,10 @@ export function addSimulateCommand(program: Command, io: CliIo): void {
       answer(io, flags.json, { report, pace }, () => printSimulation(io, report, pace));
       // What there is has been told; that it is not all, the exit code says.
       if (report.end.kind === "interrupted") io.signal?.throwIfAborted();
+      const { stall } = report;
+      if (stall !== undefined) {
+        throw new Unsuccessful(EXIT.stalled, `${stall.code} ${stall.message}`);
+      }
     });
 }
 

@@ -18,7 +18,8 @@ export const NOTHING = "-";
 export const upwards = (value: number): string => roundedUp(value, 5);
 
 export function bytesText(bytes: number): string {
-  if (bytes < 1000) return `${bytes} B`;
+  // A mean has a fraction.
+  if (bytes < 999.5) return `${Math.round(bytes)} B`;
   const units = ["kB", "MB", "GB", "TB"];
   let value = bytes / 1000;
   let unit = 0;

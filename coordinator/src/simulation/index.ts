@@ -15,6 +15,7 @@ export type {
   SimulationPace,
   SimulationReport,
   SimulationResult,
+  SimulationStall,
   SimulationTotals,
 } from "./report.ts";
 export type { SimulatedClients, SimulationOptions, SimulationProgress } from "./settings.ts";

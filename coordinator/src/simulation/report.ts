@@ -61,6 +61,15 @@ export type SimulationEnd =
   | { readonly kind: "nobodyLeft" }
   | { readonly kind: "interrupted" };
 
+/** Nothing of such a run tells how the task would go: it would not. */
+export interface SimulationStall {
+  readonly code: "SIMULATION_STALLED";
+  /** With the values of the settings, and what to look at. */
+  readonly message: string;
+  /** Rounds that were abandoned since the last one that was committed. */
+  readonly abandoned: Readonly<Partial<Record<AbandonReason, number>>>;
+}
+
 export interface SimulationTotals {
   readonly committed: number;
   readonly abandoned: number;
@@ -85,6 +94,8 @@ export interface SimulationReport {
   /** What the clients learn: their author's own, or the synthetic problem, which tells nothing of a real model. */
   readonly problem: "module" | "synthetic" | "program";
   readonly end: SimulationEnd;
+  /** Where the rounds came to nothing: its model tells nothing then. */
+  readonly stall?: SimulationStall;
   readonly rounds: readonly SimulatedRound[];
   readonly totals: SimulationTotals;
   /** The newest version, with the SHA-256 of its checkpoint frame. */

@@ -405,6 +405,11 @@ describe("settings", () => {
     const { report } = await run({}, { schedule: { minClients: 11, minReports: 11 } });
     expect(report.end).toEqual({ kind: "stalled", abandonedInARow: 20 });
     expect(report.rounds.every(({ reason }) => reason === "tooFewClients")).toBe(true);
+    expect(report.stall).toMatchObject({
+      code: "SIMULATION_STALLED",
+      abandoned: { tooFewClients: 20 },
+      message: expect.stringContaining("schedule.minClients is 11") as string,
+    });
   });
 });
 

@@ -42,6 +42,7 @@ import { privacyOf, seededNoise } from "./seeded-noise.ts";
 import { seedFor } from "./seeded.ts";
 import type { SimulationOptions, SimulationSettings } from "./settings.ts";
 import { resolveSettings } from "./settings.ts";
+import { stallOf } from "./stall.ts";
 import type { TrainingPool } from "./training-pool.ts";
 import { openTrainingHere, openTrainingPool } from "./training-pool.ts";
 import { createVirtualClock } from "./virtual-clock.ts";
@@ -215,10 +216,13 @@ async function run(
   const seconds = (performance.now() - began) / 1000;
   const privacy = privacyOf(settings, rounds, mostUpdates);
   const judged = newest.evaluation;
+  const stall = stallOf({ spec, clients: clientIds.length, end, rounds });
   const report: SimulationReport = {
     ...{ kind: "simulation", taskId, seed, clients: clientIds.length },
     problem: options.clients.kind,
-    ...{ end, rounds },
+    end,
+    ...(stall === undefined ? {} : { stall }),
+    rounds,
     totals: totalsOf(rounds, { virtualMs: clock.monotonicMs(), clientsSelected }),
     model: { modelVersion: newest.modelVersion, digest: newest.digest },
     ...(judged === undefined ? {} : { evaluation: judged }),

@@ -1,6 +1,7 @@
+import type { Encoding } from "@tributary/protocol";
 import { describe, expect, test } from "vitest";
 
-import type { BytesSettings } from "./cases.ts";
+import type { BytesCase, BytesSettings } from "./cases.ts";
 import { BYTES_CASES, DEFAULT_SETTINGS, GOALS } from "./cases.ts";
 import type { BytesReport } from "./report.ts";
 import { bestFor, curveOf, renderBytes, withMore } from "./report.ts";
@@ -17,6 +18,9 @@ const reportOf = (results: readonly BytesResult[]): BytesReport => ({
   machine: { cpu: "c", cores: 2, memoryGb: 4, os: "o", node: "v20", loadBefore: 0 },
 });
 
+const forget = ({ encoding }: BytesCase): Encoding =>
+  ({ ...encoding, feedback: false }) as Encoding;
+
 describe("the curve of bytes against accuracy", () => {
   test("[EC12] real digits learn the same with fewer bytes, in a small run", async () => {
     const small: BytesSettings = {
@@ -25,10 +29,11 @@ describe("the curve of bytes against accuracy", () => {
       ...{ rounds: 4, lastRounds: 1, testImages: 1000 },
     };
     const caseOf = (name: string) => BYTES_CASES.find((each) => each.name === name)!;
+    const topKCase = caseOf("topK 10 % int8");
     const whole = await runBytesCase(caseOf("float32"), small);
     const [int8, topK] = [
       await runBytesCase(caseOf("int8"), small),
-      await runBytesCase(caseOf("topK 10 % int8"), small),
+      await runBytesCase(topKCase, small),
     ];
     expect(whole.accuracy).toBeGreaterThan(0.6);
     // Of 1 000 images one point is ten: what is lost here says that nothing is broken, and no more.
@@ -36,6 +41,9 @@ describe("the curve of bytes against accuracy", () => {
     expect(topK.accuracy).toBeGreaterThan(whole.accuracy - 0.1);
     expect(int8.bytes / whole.bytes).toBeCloseTo(0.251, 2);
     expect(topK.bytes / whole.bytes).toBeLessThan(1 / 16);
+    // What is left out comes later, and that shows.
+    const forgetful = { name: "forgetful", encoding: forget(topKCase) };
+    expect((await runBytesCase(forgetful, small)).accuracies).not.toEqual(topK.accuracies);
     // The same seeds again: the same model.
     expect((await runBytesCase(caseOf("int8"), small)).accuracies).toEqual(int8.accuracies);
   });

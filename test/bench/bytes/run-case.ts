@@ -96,6 +96,7 @@ export async function runBytesCase(
     frames = [];
     for (const index of cohort) {
       const client = clients[index]!;
+      client.updates.begins(assignment.roundId, plan);
       const trained = await client.trainer.train({
         ...{ weights: weights.slice(), layout, plan, signal: never },
       });
