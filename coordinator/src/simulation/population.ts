@@ -103,7 +103,7 @@ export async function populationOf(
 export async function makePopulation(
   source: PopulationSource,
   settings: PopulationSettings,
-  what = "the clients",
+  what = "the population of clients",
 ): Promise<ClientPopulation> {
   let made: unknown;
   try {

@@ -79,7 +79,8 @@ export function resolveSettings(options: SimulationOptions): SimulationSettings 
     whole("roundsPerClientPerDay", roundsPerClientPerDay, 1, MOST_ROUNDS);
   }
   if (!(virtualMs > 0 && virtualMs <= 100 * YEAR_MS)) {
-    faults.push({ path: "virtualMs", message: `is ${virtualMs}; it must be above 0 and finite` });
+    const message = `is ${virtualMs}; it must be above 0 and at most ${100 * YEAR_MS}, a hundred years`;
+    faults.push({ path: "virtualMs", message });
   }
   if (options.clients.kind === "program" && threads > 1) {
     const message = `is ${threads}, and a program's clients train in its own thread; give a module`;
@@ -90,7 +91,7 @@ export function resolveSettings(options: SimulationOptions): SimulationSettings 
     most === Infinity ? written : { ...written, stop: { ...written.stop, maxRounds: most } };
   if (most === Infinity && !isCharged(spec) && options.virtualMs === undefined) {
     const message =
-      "is not set, and nothing else ends the task: set it, or `rounds`, or `virtualMs`";
+      "is not set, and nothing else ends the task: set it, or give `rounds` or `virtualMs` (--rounds, --days)";
     faults.push({ path: "stop.maxRounds", message });
   }
   assertNoFaults("the simulation", faults);
