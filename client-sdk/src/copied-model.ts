@@ -34,7 +34,9 @@ export async function fetchCopied(
   const { modelVersion, digest, bytes, signed } = checkpoint;
   const held = await cache.getFrame(copy.digest).catch(onCacheError);
   const url = deps.pathOf(copy);
-  const frame = held ?? (await http.getCheckpoint({ modelVersion, ...copy, url }, options));
+  const download = { how: held === undefined ? ("copy" as const) : ("cache" as const), bytes: 0 };
+  const asked = { ...options, tally: download };
+  const frame = held ?? (await http.getCheckpoint({ modelVersion, ...copy, url }, asked));
   const copied: CachedModel = {
     layout,
     checkpoint: { modelVersion, ...copy, signed },
@@ -43,7 +45,7 @@ export async function fetchCopied(
   };
   const weights = await copiedWeights(copied, manifest);
   if (held === undefined) await cache.put(taskId, copied).catch(onCacheError);
-  return { weights, manifest };
+  return { weights, manifest, download };
 }
 
 /**

@@ -42,6 +42,8 @@ export interface RequestOptions {
 export interface DownloadOptions extends RequestOptions {
   /** Makes the frame of the bytes that came. */
   readonly unpack?: (bytes: Uint8Array) => Promise<Uint8Array>;
+  /** Counts bytes of answers that were read: as they travelled, where that is told, else as they were unpacked. */
+  readonly tally?: { bytes: number };
 }
 
 export interface UploadOptions {
@@ -146,7 +148,7 @@ export function createHttp(options: HttpOptions): Http {
   }
 
   return {
-    getCheckpoint: (checkpoint, { signal, attempts = Infinity, unpack }) =>
+    getCheckpoint: (checkpoint, { signal, attempts = Infinity, unpack, tally }) =>
       retry(signal, attempts, (failures) =>
         requestAsClient(
           checkpoint.url,
@@ -157,9 +159,10 @@ export function createHttp(options: HttpOptions): Http {
           signal,
           async (response) => {
             const { bytes } = checkpoint;
-            const frame = unpack
-              ? await unpack(await readBytes(response, bytes + DELTA_HEADER_BYTES))
-              : await readBytes(response, bytes);
+            const body = await readBytes(response, unpack ? bytes + DELTA_HEADER_BYTES : bytes);
+            // `fetch` has unpacked what was gzipped, and keeps the header.
+            if (tally) tally.bytes += Number(response.headers.get("content-length") ?? body.length);
+            const frame = unpack ? await unpack(body) : body;
             await verifyFrame(frame, checkpoint);
             return frame;
           },

@@ -19,6 +19,7 @@ export type { PrivacyOptions } from "./privacy/guard.ts";
 export { createMemoryLedger } from "./privacy/ledger-store.ts";
 export type { PrivacyLedgerStore, StoredLedger } from "./privacy/ledger-store.ts";
 export type { ClientPrivacy, SpentBudget } from "./privacy/statement.ts";
+export type { ModelDownload } from "./model-fetch.ts";
 export type { ServedModel, ServedModelEvents, ServedVersion, ServeOptions } from "./serving.ts";
 export type {
   EvaluationRequest,

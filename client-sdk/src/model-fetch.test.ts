@@ -80,6 +80,32 @@ test("[DW5] a client that has a former version asks for what it differs in, once
   expect(asked).toHaveLength(1);
 });
 
+test("[DW15] how a version came, and how many bytes it took, is told", async () => {
+  const set = await setUp(5_000);
+  const whole = set.two.frame.length;
+  expect((await set.get()).download).toEqual({ how: "whole", bytes: whole });
+  expect((await set.get()).download).toEqual({ how: "cache", bytes: 0 });
+
+  const following = await setUp(5_000, (path) =>
+    path.includes("/from/")
+      ? new Response(following.delta, { headers: { "content-length": "1234" } })
+      : new Response(null),
+  );
+  await following.cache.put(TASK, { layout: following.layout, ...following.one });
+  // As it travelled: `fetch` has unpacked it.
+  expect((await following.get()).download).toEqual({ how: "delta", bytes: 1234 });
+
+  const unwilling = await setUp(5_000, () => new Response(unwilling.two.frame));
+  await unwilling.cache.put(TASK, { layout: unwilling.layout, ...unwilling.one });
+  expect((await unwilling.get()).download).toEqual({ how: "whole", bytes: whole });
+
+  // A delta that was of no use has been paid for as well.
+  const lying = await setUp(5_000, () => new Response(lying.delta.fill(7, 16)));
+  await lying.cache.put(TASK, { layout: lying.layout, ...lying.one });
+  const { how, bytes } = (await lying.get()).download;
+  expect({ how, bytes }).toEqual({ how: "whole", bytes: whole + lying.delta.length });
+});
+
 test("[DW5] the coordinator may answer with the whole, which is no second request", async () => {
   const set = await setUp(5_000, () => new Response(set.two.frame));
   await set.cache.put(TASK, { layout: set.layout, ...set.one });

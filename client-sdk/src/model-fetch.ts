@@ -7,7 +7,6 @@ import {
   FederatedError,
   FRAME_HEADER_BYTES,
   MIN_DELTA_FRAME_BYTES,
-  routes,
 } from "@tributary/protocol";
 
 import type { ModelCache } from "./cache.ts";
@@ -23,7 +22,27 @@ export interface ModelFetchDeps {
   readonly onCacheError: (error: unknown) => void;
 }
 
+/** What had to come for a version. */
+export interface ModelDownload {
+  /** `delta`: what it differs in from a former one; `copy`: in fewer bits; `cache`: nothing, it was there. */
+  readonly how: "whole" | "delta" | "copy" | "cache";
+  /** Bodies of all answers that were read for it, those that were of no use included. */
+  readonly bytes: number;
+}
+
+/** A download that is under way. */
+export interface Tally {
+  how: ModelDownload["how"];
+  bytes: number;
+}
+
+export interface PatchOptions {
+  readonly signal: AbortSignal;
+  readonly tally: Tally;
+}
+
 export interface FetchedModel {
+  readonly download: ModelDownload;
   /** In memory of their own. */
   readonly weights: Float32Array;
   readonly manifest: ModelManifest;
@@ -56,15 +75,18 @@ export async function fetchModel(
     );
   }
   const held = await cache.getFrame(checkpoint.digest).catch(onCacheError);
-  const frame =
-    held ??
-    (await fromCached(deps, model, options)) ??
-    (await http.getCheckpoint(checkpoint, options));
+  const download: Tally = { how: "cache", bytes: 0 };
+  const asked = { ...options, tally: download };
+  let frame = held ?? (await fromCached(deps, model, asked));
+  if (frame === undefined) {
+    download.how = "whole";
+    frame = await http.getCheckpoint(checkpoint, asked);
+  }
   const weights = decodeVersion(layout, checkpoint.modelVersion, frame);
   if (held === undefined) {
     await cache.put(taskId, { layout, checkpoint, frame }).catch(onCacheError);
   }
-  return { weights, manifest };
+  return { weights, manifest, download };
 }
 
 /**
@@ -74,17 +96,15 @@ export async function fetchModel(
 async function fromCached(
   { http, cache, onCacheError }: ModelFetchDeps,
   { taskId, checkpoint }: WantedModel,
-  { signal }: RequestOptions,
+  { signal, tally }: PatchOptions,
 ): Promise<Uint8Array | undefined> {
-  const { digest, bytes } = checkpoint;
+  const { bytes } = checkpoint;
   if (bytes < MIN_DELTA_FRAME_BYTES) return undefined;
   const base = await cache.get(taskId).catch(onCacheError);
   if (base?.frame.length !== bytes) return undefined;
   try {
-    const url = routes.checkpointFrom.path({ digest, base: base.checkpoint.digest });
-    const unpack = async (answer: Uint8Array) =>
-      (await import("./patched-checkpoint.ts")).patched(base.frame, answer);
-    return await http.getCheckpoint({ ...checkpoint, url }, { signal, attempts: 1, unpack });
+    const { fetchPatched } = await import("./patched-checkpoint.ts");
+    return await fetchPatched(http, checkpoint, base, { signal, tally });
   } catch {
     // Whatever it is, the whole is asked for next, and what keeps that from coming is told.
     throwIfAborted(signal);

@@ -23,7 +23,7 @@ import { createUpdateEncoding } from "./encoding/update-encoding.ts";
 import { checkFrameLength } from "./frame-length.ts";
 import type { Http } from "./http.ts";
 import { createKeptUpdate } from "./kept-update.ts";
-import type { ModelFetchDeps } from "./model-fetch.ts";
+import type { ModelDownload, ModelFetchDeps } from "./model-fetch.ts";
 import { checkLayout } from "./model-fetch.ts";
 import { transition } from "./participation-machine.ts";
 import type {
@@ -57,6 +57,8 @@ export interface ParticipantEvents {
   state: ParticipationState;
   /** Accepted, and its turn has come: the work begins. */
   assigned: Offer;
+  /** The model of the round is here, verified, and training begins: so much had to come for it. */
+  received: ModelDownload;
   /** What stands against training has changed; empty: nothing does any more. */
   paused: readonly PauseReason[];
   progress: TrainingProgress & { readonly roundId: RoundId };
@@ -308,6 +310,7 @@ export function startParticipant(
         layout: await orAborted(layout.promise, within),
         trainer,
         signal: within,
+        onReceived: (download) => events.emit("received", download),
         onProgress: (progress) => {
           if (within.aborted) return;
           events.emit("progress", { ...progress, roundId: assignment.roundId });

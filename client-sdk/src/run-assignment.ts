@@ -8,7 +8,7 @@ import { abortedError, throwIfAborted } from "./delay.ts";
 import { deltaOf } from "./delta.ts";
 import type { UpdateEncoding } from "./encoding/update-encoding.ts";
 import { checkFrameLength } from "./frame-length.ts";
-import type { ModelFetchDeps } from "./model-fetch.ts";
+import type { ModelDownload, ModelFetchDeps } from "./model-fetch.ts";
 import { fetchModel } from "./model-fetch.ts";
 import type { PrivacyGuard } from "./privacy/guard.ts";
 import type { Trainer, TrainingProgress, TrainingResult } from "./trainer.ts";
@@ -25,6 +25,8 @@ export interface AssignmentWork {
   readonly trainer: Trainer;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: TrainingProgress) => void;
+  /** Told what had to come for the model, before training begins. */
+  readonly onReceived?: (download: ModelDownload) => void;
 }
 
 /**
@@ -37,12 +39,13 @@ export interface AssignmentWork {
  */
 export async function runAssignment(
   deps: RunAssignmentDeps,
-  { assignment, layout, trainer, signal, onProgress }: AssignmentWork,
+  { assignment, layout, trainer, signal, onProgress, onReceived }: AssignmentWork,
 ): Promise<Uint8Array> {
   const { taskId, plan, checkpoint } = assignment;
   const model = { taskId, layout, checkpoint };
-  const { weights: received } = await fetchModel(deps, model, { signal });
+  const { weights: received, download } = await fetchModel(deps, model, { signal });
   throwIfAborted(signal);
+  onReceived?.(download);
   // The trainer may work in place: the delta is taken from a copy of our own.
   // With turns of the event loop in between: each copy of a large model takes some milliseconds.
   const breathe = createBreather(0);

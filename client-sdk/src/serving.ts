@@ -14,7 +14,7 @@ import { createDeferred } from "./deferred.ts";
 import { abortedError, delay, throwIfAborted } from "./delay.ts";
 import type { Subscribable } from "./emitter.ts";
 import { createEmitter } from "./emitter.ts";
-import type { FetchedModel, ModelFetchDeps } from "./model-fetch.ts";
+import type { FetchedModel, ModelDownload, ModelFetchDeps } from "./model-fetch.ts";
 import { checkLayout, decodeVersion, fetchModel } from "./model-fetch.ts";
 import type { Session } from "./session.ts";
 import type { LoadedModel, Predictor } from "./trainer.ts";
@@ -25,8 +25,8 @@ export interface ServedVersion {
 }
 
 export interface ServedModelEvents {
-  /** Predictions that begin now are made by this version. */
-  update: ServedVersion;
+  /** Predictions that begin now are made by this version, for which so much had to come. */
+  update: ServedVersion & { readonly download: ModelDownload };
   /** A version could not be served, or not be learnt of; the one before goes on. */
   error: FederatedError;
 }
@@ -138,7 +138,7 @@ export function serveModel<Input, Output>(
     const load = async () => {
       throwIfAborted(closing.signal);
       if (!isNewer(version)) return;
-      const { weights, manifest } = await fetch();
+      const { weights, manifest, download } = await fetch();
       const model = await predictor.load(weights, own);
       if (closing.signal.aborted) {
         model.dispose();
@@ -150,7 +150,7 @@ export function serveModel<Input, Output>(
       alive.add(current);
       retire(before);
       settle();
-      events.emit("update", { modelVersion, digest });
+      events.emit("update", { modelVersion, digest, download });
     };
     const loaded = loads.then(load);
     loads = loaded.catch(() => undefined);
@@ -171,7 +171,7 @@ export function serveModel<Input, Output>(
         copyOf === undefined
           ? decodeVersion(own, checkpoint.modelVersion, frame)
           : await (await copies()).copiedWeights(cached, manifest);
-      return { manifest, weights };
+      return { manifest, weights, download: { how: "cache", bytes: 0 } };
     });
     layout ??= own;
   };

@@ -136,3 +136,18 @@ test("[DW10] what is no whole copy of this layout is refused with a code", async
     expect(refused(Uint8Array.of(...bytes, 0))).toBe("MALFORMED_MESSAGE");
   }
 });
+
+test("[DW10] a copy of anything but numbers is refused while it is read", async () => {
+  const refused = expect.objectContaining({ code: "CHECKPOINT_CORRUPT" }) as Error;
+  const weights = new Float32Array(1500).fill(0.5);
+  const halves = await copyOf(weights, "bfloat16");
+  new DataView(halves.bytes.buffer).setUint16(64 + 2 * 1499, 0x7fc0, true);
+  const quantised = await copyOf(weights, "int8");
+  // The scale of the second 1 024.
+  new DataView(quantised.bytes.buffer).setFloat32(68, Infinity, true);
+  for (const { bytes, layout } of [halves, quantised]) {
+    const { weights: work } = decodeServingCopy(layout, bytes);
+    work.run(0, 1024);
+    expect(() => work.run(1024, 1500)).toThrow(refused);
+  }
+});

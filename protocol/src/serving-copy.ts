@@ -90,9 +90,7 @@ export function encodeServingCopy(
   const valuesAt = HEADER_BYTES + scaleBytes(encoding, length);
   const halves = (from: number, to: number) => {
     for (let i = from; i < to; i++) {
-      const value = weights[i] as number;
-      if (!Number.isFinite(value)) throw notFinite(value, i);
-      view.setUint16(valuesAt + 2 * i, toHalf(value), true);
+      view.setUint16(valuesAt + 2 * i, toHalf(finite(weights[i] as number, i)), true);
     }
   };
   const quantised = (from: number, to: number) => {
@@ -100,8 +98,7 @@ export function encodeServingCopy(
       const end = Math.min(to, start + BLOCK);
       let largest = 0;
       for (let i = start; i < end; i++) {
-        const magnitude = Math.abs(weights[i] as number);
-        if (!Number.isFinite(magnitude)) throw notFinite(magnitude, i);
+        const magnitude = Math.abs(finite(weights[i] as number, i));
         if (magnitude > largest) largest = magnitude;
       }
       const scale = scaleOf(largest);
@@ -124,7 +121,8 @@ export interface DecodedCopy {
 
 /**
  * Opens a copy and checks its form; its digest is for the caller to compare.
- * @throws FederatedError MALFORMED_MESSAGE, UPDATE_LAYOUT_MISMATCH
+ * @throws FederatedError MALFORMED_MESSAGE, UPDATE_LAYOUT_MISMATCH; while it runs CHECKPOINT_CORRUPT for weights that
+ * are not finite
  */
 export function decodeServingCopy(layout: Layout, copy: Uint8Array): DecodedCopy {
   if (!isServingCopy(copy)) throw malformed("not a copy of a checkpoint for serving");
@@ -156,12 +154,16 @@ export function decodeServingCopy(layout: Layout, copy: Uint8Array): DecodedCopy
   const words = new Uint32Array(bytes.buffer);
   const weights = new Float32Array(bytes.buffer);
   const halves = (from: number, to: number) => {
-    for (let i = from; i < to; i++) words[i] = view.getUint16(valuesAt + 2 * i, true) << 16;
+    for (let i = from; i < to; i++) {
+      words[i] = view.getUint16(valuesAt + 2 * i, true) << 16;
+      finite(weights[i] as number, i);
+    }
   };
   const quantised = (from: number, to: number) => {
     for (let i = from; i < to; i++) {
       const scale = view.getFloat32(HEADER_BYTES + 4 * Math.floor(i / BLOCK), true);
       weights[i] = scale * view.getInt8(valuesAt + i);
+      finite(weights[i] as number, i);
     }
   };
   return {
@@ -200,8 +202,8 @@ const digestBytes = ({ digest }: Layout): number[] =>
   Array.from({ length: 32 }, (_, i) => Number.parseInt(digest.slice(2 * i, 2 * i + 2), 16));
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 const malformed = (message: string) => new FederatedError("MALFORMED_MESSAGE", message);
-const notFinite = (value: number, index: number) =>
-  new FederatedError(
-    "CHECKPOINT_CORRUPT",
-    `weight ${index} is ${value}; a copy holds numbers only`,
-  );
+/** @throws FederatedError CHECKPOINT_CORRUPT */
+function finite(value: number, index: number): number {
+  if (Number.isFinite(value)) return value;
+  throw new FederatedError("CHECKPOINT_CORRUPT", `weight ${index} of the copy is ${value}`);
+}

@@ -70,7 +70,7 @@ const hashPredictor: Predictor<null, string> = {
   },
 };
 
-test("[DW6] clients follow a model by what changed of it, over restarts and with storage encrypted", async () => {
+test("[DW6] [DW15] clients follow a model by what changed of it, over restarts and with storage encrypted", async () => {
   /** Path and bytes of each answer. */
   const downloads: { path: string; bytes: number }[] = [];
   const counting: typeof fetch = async (input, init) => {
@@ -85,12 +85,17 @@ test("[DW6] clients follow a model by what changed of it, over restarts and with
   const follow = async ({ url, coordinator }: RunningCoordinator, version: number) => {
     await using client = createClient({ url, cache, fetch: counting });
     const model = client.model(TASK, { predictor: hashPredictor });
+    const updates: unknown[] = [];
+    model.on("update", ({ modelVersion, download }) => updates.push([modelVersion, download]));
     await model.ready;
     if (model.version !== version) await model.refresh();
     expect(model.version).toBe(version);
     const { digest } = await coordinator.models.get(TASK, version);
     const frame = await coordinator.models.checkpoint(digest);
     expect(await model.predict(null)).toBe(await sha256(frame.slice(64)));
+    const { bytes } = downloads.at(-1)!;
+    const how = version === 0 ? "whole" : "delta";
+    expect(updates.at(-1)).toEqual([version, { how, bytes }]);
     return downloads.splice(0);
   };
 
@@ -114,7 +119,7 @@ test("[DW6] clients follow a model by what changed of it, over restarts and with
   expect(delta!.bytes).toBeLessThan(whole / 10);
 });
 
-test("[DW6] a client that trains gets the next model by what changed of it", async () => {
+test("[DW6] [DW15] a client that trains gets the next model by what changed of it", async () => {
   await using running = await startCoordinator();
   await running.coordinator.tasks.create({ ...task, stop: { maxRounds: 3 } }, values);
   const paths: string[] = [];
@@ -133,7 +138,11 @@ test("[DW6] a client that trains gets the next model by what changed of it", asy
       metrics: {},
     }),
   };
-  await Promise.all(clients.map((client) => client.join(TASK, { trainer }).done));
+  const received: string[] = [];
+  const parts = clients.map((client) => client.join(TASK, { trainer }));
+  for (const part of parts) part.on("received", ({ how }) => received.push(how));
+  await Promise.all(parts.map(({ done }) => done));
+  expect(received.sort()).toEqual(["delta", "delta", "delta", "delta", "whole", "whole"]);
   await Promise.all(clients.map((client) => client.close()));
   expect(paths.filter((path) => !path.includes("/from/"))).toHaveLength(2);
   expect(paths.filter((path) => path.includes("/from/"))).toHaveLength(4);

@@ -4,6 +4,7 @@ import { inspect } from "node:util";
 
 import fc from "fast-check";
 
+import { checkpointTargets } from "./checkpoints.ts";
 import { frameTargets } from "./frames.ts";
 import { messageTargets } from "./messages.ts";
 import type { FuzzCounts, FuzzTarget } from "./target.ts";
@@ -41,7 +42,12 @@ export interface FuzzReport {
 const BATCH = 5_000;
 
 export const allTargets = async (): Promise<(FuzzTarget & { counts: FuzzCounts })[]> =>
-  [...(await frameTargets()), ...(await textTargets()), ...(await messageTargets())] as never;
+  [
+    ...(await frameTargets()),
+    ...(await checkpointTargets()),
+    ...(await textTargets()),
+    ...(await messageTargets()),
+  ] as never;
 
 export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
   const { cases, seed, seconds = Infinity, onBatch = () => {} } = options;
