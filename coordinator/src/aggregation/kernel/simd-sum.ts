@@ -25,6 +25,8 @@ import { noSumMemories } from "./sum-memories.ts";
 
 /** Memory begins where pages do, so that a slot that nobody has used costs none. */
 const ALIGNMENT = 4_096;
+/** Slots that all began at the same place of a page would have the same few lines of the processor's first cache. */
+const STAGGER = 9 * 64;
 /** Deltas of one pass: of large ones fewer, as they wait in memory, and of many numbers, as a pass holds the event loop up. */
 const [FEW_FUSED, MOST_FUSED] = [4, 8];
 const FUSED_BYTES = 2 ** 25;
@@ -64,7 +66,7 @@ export function openSimdSum(
   wasm?: Wasm,
 ): DeltaSum | undefined {
   const { slotBytes: payloadBytes = 4 * parameterCount, memories = noSumMemories } = options;
-  const slotBytes = aligned(payloadBytes);
+  const slotBytes = aligned(payloadBytes) + STAGGER;
   const slotsAt = SUM_AT + aligned(8 * parameterCount);
   const fused = deltasOfAPass(parameterCount, slotBytes);
   const uploads = Math.min(UPLOADS, Math.max(1, Math.floor(UPLOADS_BYTES / slotBytes)));

@@ -39,7 +39,7 @@ function termOf(value: f64, factor: f64, whole: bool): f64 {
 // @ts-ignore: decorator
 @inline
 function floats(at: usize, i: usize, half: bool): v128 {
-  if (half) return i32x4.shl(i32x4.extend_low_i16x8_u(v128.load64_zero(at + (i << 1))), 16);
+  if (half) return raisedTwiceLow(v128.load64_zero(at + (i << 1)));
   return v128.load(at + (i << 2));
 }
 
@@ -89,7 +89,7 @@ function raisedHigh(q: v128): v128 {
   );
 }
 
-/** The same again: bytes at the upper ends of 32 bits. */
+/** The same again, of 16 bits as the upper halves of 32. */
 // @ts-ignore: decorator
 @inline
 function raisedTwiceLow(x: v128): v128 {
