@@ -41,7 +41,7 @@ export function createServerOptimizer(
   const vectors = state ?? freshState(spec, parameterCount);
   assertState(vectors, vectorsOf(spec.kind), parameterCount);
   const [m, v] = vectors;
-  const stepOf = stepFunction(spec, m, v);
+  const stepIn = stepFunction(spec, m, v);
   function* stepSlices(weights: Float32Array, meanDelta: Float64Array): Slices<Float32Array> {
     if (weights.length !== parameterCount || meanDelta.length !== parameterCount) {
       throw new RangeError(
@@ -51,9 +51,7 @@ export function createServerOptimizer(
     }
     const next = new Float32Array(weights.length);
     yield* slicesOf(next.length, (start, end) => {
-      for (let i = start; i < end; i++) {
-        next[i] = (weights[i] as number) + stepOf(i, meanDelta[i] as number);
-      }
+      stepIn(next, { weights, meanDelta, start, end });
     });
     return next;
   }
@@ -79,42 +77,84 @@ function assertState(vectors: readonly Float64Array[], count: number, length: nu
   );
 }
 
-/** The step of element `i` along `d`; updates the element's moments. */
+interface Stretch {
+  readonly weights: Float32Array;
+  readonly meanDelta: Float64Array;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Puts the weights after a step into a stretch of `next`, and updates the moments there; a loop of its own for each kind. */
 function stepFunction(
   spec: ServerOptimizerSpec,
   m: Float64Array = new Float64Array(0),
   v: Float64Array = new Float64Array(0),
-): (i: number, d: number) => number {
+): (next: Float32Array, stretch: Stretch) => void {
   const { learningRate } = spec;
   switch (spec.kind) {
     case "sgd":
-      return (_, d) => learningRate * d;
+      return (next, { weights, meanDelta, start, end }) => {
+        for (let i = start; i < end; i++) {
+          next[i] = (weights[i] as number) + learningRate * (meanDelta[i] as number);
+        }
+      };
     case "momentum":
-      return (i, d) => learningRate * (m[i] = spec.momentum * (m[i] as number) + d);
+      return (next, { weights, meanDelta, start, end }) => {
+        for (let i = start; i < end; i++) {
+          m[i] = spec.momentum * (m[i] as number) + (meanDelta[i] as number);
+          next[i] = (weights[i] as number) + learningRate * (m[i] as number);
+        }
+      };
     case "adagrad":
     case "adam":
     case "yogi": {
       const { beta1, tau } = spec;
-      const nextV = secondMoment(spec);
-      return (i, d) => {
-        const first = (m[i] = beta1 * (m[i] as number) + (1 - beta1) * d);
-        const second = (v[i] = nextV(v[i] as number, d * d));
-        return (learningRate * first) / (Math.sqrt(second) + tau);
+      const update = secondMoments(spec, v);
+      return (next, { weights, meanDelta, start, end }) => {
+        update(meanDelta, start, end);
+        for (let i = start; i < end; i++) {
+          const first = beta1 * (m[i] as number) + (1 - beta1) * (meanDelta[i] as number);
+          m[i] = first;
+          next[i] =
+            (weights[i] as number) + (learningRate * first) / (Math.sqrt(v[i] as number) + tau);
+        }
       };
     }
   }
 }
 
-function secondMoment(
+function secondMoments(
   spec: Extract<ServerOptimizerSpec, { tau: number }>,
-): (v: number, squared: number) => number {
+  v: Float64Array,
+): (meanDelta: Float64Array, start: number, end: number) => void {
   switch (spec.kind) {
     case "adagrad":
-      return (v, squared) => v + squared;
-    case "adam":
-      return (v, squared) => spec.beta2 * v + (1 - spec.beta2) * squared;
-    case "yogi":
-      return (v, squared) => v - (1 - spec.beta2) * squared * Math.sign(v - squared);
+      return (meanDelta, start, end) => {
+        for (let i = start; i < end; i++) {
+          const d = meanDelta[i] as number;
+          v[i] = (v[i] as number) + d * d;
+        }
+      };
+    case "adam": {
+      const { beta2 } = spec;
+      return (meanDelta, start, end) => {
+        for (let i = start; i < end; i++) {
+          const d = meanDelta[i] as number;
+          v[i] = beta2 * (v[i] as number) + (1 - beta2) * (d * d);
+        }
+      };
+    }
+    case "yogi": {
+      const { beta2 } = spec;
+      return (meanDelta, start, end) => {
+        for (let i = start; i < end; i++) {
+          const d = meanDelta[i] as number;
+          const squared = d * d;
+          const before = v[i] as number;
+          v[i] = before - (1 - beta2) * squared * Math.sign(before - squared);
+        }
+      };
+    }
   }
 }
 
