@@ -1,10 +1,13 @@
-import { createClient } from "@tributary/client-sdk";
+import { createClient, createClientKey } from "@tributary/client-sdk";
+import { createFileFeedback } from "@tributary/client-sdk/node";
+import { participateOnce } from "@tributary/client-sdk/one-shot";
 import type { Encoding, TaskId, TaskSpecInput } from "@tributary/protocol";
 import { decodeCheckpoint, encodePayload, frameUpdate } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
 import type { RunningCoordinator } from "../support/coordinator.ts";
 import { smallTask, startCoordinator } from "../support/coordinator.ts";
+import { temporaryFolder } from "../support/folder.ts";
 import { connectRaw } from "../support/raw-client.ts";
 import { countingTrainer } from "../support/trainers.ts";
 
@@ -43,6 +46,24 @@ test.each(cases)(
     await Promise.all(clients.map((client) => client.close()));
   },
 );
+
+test("[EC9] what one run left out goes with the next one's, from a file, though nothing else is left of the first", async () => {
+  await using folder = await temporaryFolder();
+  await using running = await startCoordinator();
+  const encoding = { kind: "topK", fraction: 0.5, values: "float32" } as const;
+  const schedule = { minClients: 1, minReports: 1 };
+  await running.coordinator.tasks.create({ ...taskWith({ encoding }), ...{ schedule } });
+  const clientKey = createClientKey();
+  for (const round of [1, 2]) {
+    const { outcome } = await participateOnce({
+      ...{ url: running.url, taskId: TASK, trainer: countingTrainer(), clientKey },
+      feedback: createFileFeedback({ directory: folder.path }),
+    });
+    expect(outcome).toBe("reported");
+    await running.roundEnded(round);
+  }
+  expect(await weightsOf(running)).toEqual([2, 1, 1, 1, 2, 2, 2]);
+});
 
 test("[EC6] an update of another encoding than the plan's, or another share, is refused, and the round goes on", async () => {
   await using running = await startCoordinator();

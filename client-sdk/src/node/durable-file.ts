@@ -1,8 +1,8 @@
 /** Files that are either whole or not there, whatever happens while they are written. */
 
 import { randomUUID } from "node:crypto";
-import { link, mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { link, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 
 async function writeBeside(
   path: string,
@@ -68,6 +68,19 @@ export async function createDurably(
   }
   await syncDirectory(dirname(path));
   return true;
+}
+
+/** Deletes what writers of this file left that were killed; one that is still at it fails. */
+export async function removeDrafts(path: string): Promise<void> {
+  const directory = dirname(path);
+  const names = await readdir(directory).catch((error: unknown) => {
+    if (isCode(error, "ENOENT")) return [];
+    throw error;
+  });
+  for (const name of names) {
+    const isDraft = name.startsWith(`${basename(path)}.`) && name.endsWith(".tmp");
+    if (isDraft) await rm(join(directory, name), { force: true });
+  }
 }
 
 /** Is this a system error with the code, such as ENOENT? */

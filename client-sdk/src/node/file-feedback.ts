@@ -11,7 +11,7 @@ import type { TaskId } from "@tributary/protocol";
 import { parseTaskId } from "@tributary/protocol";
 
 import type { FeedbackStore } from "../encoding/feedback-store.ts";
-import { isCode, writeDurably } from "./durable-file.ts";
+import { isCode, removeDrafts, writeDurably } from "./durable-file.ts";
 
 export interface FileFeedbackOptions {
   /** Made where it is missing. It is made of this client's data: one directory for each client key, readable to it. */
@@ -33,6 +33,11 @@ export function createFileFeedback({ directory }: FileFeedbackOptions): Feedback
       }
     },
     put: (origin, taskId, bytes) => writeDurably(pathOf(origin, taskId), bytes, 0o600),
-    delete: (origin, taskId) => rm(pathOf(origin, taskId), { force: true }),
+    delete: async (origin, taskId) => {
+      const path = pathOf(origin, taskId);
+      await rm(path, { force: true });
+      // What was being written when the process was killed is of the same data.
+      await removeDrafts(path);
+    },
   };
 }
