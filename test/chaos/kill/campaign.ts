@@ -22,7 +22,8 @@ import {
   KILL_VARIABLE,
   TRACE_VARIABLE,
 } from "./points.ts";
-import { COUNTED, JOINED, TASKS, writeConfig } from "./tasks.ts";
+import type { TaskSetName } from "./tasks.ts";
+import { TASK_SETS, writeConfig } from "./tasks.ts";
 import { watchEvents } from "./watch-events.ts";
 
 export interface KillReport {
@@ -48,13 +49,15 @@ export async function runCampaign(
   kills: readonly Kill[],
   seed: number,
   onKill: (name: string, recoveryMs: number) => void = () => undefined,
+  set: TaskSetName = "plain",
 ): Promise<KillReport> {
+  const { tasks, joined, ...told } = TASK_SETS[set];
   const random = createRandom(seed ^ 0x5eed);
   const folder = await mkdtemp(join(tmpdir(), "tributary-kill-"));
   const trace = join(folder, "reached");
-  const configFile = await writeConfig(folder);
+  const configFile = await writeConfig(folder, tasks);
   const diary = createDiary();
-  const inspector = createInspector(diary, COUNTED);
+  const inspector = createInspector(diary, told);
   const recoveries: number[] = [];
   const byPoint: Record<string, number> = {};
   const port = await freePort();
@@ -112,7 +115,7 @@ export async function runCampaign(
     const { items } = (await (await fetch(`${server.url}${routes.tasks.path()}`)).json()) as {
       items: unknown[];
     };
-    if (items.length !== TASKS.length) blame(`${nameOf(kill)} left ${items.length} tasks`);
+    if (items.length !== tasks.length) blame(`${nameOf(kill)} left ${items.length} tasks`);
     await server.kill();
   }
 
@@ -125,7 +128,7 @@ export async function runCampaign(
       if (kill.kind === "point" && isFirstStart(kill.point)) await killFirstStart(kill, index);
     }
     const inLife = kills.filter((kill) => kill.kind === "moment" || !isFirstStart(kill.point));
-    fleet = startFleet(url, JOINED, diary, random);
+    fleet = startFleet(url, joined, diary, random);
     let last: string | undefined;
     // One life more than kills: the last one must bring everything to its end.
     for (let life = 0; life <= inLife.length; life++) {
@@ -146,8 +149,9 @@ export async function runCampaign(
       await inspector.inspect(url);
       await steer.settle();
       if (kill === undefined) {
-        await phases.committed(COUNTED, 2);
-        await phases.committed("private", 2);
+        for (const taskId of new Set(joined.flat())) {
+          if (taskId !== "lonely") await phases.committed(taskId, 2);
+        }
         await inspector.inspect(url);
         server.child.kill("SIGTERM");
         const { code } = await server.exit;

@@ -18,6 +18,7 @@ import { ADMIN_TOKEN } from "../support/server-process.ts";
 import type { Diary } from "./diary.ts";
 import { noteRound, noteVersion } from "./diary.ts";
 import { CLIENTS, stepOf } from "./fleet.ts";
+import type { TaskSet } from "./tasks.ts";
 
 export interface Inspector {
   /** Looks at every task; what is wrong goes into the diary. */
@@ -32,8 +33,10 @@ interface SeenBefore {
   readonly committed: readonly (readonly [RoundId, number])[];
 }
 
-/** @param counted the task whose model tells who was counted: uniform weights, step 1, no noise */
-export function createInspector(diary: Diary, counted: string): Inspector {
+export function createInspector(
+  diary: Diary,
+  { counted, medians }: Pick<TaskSet, "counted" | "medians">,
+): Inspector {
   const models = new Map<string, readonly ModelResource[]>();
   const firstWeights = new Map<Digest, number>();
   const rounds = new Map<string, Map<RoundId, RoundResource>>();
@@ -57,8 +60,10 @@ export function createInspector(diary: Diary, counted: string): Inspector {
       firstWeights.set(digest, await firstWeightOf(url, digest, task.layout));
     }
     await inspectRounds(url, task, items, seen);
-    if (task.spec.privacy.mechanism === "central") await inspectLedger(url, task, items);
-    if (taskId === counted) countAgain(task, items.slice(Math.max(0, before.length - 1)));
+    if (task.spec.privacy.mechanism !== "none") await inspectLedger(url, task, items);
+    const newest = items.slice(Math.max(0, before.length - 1));
+    if (counted.includes(taskId)) countAgain(task, newest);
+    if (medians.includes(taskId)) takeMediansAgain(task, newest);
   }
 
   /** The bytes are there and are what their digest says. */
@@ -120,11 +125,16 @@ export function createInspector(diary: Diary, counted: string): Inspector {
       .filter(({ phase }) => phase === "committed")
       .sort((a, b) => (a.modelVersion ?? 0) - (b.modelVersion ?? 0))
       .map(({ epsilon }) => epsilon ?? Number.NaN);
-    epsilons.forEach((epsilon, i) => {
-      if (!(epsilon > (epsilons[i - 1] ?? 0))) blame(`${taskId}'s epsilon fell to ${epsilon}`);
-    });
     const privacy = await get<PrivacyResource>(url, routes.privacy.path({ taskId }));
-    if (privacy.mechanism !== "central") {
+    // A run costs the same from its first step on; of rounds each costs something.
+    const isRun = privacy.mechanism === "matrix";
+    epsilons.forEach((epsilon, i) => {
+      const before = epsilons[i - 1] ?? 0;
+      if (!(isRun && i > 0 ? epsilon === before : epsilon > before)) {
+        blame(`${taskId}'s epsilon went from ${before} to ${epsilon}`);
+      }
+    });
+    if (privacy.mechanism !== "central" && !isRun) {
       blame(`${taskId} has lost its privacy`);
       return;
     }
@@ -170,6 +180,29 @@ export function createInspector(diary: Diary, counted: string): Inspector {
     }
   }
 
+  /** Is each version's step the median of so many clients of its round, who did send something? */
+  function takeMediansAgain({ taskId }: TaskResource, items: readonly ModelResource[]): void {
+    for (const [i, { modelVersion, digest }] of items.entries()) {
+      const base = items[i - 1];
+      const round = [...(rounds.get(taskId)?.values() ?? [])].find(
+        (one) => one.modelVersion === modelVersion,
+      );
+      if (base === undefined || round === undefined) continue;
+      const { reported = NaN } = round.participants ?? {};
+      const step = (firstWeights.get(digest) ?? NaN) - (firstWeights.get(base.digest) ?? NaN);
+      const senders = [...(diary.work.get(round.roundId) ?? [])]
+        .filter(([, { bodies }]) => bodies.size === 1)
+        .map(([index]) => stepOf(index))
+        .sort((a, b) => a - b);
+      const known = subsetsOf(senders, reported).map(medianOf);
+      if (!known.some((median) => Math.abs(median - step) < 0.1)) {
+        blame(
+          `${taskId} v${modelVersion} moved by ${step}, the median of no ${reported} of ${senders.join()}`,
+        );
+      }
+    }
+  }
+
   return {
     inspect: async (url) => {
       // What is told while the API is being read may be newer than what was read.
@@ -191,6 +224,20 @@ export function createInspector(diary: Diary, counted: string): Inspector {
       uncounted,
     }),
   };
+}
+
+/** All choices of `count`, in order. */
+function subsetsOf(values: readonly number[], count: number): number[][] {
+  if (count === 0) return [[]];
+  return values.flatMap((value, i) =>
+    subsetsOf(values.slice(i + 1), count - 1).map((rest) => [value, ...rest]),
+  );
+}
+
+/** @param sorted at least one */
+function medianOf(sorted: readonly number[]): number {
+  const upper = sorted[sorted.length >> 1] as number;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[sorted.length / 2 - 1] as number)) / 2;
 }
 
 async function get<T>(url: string, path: string): Promise<T> {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import { runCampaign } from "./campaign.ts";
-import { manyKills, sampleKills } from "./plan.ts";
+import { manyKills, roundKills, sampleKills } from "./plan.ts";
 import { KILL_POINTS, TRANSACTIONS } from "./points.ts";
 
 /** A start takes one or two seconds; on a machine that is busy with other tests many more. */
@@ -16,6 +16,14 @@ test("[CH1] a coordinator killed at every persisted transition and in every phas
   // It did go on in between.
   expect(report.versions).toBeGreaterThan(4);
   expect(report.trainings).toBeGreaterThan(16);
+}, 600_000);
+
+test("[CH3] rounds of encoded updates, of a robust rule and of a matrix run lose nothing and count nothing twice", async () => {
+  const kills = roundKills(2);
+  const report = await runCampaign(kills, 2, undefined, "encoded");
+  expect(report.violations).toEqual([]);
+  expect(report.kills).toBe(kills.length);
+  expect(report.versions).toBeGreaterThan(9);
 }, 600_000);
 
 test("[CH2] the sample kills at each transaction once, the full run before and after each", () => {

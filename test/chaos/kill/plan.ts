@@ -37,6 +37,16 @@ export function sampleKills(seed: number): Kill[] {
   return [...points.map((point) => killAt(point, 1)), ...MOMENTS.map((m) => killIn(m, random))];
 }
 
+/** Where rounds of another kind have something to lose: cohort, charge, version, its files, and updates in memory. */
+export function roundKills(seed: number): Kill[] {
+  const random = createRandom(seed);
+  const points = ["sql.cohort.after", "sql.reserve.after", "sql.commit.before", "sql.commit.after"];
+  return [
+    ...[...points, "file.renamed"].map((point) => killAt(point as KillPoint, 2)),
+    ...(["reporting", "aggregating"] as const).map((moment) => killIn(moment, random)),
+  ];
+}
+
 /** Every point in turn, and a random moment after each: `count` kills. */
 export function manyKills(count: number, seed: number): Kill[] {
   const random = createRandom(seed);
