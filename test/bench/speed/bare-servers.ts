@@ -1,8 +1,10 @@
 /** What ingest is compared with: the least that node can do with a body, and a sum over bare WebSockets. */
 
+import { fork } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
 
 import { WebSocketServer } from "ws";
 
@@ -24,6 +26,30 @@ export async function startDiscard(): Promise<BareServer> {
       server.closeAllConnections();
       server.close();
       await once(server, "close");
+    },
+  };
+}
+
+export interface DistantServer extends BareServer {
+  /** CPU time that its process has taken so far. */
+  cpuMs(): Promise<number>;
+}
+
+/** The same in a process of its own. */
+export async function startDiscardApart(): Promise<DistantServer> {
+  const child = fork(fileURLToPath(new URL("./discard-process.ts", import.meta.url)));
+  const [url] = (await once(child, "message")) as [string];
+  return {
+    url,
+    cpuMs: async () => {
+      child.send("cpu");
+      const [{ user, system }] = (await once(child, "message")) as [NodeJS.CpuUsage];
+      return (user + system) / 1000;
+    },
+    [Symbol.asyncDispose]: async () => {
+      const exited = once(child, "exit");
+      child.disconnect();
+      await exited;
     },
   };
 }
