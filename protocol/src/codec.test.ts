@@ -5,6 +5,7 @@ import type { Encoding, Update } from "./index.ts";
 import {
   assertEncoding,
   assertLayout,
+  blankCheckpoint,
   createLayout,
   decodeCheckpoint,
   decodeFrameHeader,
@@ -56,6 +57,17 @@ const anyUpdate = fc.record({
 });
 
 describe("frames", () => {
+  it("[PR5] a checkpoint whose weights are written in place has the bytes of one that is made of them", () => {
+    const blank = blankCheckpoint(layout, 7);
+    expect(hex(blank!.frame)).toBe(
+      hex(encodeCheckpoint(layout, { modelVersion: 7, weights: new Float32Array(8) })),
+    );
+    blank!.weights.set(delta);
+    expect(hex(blank!.frame)).toBe(
+      hex(encodeCheckpoint(layout, { modelVersion: 7, weights: delta })),
+    );
+  });
+
   it("[PR5] an update comes out bit for bit as it went in", () => {
     fc.assert(
       fc.property(anyUpdate, (given) => {

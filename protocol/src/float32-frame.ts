@@ -15,6 +15,21 @@ export function encodeCheckpoint(layout: Layout, checkpoint: Checkpoint): Uint8A
   return float32Frame("checkpoint", layout, checkpoint.modelVersion, checkpoint.weights, empty);
 }
 
+/**
+ * The same, to be written in place: `weights` are zeros that lie in the frame.
+ * @returns undefined where the machine's numbers are not those of frames
+ */
+export function blankCheckpoint(
+  layout: Layout,
+  modelVersion: number,
+): { readonly frame: Uint8Array<ArrayBuffer>; readonly weights: Float32Array } | undefined {
+  if (!LITTLE_ENDIAN) return undefined;
+  const { parameterCount } = layout;
+  const parts = partsOf(parameterCount, new Uint8Array(0));
+  const { frame, payloadAt } = openFrame("checkpoint", layout, modelVersion, parts);
+  return { frame, weights: new Float32Array(frame.buffer, payloadAt, parameterCount) };
+}
+
 /** An update as bytes, in float32. */
 export const encodeUpdate = (layout: Layout, update: Update): Uint8Array<ArrayBuffer> =>
   float32Frame("update", layout, update.numExamples, update.delta, metricsBytesOf(update.metrics));
@@ -32,11 +47,16 @@ function float32Frame(
       `the vector has ${vector.length} elements, the layout ${layout.parameterCount}`,
     );
   }
-  const parts: FrameParts = { format: [1, 0], payloadBytes: 4 * vector.length, metrics };
-  const { frame, payloadAt } = openFrame(kind, layout, count, parts);
+  const { frame, payloadAt } = openFrame(kind, layout, count, partsOf(vector.length, metrics));
   writeFloat32(frame, payloadAt, vector);
   return frame;
 }
+
+const partsOf = (values: number, metrics: Uint8Array): FrameParts => ({
+  format: [1, 0],
+  payloadBytes: 4 * values,
+  metrics,
+});
 
 function writeFloat32(target: Uint8Array, offset: number, vector: Float32Array): void {
   if (LITTLE_ENDIAN) {

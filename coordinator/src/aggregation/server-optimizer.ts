@@ -23,8 +23,15 @@ export interface ServerOptimizer {
    * @throws RangeError when a vector has another length; weights and state are as they were then
    */
   step(weights: Float32Array, meanDelta: Float64Array): Float32Array;
-  /** The same in slices; between them the state is of neither step. */
-  stepSlices(weights: Float32Array, meanDelta: Float64Array): Slices<Float32Array>;
+  /**
+   * The same in slices; between them the state is of neither step.
+   * @param into where the new vector may lie
+   */
+  stepSlices(
+    weights: Float32Array,
+    meanDelta: Float64Array,
+    into?: Float32Array,
+  ): Slices<Float32Array>;
   /** The vectors to go on from: none, [m] or [m, v]. */
   state(): readonly Float64Array[];
 }
@@ -42,14 +49,18 @@ export function createServerOptimizer(
   assertState(vectors, vectorsOf(spec.kind), parameterCount);
   const [m, v] = vectors;
   const stepIn = stepFunction(spec, m, v);
-  function* stepSlices(weights: Float32Array, meanDelta: Float64Array): Slices<Float32Array> {
-    if (weights.length !== parameterCount || meanDelta.length !== parameterCount) {
+  function* stepSlices(
+    weights: Float32Array,
+    meanDelta: Float64Array,
+    next = new Float32Array(parameterCount),
+  ): Slices<Float32Array> {
+    const lengths = [weights, meanDelta, next].map(({ length }) => length);
+    if (lengths.some((length) => length !== parameterCount)) {
       throw new RangeError(
-        `a step over ${parameterCount} parameters got ${weights.length} weights and ` +
-          `a mean delta of ${meanDelta.length}`,
+        `a step over ${parameterCount} parameters got ${weights.length} weights, ` +
+          `a mean delta of ${meanDelta.length} and room for ${next.length}`,
       );
     }
-    const next = new Float32Array(weights.length);
     yield* slicesOf(next.length, (start, end) => {
       stepIn(next, { weights, meanDelta, start, end });
     });

@@ -1,11 +1,12 @@
 import type { ClientId, RoundId, SamplingClaim, TaskId, TaskSpecInput } from "@tributary/protocol";
-import { createLayout, encodeCheckpoint, l2Norm } from "@tributary/protocol";
+import { createLayout, encodeCheckpoint, l2Norm, sha256 } from "@tributary/protocol";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { systemClock } from "../clock.ts";
 import { createBlobKeeper } from "../model/blob-keeper.ts";
 import { createModelRegistry } from "../model/registry.ts";
+import type { Evaluator } from "../ports.ts";
 import type { IntegerNoise } from "../privacy/integer-noise.ts";
 import type { Reckon } from "../privacy/reckoner.ts";
 import { reckonHere } from "../privacy/reckoner.ts";
@@ -72,10 +73,17 @@ async function startWorld(overrides: Partial<TaskSpecInput> = {}) {
   const release = (
     sum: ReturnType<typeof openSum>,
     noise: IntegerNoise,
-    { reckon = reckonHere, signal = new AbortController().signal } = {},
+    {
+      reckon = reckonHere,
+      signal = new AbortController().signal,
+      evaluator = undefined as Evaluator | undefined,
+    } = {},
   ) =>
     makeVersion(
-      { store, blobs, shelf, clock: systemClock, logger, noise, reckon },
+      {
+        ...{ store, blobs, shelf, clock: systemClock, logger, noise, reckon },
+        ...(evaluator === undefined ? {} : { evaluator }),
+      },
       task,
       { version, weights, optimizerState: undefined },
       { ...round, claim, contributors: [] },
@@ -120,6 +128,24 @@ describe("the release of a private round", () => {
     const { signal } = giveUp;
     await expect(release(sumOf(clients(3)), noise, { reckon, signal })).rejects.toThrow("given up");
     expect(await store.listLedger(task.taskId)).toEqual([]);
+  });
+
+  test("[EV10] what an evaluator does to the weights that it got changes no model", async () => {
+    const { sumOf, release, task } = await startWorld();
+    let got: Float32Array = new Float32Array(0);
+    const evaluator: Evaluator = {
+      evaluate: async (weights) => {
+        got = weights.fill(7);
+        return { source: "central", numExamples: 1, loss: 0 };
+      },
+    };
+    const { version, weights } = await release(sumOf(clients(3)), sameNoise, { evaluator });
+    const plain = await release(sumOf(clients(3)), sameNoise);
+    expect(version.digest).toBe(plain.version.digest);
+    got.fill(9);
+    expect(weights).toEqual(plain.weights);
+    const frame = encodeCheckpoint(task.layout, { modelVersion: 1, weights });
+    expect(await sha256(frame)).toBe(version.digest);
   });
 
   test("[DP6] denominator and noise are those of the task, whoever answered: at 0, 30, 70 and 90 % drop-out", async () => {

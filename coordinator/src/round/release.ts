@@ -5,7 +5,13 @@
  */
 
 import type { Digest, Evaluation, ServingCopies } from "@tributary/protocol";
-import { encodeCheckpoint, FederatedError, isCharged, l2Norm } from "@tributary/protocol";
+import {
+  blankCheckpoint,
+  encodeCheckpoint,
+  FederatedError,
+  isCharged,
+  l2Norm,
+} from "@tributary/protocol";
 
 import {
   createServerOptimizer,
@@ -78,11 +84,13 @@ export async function makeVersion(
   const { spec, layout } = task;
   const { mean, clippingNorm } = await releaseMean(deps, task, round, aggregator, signal);
   const sliced = <T>(slices: Slices<T>) => inTurns(slices, otherTurns, signal);
-  const { weights, state } = await sliced(stepFrom(task, current, mean));
+  const modelVersion = current.version.modelVersion + 1;
+  // The step is written where it is served from: a vector more would be a copy, and garbage.
+  const blank = blankCheckpoint(layout, modelVersion);
+  const { weights, state } = await sliced(stepFrom(task, current, mean, blank?.weights));
   const evaluation = await evaluate(deps, task, weights, signal);
   signal.throwIfAborted();
-  const modelVersion = current.version.modelVersion + 1;
-  const frame = encodeCheckpoint(layout, { modelVersion, weights });
+  const frame = blank?.frame ?? encodeCheckpoint(layout, { modelVersion, weights });
   const digest = await deps.shelf.save(frame);
   let optimizerState: Digest | undefined;
   let copies: ServingCopies | undefined;
@@ -128,6 +136,7 @@ function* stepFrom(
   { spec, layout: { parameterCount } }: TaskRecord,
   current: CurrentModel,
   mean: Float64Array,
+  into: Float32Array | undefined,
 ): Slices<{ readonly weights: Float32Array; readonly state: readonly Float64Array[] }> {
   let copy: Float64Array[] | undefined;
   for (const vector of current.optimizerState ?? []) {
@@ -136,7 +145,7 @@ function* stepFrom(
     copy = [...(copy ?? []), to];
   }
   const optimizer = createServerOptimizer(spec.serverOptimizer, parameterCount, copy);
-  const weights = yield* optimizer.stepSlices(current.weights, mean);
+  const weights = yield* optimizer.stepSlices(current.weights, mean, into);
   yield* slicesOf(parameterCount, (start, end) => {
     // Of a float32 vector the norm is finite exactly when every element is.
     if (Number.isFinite(l2Norm(weights.subarray(start, end)))) return;
@@ -202,6 +211,12 @@ async function releaseMean(
   return { mean, clippingNorm: await followNorm(spec, aggregator, deps.noise) };
 }
 
+function* copyOf(weights: Float32Array): Slices<Float32Array> {
+  const copy = new Float32Array(weights.length);
+  yield* slicesOf(copy.length, (start, end) => copy.set(weights.subarray(start, end), start));
+  return copy;
+}
+
 /** A failing evaluator costs its figures, never the round. */
 async function evaluate(
   { evaluator, logger }: ReleaseDeps,
@@ -211,7 +226,9 @@ async function evaluate(
 ): Promise<Evaluation | undefined> {
   if (evaluator === undefined) return undefined;
   try {
-    const evaluation = await evaluator.evaluate(weights, task.layout, signal);
+    // Its own: whatever it does to them, and whenever, the model stays what it is.
+    const own = await inTurns(copyOf(weights), otherTurns, signal);
+    const evaluation = await evaluator.evaluate(own, task.layout, signal);
     if (!Number.isFinite(evaluation.loss)) throw new RangeError("the loss is not finite");
     return evaluation;
   } catch (error) {
