@@ -31,8 +31,12 @@ export interface TaskSet {
 
 export type TaskSetName = "plain" | "encoded";
 
-const everywhere = (tasks: readonly TaskSpecInput[]) =>
-  Array.from({ length: CLIENTS }, () => tasks.map(({ taskId }) => taskId));
+/** All of these for every client, and the lonely one for the first. */
+const joinedBy = (tasks: readonly TaskSpecInput[]) =>
+  Array.from({ length: CLIENTS }, (_, index) => [
+    ...tasks.map(({ taskId }) => taskId),
+    ...(index === 0 ? [lonely.taskId] : []),
+  ]);
 
 const slowly = { evaluation: { kind: "central", evaluator: "slow" } } as const;
 const counted: TaskSpecInput = {
@@ -82,15 +86,13 @@ export const TASK_SETS: Readonly<Record<TaskSetName, TaskSet>> = {
     tasks: [counted, privately, lonely],
     counted: ["counted"],
     medians: [],
-    joined: everywhere([counted, privately]).map((tasks, index) =>
-      index === 0 ? [...tasks, "lonely"] : tasks,
-    ),
+    joined: joinedBy([counted, privately]),
   },
   encoded: {
-    tasks: encoded,
+    tasks: [...encoded, lonely],
     counted: ["counted", "shares"],
     medians: ["robust"],
-    joined: everywhere(encoded),
+    joined: joinedBy(encoded),
   },
 };
 
