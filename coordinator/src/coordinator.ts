@@ -23,6 +23,7 @@ import { gzipPlanes } from "./http/gzip-planes.ts";
 import { DASHBOARD_PATH } from "./http/routes/dashboard.ts";
 import { createHmacSha256 } from "./identity/hmac.ts";
 import { createJwtVerifier } from "./identity/jwt.ts";
+import { everySoOften } from "./limits/every-so-often.ts";
 import { onceInAWhile } from "./limits/once-in-a-while.ts";
 import { createRates } from "./limits/rates.ts";
 import type { BlobKeeper } from "./model/blob-keeper.ts";
@@ -136,16 +137,6 @@ const SUM_MEMORY_IDLE_MS = 30_000;
 const STORE_CHECK_INTERVAL_MS = 1000;
 
 type Closer = () => PromiseLike<void> | void;
-
-/** @returns what ends it */
-function everySoOften(clock: Clock, everyMs: number, run: () => void): Closer {
-  const again = () => {
-    run();
-    timer = clock.after(everyMs, again);
-  };
-  let timer = clock.after(everyMs, again);
-  return () => timer.cancel();
-}
 
 /** Closes everything that was opened, the last one first. @throws what went wrong first, when all are closed */
 async function closeAll(closers: Closer[]): Promise<void> {
