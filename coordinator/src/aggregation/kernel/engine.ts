@@ -33,6 +33,9 @@ export interface KernelFunctions
     ]
   ) => void;
   readonly scatter: (sum: number, indices: number, terms: number, count: number) => void;
+  readonly meanFloat32: (
+    ...values: [sum: number, count: number, numbers: number, deltas: number, denominator: number]
+  ) => void;
   readonly divide: (sum: number, count: number, denominator: number) => void;
   readonly addModular: (sum: number, values: number, count: number) => void;
 }

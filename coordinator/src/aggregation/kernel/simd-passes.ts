@@ -166,6 +166,25 @@ function placesOf({ encoding, count, first }: Stretch) {
   };
 }
 
+/** sum = (sum + factor * delta of a stretch for each of them) / denominator, with the bits of one after the other. */
+export function divideSum(
+  kernel: Kernel,
+  stretch: Stretch,
+  deltas: readonly Weighted[],
+  { whole, denominator }: { readonly whole: boolean; readonly denominator: number },
+): void {
+  const { run } = kernel;
+  const { encoding, first, size } = stretch;
+  const at = SUM_AT + 8 * first;
+  if (encoding === "float32" && !whole) {
+    fillTable(kernel, deltas);
+    run.meanFloat32(at, size, placesOf(stretch).numbers, deltas.length, denominator);
+  } else {
+    addDense(kernel, stretch, deltas, whole);
+    run.divide(at, size, denominator);
+  }
+}
+
 /** sum += factor * delta of a stretch for each of them, one after the other, in one pass over the sum. */
 export function addDense(
   kernel: Kernel,
@@ -176,21 +195,31 @@ export function addDense(
   addValues(kernel, SUM_AT + 8 * stretch.first, stretch, deltas, whole);
 }
 
+function fillTable({ memory }: Kernel, deltas: readonly Weighted[]): void {
+  const table = new DataView(memory, TABLE_AT, 16 * MOST_IN_A_PASS);
+  for (const [i, { at, factor }] of deltas.entries()) {
+    table.setUint32(16 * i, at, true);
+    table.setFloat64(16 * i + 8, factor, true);
+  }
+}
+
 function addValues(
-  { run, memory }: Kernel,
+  kernel: Kernel,
   to: number,
   stretch: Stretch,
   deltas: readonly Weighted[],
   whole: boolean,
 ): void {
   const { encoding, size } = stretch;
-  const table = new DataView(memory, TABLE_AT, 16 * MOST_IN_A_PASS);
-  for (const [i, { at, factor }] of deltas.entries()) {
-    table.setUint32(16 * i, at, true);
-    table.setFloat64(16 * i + 8, factor, true);
-  }
+  fillTable(kernel, deltas);
   const { scales, numbers } = placesOf(stretch);
-  run[`add${NAMES[encoding]}${whole ? "Whole" : ""}`](to, size, scales, numbers, deltas.length);
+  kernel.run[`add${NAMES[encoding]}${whole ? "Whole" : ""}`](
+    to,
+    size,
+    scales,
+    numbers,
+    deltas.length,
+  );
 }
 
 // ------------------------------------------------------------------------------ sparse

@@ -18,7 +18,15 @@ import type { Kernel, Wasm } from "./engine.ts";
 import { MOST_BYTES, openKernel } from "./engine.ts";
 import { plainAdd } from "./plain.ts";
 import type { DenseEncoding, Weighted } from "./simd-passes.ts";
-import { addDense, addSparse, normAt, normThrough, SCRATCH_BYTES, SUM_AT } from "./simd-passes.ts";
+import {
+  addDense,
+  addSparse,
+  divideSum,
+  normAt,
+  normThrough,
+  SCRATCH_BYTES,
+  SUM_AT,
+} from "./simd-passes.ts";
 import type { KeptSlot } from "./slot-memory.ts";
 import { createSlotMemory } from "./slot-memory.ts";
 import { noSumMemories } from "./sum-memories.ts";
@@ -77,7 +85,7 @@ export function openSimdSum(
   const opened = memories.take(slotsAt + (1 + count) * slotBytes, wasm);
   if (opened === undefined) return undefined;
   const kernel = opened;
-  const { memory, run } = kernel;
+  const { memory } = kernel;
   norms.set(memory, (delta) => normAt(kernel, delta, delta.payload.byteOffset));
   const slots = createSlotMemory(memory, { at: slotsAt + slotBytes, slotBytes, count });
   const own: KeptSlot = { at: slotsAt, free: () => undefined };
@@ -87,13 +95,12 @@ export function openSimdSum(
   let waitingEncoding: DenseEncoding = "float32";
   let stage: SumStage = "open";
 
-  function addWaiting(first: number, size: number): void {
-    const stretch = { encoding: waitingEncoding, count: parameterCount, first, size };
-    addDense(kernel, stretch, waiting, whole);
-  }
+  const stretchOf = (first: number, size: number) => ({
+    ...{ encoding: waitingEncoding, count: parameterCount, first, size },
+  });
 
   function flush(): void {
-    addWaiting(0, parameterCount);
+    addDense(kernel, stretchOf(0, parameterCount), waiting, whole);
     letGo();
   }
 
@@ -147,8 +154,7 @@ export function openSimdSum(
       assertOpen(stage);
       stage = "divided";
       yield* slicesOf(parameterCount, (first, end) => {
-        addWaiting(first, end - first);
-        run.divide(SUM_AT + 8 * first, end - first, denominator);
+        divideSum(kernel, stretchOf(first, end - first), waiting, { whole, denominator });
       });
       letGo();
       return sum;

@@ -116,29 +116,44 @@ function factorOf(delta: usize): f64 {
 
 // ------------------------------------------------------------------------------ floats
 
+/** With `last` every element is divided by `divisor` when all are added. */
 // @ts-ignore: decorator
 @inline
 function addManyFloats(
   sum: usize, count: usize, numbers: usize, deltas: usize, half: bool, whole: bool,
+  last: bool, divisor: f64,
 ): void {
   for (let start: usize = 0; start < count; start += BLOCK) {
     const size = count - start < BLOCK ? count - start : BLOCK;
     const to = sum + (start << 3);
     const from = numbers + (half ? start << 1 : start << 2);
+    // While it adds the last four the processor has time to divide.
+    const together: usize = last && deltas > 0 && (deltas & 3) == 0 ? deltas - 4 : deltas;
     let k: usize = 0;
-    for (; k + 4 <= deltas; k += 4) {
-      addFloats(
-        to, size, placeOf(k) + from, placeOf(k + 1) + from, placeOf(k + 2) + from,
-        placeOf(k + 3) + from, factorOf(k), factorOf(k + 1), factorOf(k + 2), factorOf(k + 3),
-        half, whole, true,
-      );
+    for (; k + 4 <= together; k += 4) addFour(to, size, from, k, half, whole, false, 1);
+    if (last && k < deltas && together < deltas) {
+      addFour(to, size, from, k, half, whole, true, divisor);
+      continue;
     }
     for (; k < deltas; k++) {
       const a = placeOf(k) + from;
       const fa = factorOf(k);
-      addFloats(to, size, a, a, a, a, fa, fa, fa, fa, half, whole, false);
+      addFloats(to, size, a, a, a, a, fa, fa, fa, fa, half, whole, false, false, 1);
     }
+    if (last) divide(to, size, divisor);
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function addFour(
+  to: usize, size: usize, from: usize, k: usize, half: bool, whole: bool, last: bool, divisor: f64,
+): void {
+  addFloats(
+    to, size, placeOf(k) + from, placeOf(k + 1) + from, placeOf(k + 2) + from,
+    placeOf(k + 3) + from, factorOf(k), factorOf(k + 1), factorOf(k + 2), factorOf(k + 3),
+    half, whole, true, last, divisor,
+  );
 }
 
 // @ts-ignore: decorator
@@ -147,8 +162,9 @@ function addFloats(
   sum: usize, count: usize,
   a: usize, b: usize, c: usize, d: usize,
   fa: f64, fb: f64, fc: f64, fd: f64,
-  half: bool, whole: bool, four: bool,
+  half: bool, whole: bool, four: bool, last: bool, divisor: f64,
 ): void {
+  const by = f64x2.splat(divisor);
   const wa = f64x2.splat(fa);
   const wb = f64x2.splat(fb);
   const wc = f64x2.splat(fc);
@@ -171,6 +187,10 @@ function addFloats(
       low = f64x2.add(low, term(f64x2.promote_low_f32x4(x), wd, whole));
       high = f64x2.add(high, term(f64x2.promote_low_f32x4(upper(x)), wd, whole));
     }
+    if (last) {
+      low = f64x2.div(low, by);
+      high = f64x2.div(high, by);
+    }
     v128.store(to, low);
     v128.store(to, high, 16);
   }
@@ -182,7 +202,7 @@ function addFloats(
       total += termOf(floatAt(c, i, half), fc, whole);
       total += termOf(floatAt(d, i, half), fd, whole);
     }
-    store<f64>(to, total);
+    store<f64>(to, last ? total / divisor : total);
   }
 }
 
@@ -399,22 +419,22 @@ export function squareInt4(scales: usize, numbers: usize, count: usize): bool {
 export function addFloat32(
   sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addManyFloats(sum, count, numbers, deltas, false, false);
+  addManyFloats(sum, count, numbers, deltas, false, false, false, 1);
 }
 export function addFloat32Whole(
   sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addManyFloats(sum, count, numbers, deltas, false, true);
+  addManyFloats(sum, count, numbers, deltas, false, true, false, 1);
 }
 export function addBfloat16(
   sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addManyFloats(sum, count, numbers, deltas, true, false);
+  addManyFloats(sum, count, numbers, deltas, true, false, false, 1);
 }
 export function addBfloat16Whole(
   sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
 ): void {
-  addManyFloats(sum, count, numbers, deltas, true, true);
+  addManyFloats(sum, count, numbers, deltas, true, true, false, 1);
 }
 export function addInt8(
   sum: usize, count: usize, scales: usize, numbers: usize, deltas: usize,
@@ -495,6 +515,13 @@ export function scatter(sum: usize, indices: usize, terms: usize, count: usize):
     const to = sum + (usize(load<u32>(indices + (i << 2))) << 3);
     store<f64>(to, load<f64>(to) + load<f64>(terms + (i << 3)));
   }
+}
+
+/** sum = (sum + factor * values) / denominator, for the first so many deltas of the table. */
+export function meanFloat32(
+  sum: usize, count: usize, numbers: usize, deltas: usize, denominator: f64,
+): void {
+  addManyFloats(sum, count, numbers, deltas, false, false, true, denominator);
 }
 
 /** sum /= denominator. */
