@@ -58,7 +58,7 @@ function startDoor(options: Partial<DoorkeeperOptions> = {}) {
     const close = () => void events.emit("close");
     const visitor = {
       request: { ...request(peer), socket: { destroy: close } },
-      once: (event: "close", listener: () => void) => events.once(event, listener),
+      on: (event: "close", listener: () => void) => events.on(event, listener),
       close,
     };
     door.opened(visitor);
@@ -137,7 +137,7 @@ test("[LIM7] who is not admitted in time is cut, who is stays, and no timer outl
   const closed: string[] = [];
   const named = (name: string) => {
     const visitor = visit();
-    visitor.once("close", () => void closed.push(name));
+    visitor.on("close", () => void closed.push(name));
     return visitor;
   };
   const [honest] = [named("honest"), named("silent"), named("silent too")];

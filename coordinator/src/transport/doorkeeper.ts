@@ -31,7 +31,7 @@ export interface Visitor {
     /** Without a word: a polite close waits half a minute for the other end's. */
     readonly socket: { destroy(): unknown };
   };
-  once(event: "close", listener: () => void): unknown;
+  on(event: "close", listener: () => void): unknown;
 }
 
 export interface Doorkeeper {
@@ -163,8 +163,9 @@ export function createDoorkeeper(
         countRefusal("handshakeTimeoutMs");
         socket.destroy();
       });
-      // One listener, as there are thousands of connections.
-      visitor.once("close", () => {
+      // One listener, as there are thousands of connections, and not by `once`, which keeps three things of each.
+      visitor.on("close", () => {
+        if (visit.closed) return;
         visit.patience?.cancel();
         visit.closed = true;
         if (isOpen) open.give("all");

@@ -31,13 +31,13 @@ import type {
 import type { DoorkeeperDeps, DoorkeeperOptions } from "./doorkeeper.ts";
 import { createDoorkeeper } from "./doorkeeper.ts";
 import { createFrameGuard } from "./frames.ts";
-import { forgetHandshake, upgradeLeanly } from "./lean.ts";
+import { forgetHandshake, makeLean, upgradeLeanly } from "./lean.ts";
 import { cutWhenUnread } from "./unread.ts";
 import { upgradeFault } from "./upgrade.ts";
 
 interface SocketData extends AdmittedClient {
-  /** Tasks that this connection has offered its client for. */
-  readonly offers: TaskId[];
+  /** Tasks that this connection has offered its client for; another array each time, with no room to spare. */
+  offers: readonly TaskId[];
 }
 type Nothing = Record<string, never>;
 type Socket = AnySocket<ClientEvents, CoordinatorEvents, Nothing, SocketData>;
@@ -197,7 +197,7 @@ export function createSocketServer(
     const client = await doorkeeper.admit(socket.conn, async () =>
       desk.authenticate(checkAuth(socket.handshake.auth)),
     );
-    socket.data = { ...client, offers: [] };
+    socket.data = { ...client, offers: NO_OFFERS };
     forgetHandshake(socket);
   }
 
@@ -223,6 +223,7 @@ export function createSocketServer(
     const talk: Talk = { socket, desk, spend: rates.messages(), refusedInARow: 0, underWay: 0 };
     // Every message ends here: socket.io need not know a listener for each kind.
     socket.use((packet: readonly unknown[]) => hear(talk, packet));
+    makeLean(socket);
   }
 
   function hear(talk: Talk, packet: readonly unknown[]): void {
@@ -267,9 +268,10 @@ export function createSocketServer(
   const answers: Readonly<Record<EventName, (talk: Talk, message: unknown) => Promise<unknown>>> = {
     checkin: async ({ socket, desk }, message) => {
       const { taskId, protocolVersion } = checkCheckIn(message);
-      const { clientId, offers } = socket.data;
+      const { data } = socket;
+      const { clientId } = data;
       // Before it is heard: a place that is given at once must find its way.
-      if (!offers.includes(taskId)) offers.push(taskId);
+      if (!data.offers.includes(taskId)) data.offers = data.offers.concat(taskId);
       const reply = await desk
         .checkIn(clientId, taskId, protocolVersion)
         .catch((error: unknown) => {
@@ -305,9 +307,8 @@ export function createSocketServer(
     },
   };
 
-  function withdraw({ data: { offers } }: Socket, taskId: TaskId): void {
-    const at = offers.indexOf(taskId);
-    if (at >= 0) offers.splice(at, 1);
+  function withdraw({ data }: Socket, taskId: TaskId): void {
+    data.offers = data.offers.filter((offered) => offered !== taskId);
   }
 
   /** Ends the connection with its credential; the client comes again with a newer one. */
@@ -351,6 +352,8 @@ const MAX_EARLY_FRAMES = 16;
 
 /** A connection that goes on for so many seconds' worth of messages after being told to wait is cut. */
 const DEAF_SECONDS = 100;
+
+const NO_OFFERS: readonly TaskId[] = [];
 
 const UNREAD = { messages: MAX_MESSAGES_UNREAD, bytes: MAX_BYTES_UNREAD };
 
