@@ -43,6 +43,13 @@ function floats(at: usize, i: usize, half: bool): v128 {
   return v128.load(at + (i << 2));
 }
 
+/** Two of them as float64. */
+// @ts-ignore: decorator
+@inline
+function doubles(at: usize, i: usize): v128 {
+  return f64x2.promote_low_f32x4(v128.load64_zero(at + (i << 2)));
+}
+
 // @ts-ignore: decorator
 @inline
 function floatAt(at: usize, i: usize, half: bool): f64 {
@@ -173,19 +180,34 @@ function addFloats(
   let i: usize = 0;
   for (; i < even; i += 4) {
     const to = sum + (i << 3);
-    let x = floats(a, i, half);
-    let low = f64x2.add(v128.load(to), term(f64x2.promote_low_f32x4(x), wa, whole));
-    let high = f64x2.add(v128.load(to, 16), term(f64x2.promote_low_f32x4(upper(x)), wa, whole));
-    if (four) {
-      x = floats(b, i, half);
-      low = f64x2.add(low, term(f64x2.promote_low_f32x4(x), wb, whole));
-      high = f64x2.add(high, term(f64x2.promote_low_f32x4(upper(x)), wb, whole));
-      x = floats(c, i, half);
-      low = f64x2.add(low, term(f64x2.promote_low_f32x4(x), wc, whole));
-      high = f64x2.add(high, term(f64x2.promote_low_f32x4(upper(x)), wc, whole));
-      x = floats(d, i, half);
-      low = f64x2.add(low, term(f64x2.promote_low_f32x4(x), wd, whole));
-      high = f64x2.add(high, term(f64x2.promote_low_f32x4(upper(x)), wd, whole));
+    let low = v128.load(to);
+    let high = v128.load(to, 16);
+    if (half) {
+      let x = floats(a, i, half);
+      low = f64x2.add(low, term(f64x2.promote_low_f32x4(x), wa, whole));
+      high = f64x2.add(high, term(f64x2.promote_low_f32x4(upper(x)), wa, whole));
+      if (four) {
+        x = floats(b, i, half);
+        low = f64x2.add(low, term(f64x2.promote_low_f32x4(x), wb, whole));
+        high = f64x2.add(high, term(f64x2.promote_low_f32x4(upper(x)), wb, whole));
+        x = floats(c, i, half);
+        low = f64x2.add(low, term(f64x2.promote_low_f32x4(x), wc, whole));
+        high = f64x2.add(high, term(f64x2.promote_low_f32x4(upper(x)), wc, whole));
+        x = floats(d, i, half);
+        low = f64x2.add(low, term(f64x2.promote_low_f32x4(x), wd, whole));
+        high = f64x2.add(high, term(f64x2.promote_low_f32x4(upper(x)), wd, whole));
+      }
+    } else {
+      low = f64x2.add(low, term(doubles(a, i), wa, whole));
+      high = f64x2.add(high, term(doubles(a, i + 2), wa, whole));
+      if (four) {
+        low = f64x2.add(low, term(doubles(b, i), wb, whole));
+        high = f64x2.add(high, term(doubles(b, i + 2), wb, whole));
+        low = f64x2.add(low, term(doubles(c, i), wc, whole));
+        high = f64x2.add(high, term(doubles(c, i + 2), wc, whole));
+        low = f64x2.add(low, term(doubles(d, i), wd, whole));
+        high = f64x2.add(high, term(doubles(d, i + 2), wd, whole));
+      }
     }
     if (last) {
       low = f64x2.div(low, by);
@@ -216,12 +238,12 @@ function squareFloats(at: usize, count: usize, half: bool): void {
   const even = count & ~7;
   let i: usize = 0;
   for (; i < even; i += 8) {
-    const x = floats(at, i, half);
-    const y = floats(at, i + 4, half);
-    const a = f64x2.promote_low_f32x4(x);
-    const b = f64x2.promote_low_f32x4(upper(x));
-    const c = f64x2.promote_low_f32x4(y);
-    const d = f64x2.promote_low_f32x4(upper(y));
+    const x = half ? floats(at, i, half) : s0;
+    const y = half ? floats(at, i + 4, half) : s0;
+    const a = half ? f64x2.promote_low_f32x4(x) : doubles(at, i);
+    const b = half ? f64x2.promote_low_f32x4(upper(x)) : doubles(at, i + 2);
+    const c = half ? f64x2.promote_low_f32x4(y) : doubles(at, i + 4);
+    const d = half ? f64x2.promote_low_f32x4(upper(y)) : doubles(at, i + 6);
     s0 = f64x2.add(s0, f64x2.mul(a, a));
     s1 = f64x2.add(s1, f64x2.mul(b, b));
     s2 = f64x2.add(s2, f64x2.mul(c, c));
