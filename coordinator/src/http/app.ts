@@ -3,7 +3,7 @@
 import type * as http from "node:http";
 
 import { FederatedError } from "@tributary/protocol";
-import type { FastifyInstance, FastifyReply } from "fastify";
+import type { FastifyInstance } from "fastify";
 import { fastify } from "fastify";
 
 import type { Edge } from "../ports.ts";
@@ -48,6 +48,7 @@ const requestTimeoutMs = (uploadTimeoutMs: number) => 2 * uploadTimeoutMs + 30_0
 /** Everything but listening: `app.listen()` does that, and `app.server` takes the sockets too. */
 export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   const { edge, limits, logger } = deps;
+  const safety = safetyHeaders(edge);
   const app = fastify({
     logger: false,
     bodyLimit: limits.maxBodyBytes,
@@ -59,7 +60,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
     ...serverOptions(deps),
     clientErrorHandler: ({ code }, socket) => edge.refuse(socket, clientFault(code)),
     frameworkErrors: (error, request, reply) => {
-      setSafetyHeaders(reply, edge);
+      void reply.headers(safety);
       void sendProblem(request, reply, faultOfUnreadable(error, request, deps), logger);
     },
   });
@@ -71,7 +72,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   app.server.on("checkExpectation", (request, response) => {
     app.server.emit("request", request, response);
   });
-  app.addHook("onRequest", async (_request, reply) => setSafetyHeaders(reply, edge));
+  app.addHook("onRequest", async (_request, reply) => void reply.headers(safety));
   await letOriginsIn(app, edge.allowedOrigins);
   const admission = createAdmission({
     concurrent: limits.concurrentUploads,
@@ -127,6 +128,4 @@ function serverOptions({ tls, limits }: HttpDeps): { readonly http: http.ServerO
 }
 
 /** Headers of every answer; a route that may be cached says so itself. */
-function setSafetyHeaders(reply: FastifyReply, { headers }: Edge): void {
-  reply.headers({ ...headers, "cache-control": "no-store" });
-}
+const safetyHeaders = ({ headers }: Edge) => ({ ...headers, "cache-control": "no-store" });

@@ -30,6 +30,9 @@ export function createPeerAddress({ trustedProxy, proxyHops }: PeerAddressOption
 /** An address in one spelling, without port, brackets, zone and IPv4 mapping; undefined when it is none. */
 function canonical(text: string): string | undefined {
   const entry = text.trim();
+  // As most sockets have it, the second where IPv4 and IPv6 are listened to at once.
+  if (isIP(entry) === 4) return entry;
+  if (entry.startsWith("::ffff:") && isIP(entry.slice(7)) === 4) return entry.slice(7);
   const [, bracketed] = /^\[([^\]]+)\](?::\d+)?$/.exec(entry) ?? [];
   const [, withPort] = /^([\d.]+):\d+$/.exec(entry) ?? [];
   const [address = ""] = (bracketed ?? withPort ?? entry).split("%");

@@ -41,14 +41,17 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
       // An open round ends by a clock that never jumps; only what comes after it is left to the wall clock.
       if (receipt !== undefined) assertNotExpired(claims, clock.now());
       const { encoding } = spec.plan;
-      const admitted = { participant, layout, encoding, maxBytes: maxFrameBytes(layout, encoding) };
-      if (receipt !== undefined) return { ...admitted, slots: noSlots, receipt, leave: () => {} };
+      const maxBytes = maxFrameBytes(layout, encoding);
+      if (receipt !== undefined) {
+        const nothing = { slots: noSlots, leave: () => {} };
+        return { participant, layout, encoding, maxBytes, receipt, ...nothing };
+      }
       const { slots, giveBack } = lend((bytes) => engine.slotsOf(roundId).take(bytes));
       const leave = () => {
         giveBack();
         engine.uploadEnded(participant);
       };
-      return { ...admitted, slots, leave };
+      return { participant, layout, encoding, maxBytes, slots, leave };
     },
     report: async (participant, update) => {
       const engine = requireEngine(participant.taskId);
