@@ -1,7 +1,7 @@
 /** One assignment's work: received weights -> trained weights -> delta -> update frame. */
 
-import type { Assignment, EvaluationSums, Layout, UpdateMetrics } from "@tributary/protocol";
-import { encodeUpdate, FederatedError } from "@tributary/protocol";
+import type { Assignment, Layout } from "@tributary/protocol";
+import { checkExamples, encodeUpdate, metricsFor } from "@tributary/protocol";
 
 import { createBreather } from "./breather.ts";
 import { abortedError, throwIfAborted } from "./delay.ts";
@@ -75,30 +75,4 @@ export async function runAssignment(
   await breathe();
   checkFrameLength(frame, assignment.update);
   return frame;
-}
-
-function checkExamples(numExamples: number): number {
-  if (Number.isInteger(numExamples) && numExamples >= 1 && numExamples <= 0xffffffff) {
-    return numExamples;
-  }
-  throw new FederatedError(
-    "MALFORMED_MESSAGE",
-    `an update needs at least one example, the trainer reports ${numExamples}`,
-  );
-}
-
-/** What the plan asks for and JSON can say, and nothing that a trainer may have put beside it. */
-function metricsFor(evaluate: boolean, metrics: UpdateMetrics): UpdateMetrics {
-  const { trainLoss, evaluation } = metrics;
-  return {
-    ...(trainLoss !== undefined && Number.isFinite(trainLoss) ? { trainLoss } : {}),
-    ...(evaluate && evaluation !== undefined && Number.isFinite(evaluation.lossSum)
-      ? { evaluation: sumsOf(evaluation) }
-      : {}),
-  };
-}
-
-function sumsOf(evaluation: EvaluationSums): EvaluationSums {
-  const { numExamples, lossSum, truePositives, falsePositives, falseNegatives } = evaluation;
-  return { numExamples, lossSum, truePositives, falsePositives, falseNegatives };
 }

@@ -19,6 +19,7 @@ export * from "./local-noise.ts";
 export * from "./encoding/index.ts";
 export * from "./codec.ts";
 export * from "./float32-frame.ts";
+export * from "./trained.ts";
 export * from "./update-frame.ts";
 export * from "./piecewise.ts";
 export * from "./checkpoint-delta.ts";

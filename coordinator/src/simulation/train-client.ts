@@ -3,8 +3,9 @@
  * A pure function of its request and of the client's number: which thread does it, and when, changes no bit.
  */
 
-import type { Checksum, Encoding, Layout, TrainingPlan, UpdateMetrics } from "@tributary/protocol";
+import type { Checksum, Encoding, Layout, TrainingPlan } from "@tributary/protocol";
 import {
+  checkExamples,
   checksumOf,
   clipToNorm,
   FederatedError,
@@ -12,6 +13,7 @@ import {
   frameUpdate,
   l2Norm,
   maxPayloadBytes,
+  metricsFor,
   subtract,
 } from "@tributary/protocol";
 
@@ -110,26 +112,6 @@ function noiseOf({ localNoise, clippingNorm }: TrainingPlan) {
     throw new FederatedError("CONFIG_INVALID", "local noise needs a clipping norm");
   }
   return { noiseMultiplier: localNoise.noiseMultiplier, clippingNorm };
-}
-
-function checkExamples(numExamples: number): number {
-  if (Number.isInteger(numExamples) && numExamples >= 1 && numExamples <= 0xffffffff) {
-    return numExamples;
-  }
-  throw new FederatedError(
-    "MALFORMED_MESSAGE",
-    `an update needs at least one example, the trainer reports ${numExamples}`,
-  );
-}
-
-function metricsFor(evaluate: boolean, metrics: UpdateMetrics): UpdateMetrics {
-  const { trainLoss, evaluation } = metrics;
-  return {
-    ...(trainLoss !== undefined && Number.isFinite(trainLoss) ? { trainLoss } : {}),
-    ...(evaluate && evaluation !== undefined && Number.isFinite(evaluation.lossSum)
-      ? { evaluation }
-      : {}),
-  };
 }
 
 /** Bytes of an update before it is made: what its upload is timed by. */
