@@ -111,7 +111,7 @@ export const ConfigSchema = group({
     // Every client's socket, and as many connections for what they fetch and send meanwhile. Each is a
     // file descriptor: the process must be allowed as many (`ulimit -n`). One more is closed unread.
     maxConnections: count(20_000),
-    // An idle connection costs about 17 KB, so these are 170 MB at most.
+    // An idle connection costs about 15 KB, so these are 150 MB at most.
     maxClients: count(10_000),
     // An address is no person: behind one NAT of a campus or a carrier are thousands. But it may be one
     // attacker, so half of all clients' places stay out of any single address's reach. Lower it where the

@@ -42,7 +42,8 @@ function complete(draft: Draft): TaskSpec {
         // Noise is calibrated to one clipped delta; a weight would scale what one client can change.
         { kind: "uniform" }
       : // FedAvg weighs by examples. Nobody can check what a client claims, so the claim is bounded:
-        // by what the plan lets it use, and otherwise at a size that few clients exceed.
+        // by what the plan lets it use, and otherwise at a size that few clients exceed. That is for honest
+        // ones: who lies does so by its update, too, and only clipping or a robust rule bounds that.
         { kind: "byExamples", cap: maxExamples ?? 10_000 });
   const minClients = draft.schedule?.minClients ?? usualMinClients(draft.sampler);
   const minReports = draft.schedule?.minReports ?? usualMinReports(draft, minClients);
