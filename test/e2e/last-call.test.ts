@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { connect } from "node:net";
+import { brotliCompressSync } from "node:zlib";
 
 import type { Assignment, TaskId } from "@tributary/protocol";
-import { encodeUpdate } from "@tributary/protocol";
+import { decodeCheckpoint, encodeUpdate } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
 import type { RunningCoordinator } from "../support/coordinator.ts";
@@ -46,6 +47,7 @@ async function beginUpload(
   url: string,
   { update }: Assignment,
   bytes: Uint8Array,
+  packed = false,
 ): Promise<Socket> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -53,6 +55,7 @@ async function beginUpload(
   await once(socket, "connect");
   socket.write(
     `PUT ${update.url} HTTP/1.1\r\nhost: ${hostname}:${port}\r\nauthorization: Bearer ${update.token}\r\n` +
+      (packed ? "content-encoding: br\r\n" : "") +
       `content-type: application/octet-stream\r\ncontent-length: ${bytes.length}\r\n\r\n`,
   );
   socket.write(bytes.subarray(0, bytes.length >> 1));
@@ -85,3 +88,50 @@ test("[CH42] an upload that breaks off does not hold the round up any longer", a
   expect(await first.client.nextClosed()).toMatchObject({ outcome: "committed" });
   expect((await running.coordinator.tasks.get(TASK)).roundsCommitted).toBe(1);
 });
+
+test.each([{ packed: false }, { packed: true }])(
+  "[RD30] an upload that ends after its round closed (packed: $packed) is refused and is in no later round",
+  async ({ packed }) => {
+    await using running = await startCoordinator();
+    const { coordinator, url } = running;
+    // Large enough for memory of a sum, which the next round has again.
+    const parameters = 10_000;
+    await coordinator.tasks.create({
+      ...smallTask({ sampler: { kind: "uniform", cohortSize: 2, overSelection: 0.5 } }),
+      model: { tensors: [{ name: "w", shape: [parameters] }] },
+      schedule: { minClients: 3, reportWindowMs: 1_000 },
+    });
+    const clients = await Promise.all([connectRaw(url), connectRaw(url), connectRaw(url)]);
+    const seats = async () => {
+      const replies = await Promise.all(clients.map((client) => client.checkIn("small")));
+      const assignments = await Promise.all(
+        clients.map((client, i) => replies[i]!.assignment ?? client.nextAssignment()),
+      );
+      return { layout: replies[0]!.task.layout, assignments };
+    };
+    const valued = (value: number) => ({
+      ...{ delta: new Float32Array(parameters).fill(value), numExamples: 1, metrics: {} },
+    });
+    const { layout, assignments } = await seats();
+    const plain = encodeUpdate(layout, valued(1e6));
+    const bytes = packed ? brotliCompressSync(plain) : plain;
+    const socket = await beginUpload(url, assignments[2]!, bytes, packed);
+    for (const i of [0, 1]) await clients[i]!.report(assignments[i]!, layout, valued(1));
+    await running.roundEnded(1);
+    const second = await seats();
+    // The late one's rest comes between the reports of the round that is open now.
+    await clients[0]!.report(second.assignments[0]!, layout, valued(2));
+    const answer = once(socket, "data");
+    socket.write(bytes.subarray(bytes.length >> 1));
+    expect(String((await answer)[0])).toMatch(/^HTTP\/1.1 409.*ROUND_CLOSED/s);
+    await clients[1]!.report(second.assignments[1]!, layout, valued(2));
+    expect(await running.roundEnded(2)).toMatchObject({
+      ...{ phase: "committed", participants: { reported: 2 } },
+    });
+    const { digest } = await coordinator.models.get(TASK, "latest");
+    const { weights } = decodeCheckpoint(layout, await coordinator.models.checkpoint(digest));
+    expect(new Set(weights)).toEqual(new Set([3]));
+    socket.destroy();
+    for (const client of clients) await client[Symbol.asyncDispose]();
+  },
+);
