@@ -105,7 +105,7 @@ test.each([{ packed: false }, { packed: true }])(
     const seats = async () => {
       const replies = await Promise.all(clients.map((client) => client.checkIn("small")));
       const assignments = await Promise.all(
-        clients.map((client, i) => replies[i]!.assignment ?? client.nextAssignment()),
+        clients.map(async (client, i) => replies[i]!.assignment ?? (await client.nextAssignment())),
       );
       return { layout: replies[0]!.task.layout, assignments };
     };
@@ -120,11 +120,11 @@ test.each([{ packed: false }, { packed: true }])(
     await running.roundEnded(1);
     const second = await seats();
     // The late one's rest comes between the reports of the round that is open now.
-    await clients[0]!.report(second.assignments[0]!, layout, valued(2));
+    await clients[0].report(second.assignments[0]!, layout, valued(2));
     const answer = once(socket, "data");
     socket.write(bytes.subarray(bytes.length >> 1));
     expect(String((await answer)[0])).toMatch(/^HTTP\/1.1 409.*ROUND_CLOSED/s);
-    await clients[1]!.report(second.assignments[1]!, layout, valued(2));
+    await clients[1].report(second.assignments[1]!, layout, valued(2));
     expect(await running.roundEnded(2)).toMatchObject({
       ...{ phase: "committed", participants: { reported: 2 } },
     });
