@@ -6,8 +6,8 @@ import { FederatedError } from "@tributary/protocol";
 
 export interface Reception {
   /**
-   * Ends the reception of the body, with its reason: whoever finds one aborts it, and there is one for all of them, as
-   * signals that follow others cost more than the rest of a small upload.
+   * Ends the reception of the body, with its reason: whoever finds one aborts it. There is one for all of them, as
+   * signals that follow others are slow to make and to forget.
    */
   readonly ending: AbortController;
   release(): void;
