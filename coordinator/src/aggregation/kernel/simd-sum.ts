@@ -12,9 +12,10 @@ import { payloadSections } from "@tributary/protocol";
 
 import type { EncodedDelta } from "../encoded-delta.ts";
 import { slicesOf } from "../slices.ts";
+import type { Wasm } from "../../wasm.ts";
 import type { DeltaSum, DeltaSumOptions, SumStage } from "./delta-sum.ts";
 import { assertOpen } from "./delta-sum.ts";
-import type { Kernel, Wasm } from "./engine.ts";
+import type { Kernel } from "./engine.ts";
 import { MOST_BYTES, openKernel } from "./engine.ts";
 import { plainAdd } from "./plain.ts";
 import type { DenseEncoding, Weighted } from "./simd-passes.ts";

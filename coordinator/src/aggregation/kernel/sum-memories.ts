@@ -6,7 +6,8 @@
  * taken it for a while.
  */
 
-import type { Kernel, Wasm } from "./engine.ts";
+import type { Wasm } from "../../wasm.ts";
+import type { Kernel } from "./engine.ts";
 import { memoryBytes, openKernel } from "./engine.ts";
 
 export interface SumMemories {

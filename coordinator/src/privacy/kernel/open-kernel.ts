@@ -1,5 +1,7 @@
 /** The Gaussian kernel that this engine can run: SIMD where it may, else plain, with the same bits. */
 
+import type { Wasm } from "../../wasm.ts";
+import { openWasm, wasmHere } from "../../wasm.ts";
 import { KERNEL_BASE64 } from "./gaussian-wasm.ts";
 import type { GaussianKernel } from "./gaussian.ts";
 import { BATCH, BYTES_PER_SAMPLE, createPlainKernel } from "./gaussian.ts";
@@ -9,28 +11,14 @@ interface KernelExports {
   readonly addGaussian: (samples: number, scale: number) => number;
 }
 
-/** What is needed of an engine's WebAssembly; not every engine has it. */
-export type Wasm = Partial<Pick<typeof WebAssembly, "validate" | "Module" | "Instance">>;
-
-const wasmHere = (): Wasm => (globalThis as { readonly WebAssembly?: Wasm }).WebAssembly ?? {};
-
 export function openKernel(): GaussianKernel {
   return openSimdKernel() ?? createPlainKernel();
 }
 
 /** undefined where WebAssembly or its SIMD is missing, or may not be compiled here. */
 export function openSimdKernel(wasm: Wasm = wasmHere()): GaussianKernel | undefined {
-  const { validate, Module, Instance } = wasm;
-  if (validate === undefined || Module === undefined || Instance === undefined) return undefined;
-  const code = Uint8Array.from(atob(KERNEL_BASE64), (character) => character.charCodeAt(0));
-  let exports: KernelExports;
-  try {
-    if (!validate(code)) return undefined;
-    exports = new Instance(new Module(code)).exports as unknown as KernelExports;
-  } catch {
-    // A policy may forbid code that is made at run time.
-    return undefined;
-  }
+  const exports = openWasm(KERNEL_BASE64, wasm) as KernelExports | undefined;
+  if (exports === undefined) return undefined;
   const { buffer } = exports.memory;
   return {
     name: "simd",

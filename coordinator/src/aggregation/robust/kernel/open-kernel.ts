@@ -1,6 +1,7 @@
 /** The kernel of robust rules that this engine can run: SIMD where it may, else plain. */
 
-import type { Wasm } from "../../../privacy/kernel/open-kernel.ts";
+import type { Wasm } from "../../../wasm.ts";
+import { openWasm, wasmHere } from "../../../wasm.ts";
 import { batcherNetwork, middleNetwork } from "../network.ts";
 import type { RobustKernel, TileShape } from "./robust.ts";
 import { assertRows, columnsFor, createPlainKernel, pairCount } from "./robust.ts";
@@ -50,8 +51,6 @@ const PAGE = 65_536;
 /** Rows whose distance is a power of two would share the same places of the first cache. */
 const PADDING = 64;
 
-const wasmHere = (): Wasm => (globalThis as { readonly WebAssembly?: Wasm }).WebAssembly ?? {};
-
 export const openKernel = (shape: TileShape): RobustKernel =>
   openSimdKernel(shape) ?? createPlainKernel(shape);
 
@@ -64,15 +63,12 @@ export function openSimdKernel(
   wasm: Wasm = wasmHere(),
 ): RobustKernel | undefined {
   assertRows(shape.rows);
-  const { validate, Module, Instance } = wasm;
-  if (validate === undefined || Module === undefined || Instance === undefined) return undefined;
-  const code = Uint8Array.from(atob(KERNEL_BASE64), (character) => character.charCodeAt(0));
+  const exports = openWasm(KERNEL_BASE64, wasm) as KernelExports | undefined;
+  if (exports === undefined) return undefined;
   try {
-    if (!validate(code)) return undefined;
-    const instance = new Instance(new Module(code));
-    return kernelOver(instance.exports as unknown as KernelExports, shape);
+    return kernelOver(exports, shape);
   } catch {
-    // A policy may forbid code that is made at run time, and a process may not get the memory.
+    // A process may not get the memory.
     return undefined;
   }
 }
