@@ -205,3 +205,17 @@ test("[MC17] a request that ends leaves the socket's offer, and a socket that go
   const other = await Promise.all([held, ask(running.url)]);
   expect(placesOf(other)).toHaveLength(2);
 });
+
+test("[MC26] 1 500 made-up clients of one address do not send the next ones away for longer than a meeting", async () => {
+  await using running = await startCoordinator({ config: { timing: { checkInHoldMs: 500 } } });
+  await running.coordinator.tasks.create(
+    smallTask({ schedule: { minClients: 10, selectionDeadlineMs: 60_000 } }),
+  );
+  const five = [1, 2, 3, 4, 5];
+  for (let i = 0; i < 300; i++) {
+    await Promise.all(five.map(() => ask(running.url, { query: "&waitMs=0" })));
+  }
+  const told = await Promise.all(five.map(() => ask(running.url, { query: "&waitMs=0" })));
+  // Believed, they would be told a minute in the mean.
+  for (const { body } of told) expect(body.comeBackInMs).toBeLessThan(5_000);
+});
