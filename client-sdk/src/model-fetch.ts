@@ -7,6 +7,7 @@ import {
   FederatedError,
   FRAME_HEADER_BYTES,
   MIN_DELTA_FRAME_BYTES,
+  routes,
 } from "@tributary/protocol";
 
 import type { ModelCache } from "./cache.ts";
@@ -98,13 +99,14 @@ async function fromCached(
   { taskId, checkpoint }: WantedModel,
   { signal, tally }: PatchOptions,
 ): Promise<Uint8Array | undefined> {
-  const { bytes } = checkpoint;
+  const { digest, bytes } = checkpoint;
   if (bytes < MIN_DELTA_FRAME_BYTES) return undefined;
   const base = await cache.get(taskId).catch(onCacheError);
   if (base?.frame.length !== bytes) return undefined;
   try {
     const { fetchPatched } = await import("./patched-checkpoint.ts");
-    return await fetchPatched(http, checkpoint, base, { signal, tally });
+    const url = routes.checkpointFrom.path({ digest, base: base.checkpoint.digest });
+    return await fetchPatched(http, { ...checkpoint, url }, base.frame, { signal, tally });
   } catch {
     // Whatever it is, the whole is asked for next, and what keeps that from coming is told.
     throwIfAborted(signal);

@@ -1,31 +1,31 @@
-/** A checkpoint made of a former one and of what they differ in; loaded where the cache has a former one. */
+/**
+ * A checkpoint made of a former one and of what they differ in; loaded where the cache has a former one. It
+ * imports nothing of what loads it, as bundlers would then keep that in apps that never connect.
+ */
 
 import type { CheckpointRef } from "@tributary/protocol";
-import { inPieces, isCheckpointDelta, patchCheckpoint, routes } from "@tributary/protocol";
+import { inPieces, isCheckpointDelta, patchCheckpoint } from "@tributary/protocol";
 
 import { createBreather } from "./breather.ts";
-import type { CachedModel } from "./cache.ts";
 import type { Http } from "./http.ts";
 import type { PatchOptions } from "./model-fetch.ts";
 
 /**
- * The verified frame, in one request to who is told which version is here.
+ * The verified frame, in one request to `checkpoint.url`, which answers to who has `base`.
  * @throws FederatedError MALFORMED_MESSAGE, CHECKPOINT_CORRUPT, and what fetching throws
  */
 export function fetchPatched(
   http: Http,
   checkpoint: CheckpointRef,
-  base: CachedModel,
+  base: Uint8Array,
   { signal, tally }: PatchOptions,
 ): Promise<Uint8Array> {
-  const { digest } = checkpoint;
-  const url = routes.checkpointFrom.path({ digest, base: base.checkpoint.digest });
   const unpack = async (answer: Uint8Array) => {
-    const frame = await patched(base.frame, answer);
+    const frame = await patched(base, answer);
     tally.how = frame === answer ? "whole" : "delta";
     return frame;
   };
-  return http.getCheckpoint({ ...checkpoint, url }, { signal, attempts: 1, unpack, tally });
+  return http.getCheckpoint(checkpoint, { signal, attempts: 1, unpack, tally });
 }
 
 /**
