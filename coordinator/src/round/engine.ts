@@ -70,8 +70,12 @@ export async function startRoundEngine(
   const loop = await startRoundLoop(deps, task, options);
   const { waiting, post, placeOf } = loop;
   const graceTimers = new Set<Timer>();
-  /** Uploads under way of each client: a new connection may begin before the old one is known to be dead. */
-  const uploads = new Map<ClientId, number>();
+  /**
+   * Uploads under way of each participant: a new connection may begin before the old one is known to be dead, and one
+   * of a round before may still be under way when its client sends another.
+   */
+  const uploads = new Map<string, number>();
+  const nameOf = ({ roundId, clientId }: Participant) => `${roundId} ${clientId}`;
 
   const isOpen = (roundId: RoundId) => loop.openRound()?.book.identity.roundId === roundId;
   const isAwaited = (clientId: ClientId) => {
@@ -184,21 +188,24 @@ export async function startRoundEngine(
       post(async () => {
         const { roundId, clientId } = participant;
         if (!isOpen(roundId)) return receiptOfEndedRound(participant);
-        uploads.set(clientId, (uploads.get(clientId) ?? 0) + 1);
+        const name = nameOf(participant);
+        uploads.set(name, (uploads.get(name) ?? 0) + 1);
         await loop.apply({ type: "uploadBegan", at: clock.monotonicMs(), clientId });
         return undefined;
       }),
-    uploadEnded: ({ roundId, clientId }) => {
-      const left = (uploads.get(clientId) ?? 1) - 1;
+    uploadEnded: (participant) => {
+      const { roundId, clientId } = participant;
+      const name = nameOf(participant);
+      const left = (uploads.get(name) ?? 1) - 1;
       if (left > 0) {
-        uploads.set(clientId, left);
+        uploads.set(name, left);
         return;
       }
-      uploads.delete(clientId);
+      uploads.delete(name);
       // A counted report has ended it already.
       if (!isOpen(roundId) || !isAwaited(clientId)) return;
       post(async () => {
-        if (!isOpen(roundId) || uploads.has(clientId)) return;
+        if (!isOpen(roundId) || uploads.has(name)) return;
         await loop.apply({ type: "uploadEnded", at: clock.monotonicMs(), clientId });
       }).catch(() => undefined);
     },

@@ -17,7 +17,10 @@ import { participantsOf } from "./state.ts";
 export interface OpenRound {
   state: RoundState;
   readonly book: RoundBook;
+  /** Opened by who first asks for it: a round that waits for clients holds no memory of it. */
   readonly aggregator: RoundSum;
+  /** Is there a sum that was opened? */
+  readonly isSummed: boolean;
   aggregation: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
   /** What `versionMade` announces and `commit` saves. */
   made: MadeModel | undefined;
@@ -29,17 +32,26 @@ export function beginRound(
   book: RoundBook,
   memories?: SumMemories,
 ): OpenRound {
+  let sum: RoundSum | undefined;
   return {
     state,
     book,
-    aggregator: openSum(task, book.identity, memories),
+    get aggregator() {
+      sum ??= openSum(task, book.identity, memories);
+      return sum;
+    },
+    get isSummed() {
+      return sum !== undefined;
+    },
     aggregation: undefined,
     made: undefined,
   };
 }
 
 /** The round is open no more. Its sum is closed once no aggregation reads it. */
-export function endRound({ aggregation, made, aggregator }: OpenRound): void {
+export function endRound(round: OpenRound): void {
+  if (!round.isSummed) return;
+  const { aggregation, made, aggregator } = round;
   if (aggregation === undefined || made !== undefined) aggregator.close();
   else void aggregation.done.finally(() => aggregator.close());
 }

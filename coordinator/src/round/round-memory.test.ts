@@ -1,4 +1,4 @@
-import type { ClientId, RoundId, TaskId } from "@tributary/protocol";
+import type { ClientId, RoundId, TaskId, TaskSpecInput } from "@tributary/protocol";
 import {
   checksumOf,
   createLayout,
@@ -38,7 +38,10 @@ async function settle() {
 }
 
 /** Rounds of three clients, two reports of which are enough, and the memory of their sums. */
-async function startWorld(evaluator?: Evaluator) {
+async function startWorld(
+  evaluator?: Evaluator,
+  sampler: TaskSpecInput["sampler"] = { kind: "all" },
+) {
   const time = fakeClock(settle);
   const store = createMemoryStore();
   const blobs = createBlobKeeper(createMemoryBlobs(), (digest) => store.isReferenced(digest));
@@ -46,7 +49,7 @@ async function startWorld(evaluator?: Evaluator) {
   const spec = resolveTaskSpec({
     taskId,
     model: { tensors: [{ name: "w", shape: [LENGTH] }] },
-    sampler: { kind: "all" },
+    sampler,
     ...(evaluator === undefined ? {} : { evaluation: { kind: "central", evaluator: "own" } }),
     schedule: { minClients: 3, minReports: 2, reportWindowMs: 1_000 },
   });
@@ -168,5 +171,45 @@ test("[KN11] of a round that is given up while it is aggregated memory is lent a
   finish();
   await time.settle();
   expect(sumMemories.idleBytes).toBeGreaterThan(0);
+  await engine.stop(0);
+});
+
+test("[KN12] a round that waits for clients holds no memory of rounds, which is let go of meanwhile", async () => {
+  const { engine, time, sumMemories, begin, checkIn } = await startWorld();
+  await checkIn();
+  for (const clientId of clients) await (await begin(clientId, 1, 1)).report();
+  await time.settle();
+  const { idleBytes } = sumMemories;
+  expect(idleBytes).toBeGreaterThan(0);
+  await engine.checkIn(clients[0]!);
+  await time.settle();
+  expect(engine.snapshot().currentRound).toMatchObject({ roundNumber: 2, phase: "selecting" });
+  expect(sumMemories.idleBytes).toBe(idleBytes);
+  sumMemories.age();
+  sumMemories.age();
+  expect(sumMemories.idleBytes).toBe(0);
+  await checkIn();
+  for (const clientId of clients) await (await begin(clientId, 2, 1)).report();
+  await time.settle();
+  expect(engine.snapshot().currentRound).toBeUndefined();
+  expect(sumMemories.idleBytes).toBe(idleBytes);
+  await engine.stop(0);
+});
+
+test("[CH40] one that breaks off is waited for no longer, also while one of a round before is still under way", async () => {
+  const goalOfTwo = { kind: "uniform", cohortSize: 2, overSelection: 0.5 } as const;
+  const { engine, time, begin, checkIn, weights } = await startWorld(undefined, goalOfTwo);
+  await checkIn();
+  const former = await begin(clients[2]!, 1, 100);
+  for (const clientId of clients.slice(0, 2)) await (await begin(clientId, 1, 1)).report();
+  await time.advance(2_000);
+  await checkIn();
+  const broken = await begin(clients[2]!, 2, 100);
+  for (const clientId of clients.slice(0, 2)) await (await begin(clientId, 2, 1)).report();
+  broken.end();
+  await time.settle();
+  expect(engine.snapshot().currentRound).toBeUndefined();
+  former.end();
+  expect(isAll(await weights(), 2)).toBe(true);
   await engine.stop(0);
 });
