@@ -250,6 +250,21 @@ describe("what the rules are", () => {
     }
   });
 
+  test.each([Number.MIN_VALUE, 1e-310, 1e308, Number.MAX_VALUE])(
+    "[RA5] a smoothing of %d leaves numbers, also of updates that are equal",
+    (smoothing) => {
+      const rule = { kind: "geometricMedian", iterations: 20, smoothing } as const;
+      const equal = Array.from({ length: 4 }, () => [2, -1]);
+      expect(apply(rule, equal)).toEqual([2, -1]);
+      const nothing = Array.from({ length: 5 }, () => [0, 0]);
+      expect(apply(rule, nothing)).toEqual([0, 0]);
+      const [first, second] = apply(rule, [...equal, [9, 9]]) as [number, number];
+      expect(first).toBeGreaterThanOrEqual(2);
+      expect(first).toBeLessThan(4);
+      expect(second).toBeLessThanOrEqual(1);
+    },
+  );
+
   test("[RA6] clippingNorm brings every update into its ball before the rule sees it", () => {
     const rows = crowd(9, 20);
     const norm = 0.5;

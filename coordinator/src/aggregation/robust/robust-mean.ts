@@ -135,7 +135,10 @@ function geometricMedian(
 ): void {
   let distances = normsOf(kernel, updates);
   for (let i = 0; i < iterations; i++) {
-    const nearness = distances.map((distance) => 1 / Math.max(smoothing, distance));
+    const away = distances.map((distance) => Math.max(smoothing, distance));
+    // Of the nearest it is 1: the inverse of the smallest numbers is none.
+    const least = Math.min(...away);
+    const nearness = away.map((distance) => least / distance);
     const sum = nearness.reduce((total, near) => total + near, 0);
     distances = step(
       kernel,
