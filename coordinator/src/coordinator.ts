@@ -70,6 +70,7 @@ import { createSqliteStore } from "./storage/sqlite.ts";
 import { auditEnrolment, auditKeys, auditTasks } from "./task/audited.ts";
 import { createTaskRegistry } from "./task/registry.ts";
 import { startRetention } from "./task/retention.ts";
+import { otherTurns } from "./thread.ts";
 import { createSocketServer } from "./transport/socket-server.ts";
 import { VERSION } from "./version.ts";
 
@@ -221,7 +222,7 @@ async function assemble(
     config.limits,
   );
 
-  const sumMemories = createSumMemories();
+  const sumMemories = createSumMemories(undefined, otherTurns);
   closers.push(everySoOften(clock, SUM_MEMORY_IDLE_MS, () => sumMemories.age()));
   const tasks = createTaskRegistry({
     store,

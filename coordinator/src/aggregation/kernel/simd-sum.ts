@@ -83,7 +83,7 @@ export function openSimdSum(
   // What waits for its pass has a slot, too, or uploads would have to take memory elsewhere.
   const count = Math.min(possible, uploads + fused);
   if (count < 1) return undefined;
-  const opened = memories.take(slotsAt + (1 + count) * slotBytes, wasm);
+  const opened = memories.take(slotsAt + (1 + count) * slotBytes, slotsAt, wasm);
   if (opened === undefined) return undefined;
   const kernel = opened;
   const { memory } = kernel;

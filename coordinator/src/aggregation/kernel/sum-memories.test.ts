@@ -7,8 +7,10 @@ import { createFedAvg } from "../fed-avg.ts";
 import { createGridSum } from "../grid-sum.ts";
 import { createRobustSum } from "../robust/robust-sum.ts";
 import type { DeltaSum } from "./delta-sum.ts";
+import { openKernel } from "./engine.ts";
 import { openDeltaSum } from "./open-kernel.ts";
 import { createPlainSum } from "./plain.ts";
+import { openSimdSum } from "./simd-sum.ts";
 import type { SumMemories } from "./sum-memories.ts";
 import { createSumMemories } from "./sum-memories.ts";
 
@@ -135,6 +137,64 @@ describe("memory that is lent again", () => {
     expect(lent.sum().buffer).toBe(memory);
     for (const sum of [lent, own]) sum.add({ delta: constant(1e-3), numExamples: 1 });
     expect(lent.sum()).toEqual(own.sum());
+  });
+});
+
+describe("memory of large sums", () => {
+  const AT_ONCE = 2 ** 26;
+  const KERNEL_BYTES = AT_ONCE + 2 ** 20;
+
+  /** Given back full of ones, with turns that come when they are let. */
+  function giveBack(): {
+    memories: SumMemories;
+    bytes: Uint8Array;
+    goOn: () => Promise<void>;
+  } {
+    const turns: (() => void)[] = [];
+    const memories = createSumMemories(undefined, () => new Promise((next) => turns.push(next)));
+    const kernel = openKernel(KERNEL_BYTES);
+    if (kernel === undefined) throw new Error("there is no kernel here");
+    const bytes = new Uint8Array(kernel.memory).fill(1);
+    memories.giveBack(kernel, KERNEL_BYTES);
+    const goOn = async () => {
+      for (const next of turns.splice(0)) next();
+      await Promise.resolve();
+    };
+    return { memories, bytes, goOn };
+  }
+  const at = (bytes: Uint8Array, ...places: number[]) => places.map((place) => bytes[place]);
+
+  test("[KN11] is wiped in several turns of the event loop", async () => {
+    const { bytes, goOn } = giveBack();
+    expect(at(bytes, 0, AT_ONCE - 1, AT_ONCE, KERNEL_BYTES - 1)).toEqual([0, 0, 1, 1]);
+    await goOn();
+    expect(at(bytes, AT_ONCE, KERNEL_BYTES - 1)).toEqual([0, 0]);
+  });
+
+  test("[KN11] is zero where it must be when it is lent before that, and wiped no more", async () => {
+    const { memories, bytes, goOn } = giveBack();
+    const zeros = AT_ONCE + 100;
+    expect(memories.take(KERNEL_BYTES, zeros)?.memory).toBe(bytes.buffer);
+    expect(at(bytes, AT_ONCE, zeros - 1, zeros, KERNEL_BYTES - 1)).toEqual([0, 0, 1, 1]);
+    bytes.fill(2);
+    await goOn();
+    expect(at(bytes, 0, zeros, KERNEL_BYTES - 1)).toEqual([2, 2, 2]);
+  });
+
+  test("[KN11] a sum in memory that is full of another's updates begins with zeros", () => {
+    const never = () => new Promise<void>(() => undefined);
+    const memories = createSumMemories(undefined, never);
+    const { slots, ...first } = openDeltaSum(1_000_000, { memories });
+    const { buffer } = first.sum();
+    const taken = Array.from({ length: 25 }, () => slots.take(4_000_000));
+    for (const slot of taken) slot?.bytes.fill(255, 0, 65_536);
+    for (const slot of taken) slot?.release();
+    first.close();
+    // As large, with a longer sum and shorter slots.
+    const sizes = { slotBytes: 1_000, memories };
+    const opened = openSimdSum(Math.floor((buffer.byteLength - 240_000) / 8), sizes);
+    expect(opened?.sum().buffer).toBe(buffer);
+    expect(opened?.sum().every((value) => value === 0)).toBe(true);
   });
 });
 
