@@ -1,5 +1,14 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+
 import type { Assignment, Layout, Receipt, TaskSpecInput } from "@tributary/protocol";
-import { CLIENT_KEY_HEADER, createLayout, encodeUpdate, routes } from "@tributary/protocol";
+import {
+  CLIENT_KEY_HEADER,
+  createLayout,
+  encodeUpdate,
+  PROTOCOL_VERSION,
+  routes,
+} from "@tributary/protocol";
 import { expect, test } from "vitest";
 
 import { smallTask, startCoordinator } from "../support/coordinator.ts";
@@ -199,6 +208,30 @@ test.each([
   await using running = await startCoordinator();
   await running.coordinator.tasks.create(smallTask());
   expect(await ask(running.url, options)).toMatchObject({ status, body: { code } });
+});
+
+test("[MC14] one connection holds one client: requests that are sent behind a held one are refused", async () => {
+  await using running = await startCoordinator({ config: { timing: { checkInHoldMs: 60_000 } } });
+  const { url, coordinator } = running;
+  await coordinator.tasks.create(smallTask({ schedule: { minClients: 3, minReports: 1 } }));
+  const path = `${routes.checkIns.path({ taskId: TASK })}?protocolVersion=${PROTOCOL_VERSION}`;
+  const request = () =>
+    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${CLIENT_KEY_HEADER}: ${newClientKey()}\r\ncontent-length: 0\r\n\r\n`;
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  await once(socket, "connect");
+  let answers = "";
+  socket.on("data", (bytes: Buffer) => void (answers += bytes.toString()));
+  socket.write(request() + request() + request());
+  await waitsFor(running, 1);
+  // Another connection: what was sent before it has been read.
+  expect((await ask(url, { query: "&waitMs=100" })).body.assignment).toBeUndefined();
+  expect((await coordinator.tasks.get(TASK as never)).clientsWaiting).toBe(1);
+  const round = await Promise.all([ask(url), ask(url)]);
+  expect(round.every(({ body }) => body.assignment !== undefined)).toBe(true);
+  // Now the refusals are their turn.
+  while (answers.split("MALFORMED_MESSAGE").length < 3) await once(socket, "data");
+  socket.destroy();
+  await once(socket, "close");
 });
 
 test("[MC14] another version of the protocol is told so", async () => {

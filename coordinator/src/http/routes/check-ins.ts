@@ -3,7 +3,7 @@
 import type { CheckInQuery, RoundId, TaskId } from "@tributary/protocol";
 import { CLIENT_KEY_HEADER, FederatedError, routes } from "@tributary/protocol";
 import { CheckInQuerySchema, HttpCheckInReplySchema } from "@tributary/protocol/schema";
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Type from "typebox";
 
 import type { HttpVisitor } from "../../ports.ts";
@@ -25,7 +25,13 @@ export function checkInRoutes(
   const admitted = new WeakMap<FastifyRequest, HttpVisitor>();
 
   /** As a socket's handshake is: the page's origin, then the credentials, which are the same. */
-  async function admit(request: FastifyRequest): Promise<void> {
+  async function admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    // Its answer stands in a line (pipelining): one connection would hold any number of clients, and none of them
+    // would be seen to go away with it.
+    if (reply.raw.socket === null) {
+      const message = "a check-in is sent only when its connection has had all answers before it";
+      throw new FederatedError("MALFORMED_MESSAGE", message);
+    }
     const foreign = edge.originFault(request.raw);
     if (foreign !== undefined) throw foreign;
     const { "content-length": length, "transfer-encoding": chunked } = request.headers;
