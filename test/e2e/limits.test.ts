@@ -290,3 +290,23 @@ test("[LIM8] participants that send their updates a byte at a time cost the hone
     await closeAll(clients);
   }
 });
+
+test("[LIM14] streams whose answers stood in a line give back their places when their connection closes", async () => {
+  await using running = await startCoordinator({ config: { limits: { sseStreams: 3 } } });
+  const { url } = running;
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  // Without waiting for the answers: only the first one has the connection.
+  socket.write("GET /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".repeat(3));
+  await once(socket, "data");
+  // Another request is answered after these have been served.
+  expect((await fetch(`${url}/livez`)).status).toBe(200);
+  socket.destroy();
+  await once(socket, "close");
+  for (;;) {
+    const leaving = new AbortController();
+    const { signal } = leaving;
+    const streams = await Promise.all([1, 2, 3].map(() => fetch(`${url}/v1/events`, { signal })));
+    leaving.abort();
+    if (streams.every(({ status }) => status === 200)) return;
+  }
+});

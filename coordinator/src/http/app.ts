@@ -8,6 +8,7 @@ import { fastify } from "fastify";
 
 import type { Edge } from "../ports.ts";
 import { createAdmission } from "./admission.ts";
+import { closeAnswersInLine } from "./answers-in-line.ts";
 import { auditActions } from "./audit-actions.ts";
 import { clientFault } from "./client-error.ts";
 import { closeInBoundedTime } from "./closing.ts";
@@ -68,6 +69,7 @@ export async function createHttpApp(deps: HttpDeps): Promise<FastifyInstance> {
   app.setSerializerCompiler(compileSerializer);
   setProblemHandlers(app, logger);
 
+  closeAnswersInLine(app.server);
   // Node would refuse an `Expect` that it does not know by itself; it may as well be passed over.
   app.server.on("checkExpectation", (request, response) => {
     app.server.emit("request", request, response);
