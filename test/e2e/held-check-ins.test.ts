@@ -78,6 +78,31 @@ test("[MC15] nor does it where revoking and asking cross", async () => {
   expect((await ask(running.url, { token: good.token, query: "&waitMs=1" })).status).toBe(200);
 });
 
+test("[MC13] an address that has all places gives way to others, and is told when to come back", async () => {
+  const token = "a-token-for-the-clients-of-this-test";
+  const auth = { clientToken: token, adminToken: "a-token-for-the-admins-of-this-test" };
+  const server = { trustedProxy: true };
+  await using running = await startCoordinator({
+    config: { ...LONG, auth, server, limits: { heldCheckIns: 4 } },
+  });
+  await running.coordinator.tasks.create(smallTask({ schedule: { minClients: 9 } }));
+  const from = (address: string) =>
+    ask(running.url, { token, headers: { "x-forwarded-for": address } });
+  const crowd = [1, 2, 3, 4].map(() => from("192.0.2.1"));
+  await waitsFor(running, 4);
+  expect((await from("192.0.2.1")).status).toBe(429);
+  const other = from("198.51.100.1");
+  const sentAway = await Promise.race(crowd);
+  expect(sentAway).toMatchObject({
+    status: 200,
+    body: { comeBackInMs: expect.any(Number) as number },
+  });
+  expect(sentAway.body.assignment).toBeUndefined();
+  await waitsFor(running, 4);
+  await running.coordinator.tasks.cancel(HELD_TASK);
+  expect((await other).body).toMatchObject({ code: "TASK_ENDED" });
+});
+
 test("[MC15] a request is held for no longer than its token is valid", async () => {
   await using provider = await startIdentityProvider();
   const config = { ...LONG, auth: { jwt: provider.settings } };

@@ -30,6 +30,7 @@ import type {
 } from "../ports.ts";
 import type { RoundEngine } from "../round/engine.ts";
 import type { FrontDesk } from "./desk.ts";
+import { createHeldPlaces } from "./held-places.ts";
 import { createPacer } from "./pacer.ts";
 
 export interface HeldCheckInsDeps {
@@ -72,7 +73,7 @@ export function createHeldCheckIns(
   const { clock, desk, engineOf, sockets, uniform } = deps;
   /** One request for each client and task. */
   const held = new Map<ClientId, Map<TaskId, (outcome: Outcome) => void>>();
-  let heldCount = 0;
+  const places = createHeldPlaces(options.heldCheckIns);
   /** Clients with a place who were told so, by task. */
   const inRound = new Map<TaskId, Set<ClientId>>();
   /** How many are held for each task. */
@@ -91,11 +92,12 @@ export function createHeldCheckIns(
       throw paced(error, taskId);
     }
     pacer.came(clientId, address, taskId);
-    if (heldCount >= options.heldCheckIns) {
+    const leave = places.take(address, () => hold.giveWay());
+    if (leave === undefined) {
       const message = `${options.heldCheckIns} check-ins are held, as many as there may be`;
       throw overLimit("heldCheckIns", message, pacer.returnOf(taskId));
     }
-    const hold = holdFor(clientId, taskId);
+    const hold = holdFor(clientId, taskId, leave);
     try {
       // Only now, as whoever is revoked from here on is told so by this request.
       const reply = await desk.enter(clientId, taskId);
@@ -127,7 +129,7 @@ export function createHeldCheckIns(
   }
 
   /** A newer request of the same client for the same task takes the older one's place. */
-  function holdFor(clientId: ClientId, taskId: TaskId) {
+  function holdFor(clientId: ClientId, taskId: TaskId, leave: () => void) {
     const own = held.get(clientId) ?? new Map<TaskId, (outcome: Outcome) => void>();
     const older = own.get(taskId);
     older?.(undefined);
@@ -137,7 +139,6 @@ export function createHeldCheckIns(
       resolve = done;
     });
     own.set(taskId, resolve);
-    heldCount += 1;
     heldFor.set(taskId, (heldFor.get(taskId) ?? 0) + 1);
     let isHeld = true;
     desk.connected(clientId);
@@ -154,11 +155,13 @@ export function createHeldCheckIns(
           gone.removeEventListener("abort", onGone);
         }
       },
+      /** It has been held for long enough. */
+      giveWay: () => resolve(undefined),
       /** Nobody is told by this request any more. */
       release: () => {
         if (!isHeld) return;
         isHeld = false;
-        heldCount -= 1;
+        leave();
         const left = (heldFor.get(taskId) ?? 1) - 1;
         if (left > 0) heldFor.set(taskId, left);
         else heldFor.delete(taskId);

@@ -139,7 +139,8 @@ export const ConfigSchema = group({
     // One in each round of each task, and in-process rounds take 10 ms.
     checkInsPerSecondPerClient: count(100),
     // Clients without a socket that wait for a place at the same time: about 21 KB each, and a connection. Who finds
-    // all places taken is told when to come back.
+    // all places taken is told when to come back. One address may have all of them, and what it has beyond half gives
+    // way to others.
     heldCheckIns: count(5000),
     // Places in cohorts of one task in a day of UTC, counted when they are given, whatever becomes of the round:
     // for the load on a device, and for how often one client can pull at one model. Absent, for how many
