@@ -639,11 +639,13 @@ export interface UpdateIntake {
    * Whom the token stands for, and what it may upload. Called before a byte of the body is read.
    * @throws FederatedError UNAUTHENTICATED (no, wrong, expired or another round's token),
    * ROUND_NOT_FOUND; ROUND_CLOSED for a round that has ended without this participant's update
+   * @param giveUp ends the upload with its reason when the round ends before it (UNAVAILABLE): asked for again, it is told what became of it
    * @returns with `receipt` when the round has ended with it: then no byte need be read
    */
   admit(
     roundId: RoundId,
     token: string | undefined,
+    giveUp?: (reason: FederatedError) => void,
   ): Promise<{
     participant: Participant;
     layout: Layout;

@@ -90,7 +90,7 @@ test("[CH42] an upload that breaks off does not hold the round up any longer", a
 });
 
 test.each([{ packed: false }, { packed: true }])(
-  "[RD30] an upload that ends after its round closed (packed: $packed) is refused and is in no later round",
+  "[RD30] an upload whose round ends before it (packed: $packed) is ended, refused when it comes again, and in no later round",
   async ({ packed }) => {
     await using running = await startCoordinator();
     const { coordinator, url } = running;
@@ -116,14 +116,17 @@ test.each([{ packed: false }, { packed: true }])(
     const plain = encodeUpdate(layout, valued(1e6));
     const bytes = packed ? brotliCompressSync(plain) : plain;
     const socket = await beginUpload(url, assignments[2]!, bytes, packed);
+    const answer = once(socket, "data");
     for (const i of [0, 1]) await clients[i]!.report(assignments[i]!, layout, valued(1));
     await running.roundEnded(1);
+    expect(String((await answer)[0])).toMatch(/^HTTP\/1.1 503.*UNAVAILABLE.*its round ended/s);
     const second = await seats();
     // The late one's rest comes between the reports of the round that is open now.
     await clients[0].report(second.assignments[0]!, layout, valued(2));
-    const answer = once(socket, "data");
     socket.write(bytes.subarray(bytes.length >> 1));
-    expect(String((await answer)[0])).toMatch(/^HTTP\/1.1 409.*ROUND_CLOSED/s);
+    expect(await clients[2].put(assignments[2]!, plain)).toMatchObject({
+      ...{ status: 409, body: { code: "ROUND_CLOSED" } },
+    });
     await clients[1].report(second.assignments[1]!, layout, valued(2));
     expect(await running.roundEnded(2)).toMatchObject({
       ...{ phase: "committed", participants: { reported: 2 } },

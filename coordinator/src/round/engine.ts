@@ -38,12 +38,13 @@ export interface RoundEngine {
   disconnected(clientId: ClientId): void;
   /**
    * An upload begins; while its round is open it is waited for until `uploadEnded`.
+   * @param giveUp called when the round ends before the upload
    * @returns the receipt of a round that has ended; undefined while it is open
    * @throws ROUND_CLOSED
    */
-  uploadBegan(participant: Participant): Promise<Receipt | undefined>;
-  /** Once for each `uploadBegan` that resolved, however the upload ended. */
-  uploadEnded(participant: Participant): void;
+  uploadBegan(participant: Participant, giveUp?: () => void): Promise<Receipt | undefined>;
+  /** Once for each `uploadBegan` that resolved, with the same `giveUp`, however the upload ended. */
+  uploadEnded(participant: Participant, giveUp?: () => void): void;
   /** Where payloads for the round may be put as they come: memory of its sum, none when it is not open. */
   slotsOf(roundId: RoundId): SlotPool;
   report(participant: Participant, update: ReceivedUpdate): Promise<Receipt>;
@@ -184,17 +185,19 @@ export async function startRoundEngine(
       });
       graceTimers.add(timer);
     },
-    uploadBegan: (participant) =>
+    uploadBegan: (participant, giveUp) =>
       post(async () => {
         const { roundId, clientId } = participant;
         if (!isOpen(roundId)) return receiptOfEndedRound(participant);
+        if (giveUp !== undefined) loop.openRound()?.uploads.add(giveUp);
         const name = nameOf(participant);
         uploads.set(name, (uploads.get(name) ?? 0) + 1);
         await loop.apply({ type: "uploadBegan", at: clock.monotonicMs(), clientId });
         return undefined;
       }),
-    uploadEnded: (participant) => {
+    uploadEnded: (participant, giveUp) => {
       const { roundId, clientId } = participant;
+      if (giveUp !== undefined) loop.openRound()?.uploads.delete(giveUp);
       const name = nameOf(participant);
       const left = (uploads.get(name) ?? 1) - 1;
       if (left > 0) {

@@ -28,7 +28,7 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
     return engine;
   };
   return {
-    admit: async (roundId, token) => {
+    admit: async (roundId, token, giveUp) => {
       const { taskId } = parseRoundId(roundId);
       // Strangers are not told which tasks there are.
       const claims = tokens.read(token);
@@ -37,7 +37,14 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
       assertForRound(claims, roundId);
       await authenticator.assertAdmitted(claims.clientId);
       const participant = { roundId, taskId, clientId: claims.clientId };
-      const receipt = await engine.uploadBegan(participant);
+      const end = () =>
+        giveUp?.(
+          new FederatedError(
+            "UNAVAILABLE",
+            "its round ended meanwhile; send it again to hear of it",
+          ),
+        );
+      const receipt = await engine.uploadBegan(participant, end);
       // An open round ends by a clock that never jumps; only what comes after it is left to the wall clock.
       if (receipt !== undefined) assertNotExpired(claims, clock.now());
       const { encoding } = spec.plan;
@@ -49,7 +56,7 @@ export function createUpdateIntake(deps: IntakeDeps): UpdateIntake {
       const { slots, giveBack } = lend((bytes) => engine.slotsOf(roundId).take(bytes));
       const leave = () => {
         giveBack();
-        engine.uploadEnded(participant);
+        engine.uploadEnded(participant, end);
       };
       return { participant, layout, encoding, maxBytes, slots, leave };
     },

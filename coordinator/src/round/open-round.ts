@@ -19,6 +19,8 @@ export interface OpenRound {
   readonly book: RoundBook;
   /** Opened by who first asks for it: a round that waits for clients holds no memory of it. */
   readonly aggregator: RoundSum;
+  /** How uploads under way are given up once the round is over. */
+  readonly uploads: Set<() => void>;
   /** Is there a sum that was opened? */
   readonly isSummed: boolean;
   aggregation: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
@@ -36,6 +38,7 @@ export function beginRound(
   return {
     state,
     book,
+    uploads: new Set(),
     get aggregator() {
       sum ??= openSum(task, book.identity, memories);
       return sum;

@@ -265,6 +265,12 @@ export async function startRoundLoop(
     open = undefined;
   }
 
+  /** Closed for good: whatever is still being sent for it could only hold its memory. */
+  function finish(round: OpenRound): void {
+    close();
+    for (const giveUp of round.uploads) giveUp();
+  }
+
   /** Runs `job` alone, then looks for the next thing to do. A failure of the store breaks the engine. */
   async function post<T>(job: () => Promise<T>): Promise<T> {
     const outcome = await mailbox.post(async () => {
@@ -549,7 +555,7 @@ export async function startRoundLoop(
     });
     // From here on the version exists: only now may anybody hear of it.
     const { version } = commit;
-    close();
+    finish(round);
     current = { version, weights: made.weights, optimizerState: made.optimizerState };
     roundsCommitted += 1;
     const now = clock.monotonicMs();
@@ -577,7 +583,7 @@ export async function startRoundLoop(
     // Whether an aggregation fails or takes too long may depend on the noisy sum: that is paid for.
     const keepCharge = reason === "aggregationFailed" || reason === "aggregationTimedOut";
     await store.abandonRound({ round: record, keepCharge });
-    close();
+    finish(round);
     // A charge that is void now may be what the next round needs.
     takeStock(await stockOf(await readLedger()));
     over ??= await runOver(deps, task, steps);

@@ -87,9 +87,14 @@ async function startWorld(
   );
 
   /** An upload of such numbers, up to where it has been read. */
-  async function begin(clientId: ClientId, roundNumber: number, value: number) {
+  async function begin(
+    clientId: ClientId,
+    roundNumber: number,
+    value: number,
+    giveUp: () => void = () => undefined,
+  ) {
     const participant = { roundId: `t.${roundNumber}` as RoundId, taskId, clientId };
-    await engine.uploadBegan(participant);
+    await engine.uploadBegan(participant, giveUp);
     const slot = engine.slotsOf(participant.roundId).take(4 * LENGTH);
     if (slot === undefined) throw new Error("no slot is free");
     const { payload } = denseDelta(new Float32Array(LENGTH).fill(value));
@@ -101,7 +106,7 @@ async function startWorld(
     };
     const end = () => {
       slot.release();
-      engine.uploadEnded(participant);
+      engine.uploadEnded(participant, giveUp);
     };
     return { slot, end, report: () => engine.report(participant, update).finally(end) };
   }
@@ -211,5 +216,27 @@ test("[CH40] one that breaks off is waited for no longer, also while one of a ro
   expect(engine.snapshot().currentRound).toBeUndefined();
   former.end();
   expect(isAll(await weights(), 2)).toBe(true);
+  await engine.stop(0);
+});
+
+test("[RD30] what is still being sent for a round is given up when it ends, whoever that is, and nothing else", async () => {
+  const { engine, time, begin, checkIn } = await startWorld();
+  const givenUp: string[] = [];
+  const note = (what: string) => () => void givenUp.push(what);
+  await checkIn();
+  for (const clientId of clients.slice(0, 2)) {
+    await (await begin(clientId, 1, 1, note("counted"))).report();
+  }
+  (await begin(clients[2]!, 1, 1, note("broken off"))).end();
+  await begin(clients[2]!, 1, 1, note("late"));
+  await time.advance(999);
+  expect(givenUp).toEqual([]);
+  await time.advance(1_000);
+  expect(engine.snapshot().currentRound).toBeUndefined();
+  expect(givenUp).toEqual(["late"]);
+  await checkIn();
+  await begin(clients[0]!, 2, 1, note("of an abandoned round"));
+  await engine.cancel();
+  expect(givenUp).toEqual(["late", "of an abandoned round"]);
   await engine.stop(0);
 });

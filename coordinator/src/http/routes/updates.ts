@@ -80,7 +80,9 @@ async function receive(
   let participant: Participant | undefined;
   let leave: (() => void) | undefined;
   try {
-    const admitted = await intake.admit(request.params.roundId, bearerToken(request));
+    const admitted = await intake.admit(request.params.roundId, bearerToken(request), (reason) =>
+      ending.abort(reason),
+    );
     participant = admitted.participant;
     leave = admitted.leave;
     if (admitted.receipt !== undefined) return admitted.receipt;
