@@ -69,6 +69,22 @@ test("[MC31] without a place a run ends with when to come back; too many are tol
 });
 
 test.each([
+  ["years", "99999999999", 2 ** 31 - 1],
+  ["until the next century", "Wed, 21 Oct 2199 07:28:00 GMT", 2 ** 31 - 1],
+  ["not at all", "0", 1000],
+  ["for a time that is over", "Wed, 21 Oct 2015 07:28:00 GMT", 1000],
+  ["half a minute", "30", 30_000],
+])(
+  "[MC31] where something in between says to wait %s, a timer can, and nobody comes at once",
+  async (_, retryAfter, expected) => {
+    const headers = { "retry-after": retryAfter };
+    const fetch = async () => new Response("busy", { status: 429, headers });
+    const result = await shot("http://127.0.0.1:1", { fetch });
+    expect(result).toEqual({ outcome: "noPlace", comeBackInMs: expected });
+  },
+);
+
+test.each([
   ["the app does not want the place", { accept: () => false }],
   [
     "training fails",

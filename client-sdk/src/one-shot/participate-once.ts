@@ -18,7 +18,7 @@ import { checkClientKey } from "../client-key.ts";
 import type { TokenSource } from "../credentials.ts";
 import { createCredentials } from "../credentials.ts";
 import type { BackoffOptions } from "../delay.ts";
-import { DEFAULT_BACKOFF, throwIfAborted, withTimeout } from "../delay.ts";
+import { DEFAULT_BACKOFF, LONGEST_PAUSE_MS, throwIfAborted, withTimeout } from "../delay.ts";
 import type { FeedbackStore } from "../encoding/feedback-store.ts";
 import { createMemoryFeedback } from "../encoding/feedback-store.ts";
 import { createUpdateEncoding } from "../encoding/update-encoding.ts";
@@ -69,7 +69,7 @@ export interface OneShotOptions {
   readonly requestTimeoutMs?: number;
 }
 
-/** `comeBackInMs`: when to run again. Whoever keeps to it finds a round, and no crowd. */
+/** `comeBackInMs`: when to run again, never more than a timer takes. Whoever keeps to it finds a round, and no crowd. */
 export type OneShotResult =
   /** The update is counted. */
   | { readonly outcome: "reported"; readonly receipt: Receipt; readonly comeBackInMs: number }
@@ -82,6 +82,10 @@ export type OneShotResult =
 
 /** Where the app gives no store, faults of the one in memory cannot be; of a store they cost what it would have saved. */
 const onStoreError = () => undefined;
+/** Proxies may say "at once" to whom they refuse. */
+const LEAST_WAIT_MS = 1000;
+/** Apps wait by a timer, and one that is told more rings at once. */
+const waitOf = (ms: number): number => Math.min(ms, LONGEST_PAUSE_MS);
 /** After the deadline an answer may still be on its way. */
 const ANSWER_GRACE_MS = 30_000;
 
@@ -124,9 +128,11 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
     reply = await checkInOnce({ origin, credentials, fetch }, taskId, waitMs, signal);
   } catch (error) {
     if (!isFederatedError(error) || error.code !== "RATE_LIMITED") throw error;
-    return { outcome: "noPlace", comeBackInMs: Math.ceil(error.retryAfterMs ?? 60_000) };
+    const retryAfterMs = Math.ceil(error.retryAfterMs ?? 60_000);
+    return { outcome: "noPlace", comeBackInMs: waitOf(Math.max(LEAST_WAIT_MS, retryAfterMs)) };
   }
-  const { clientId, task, assignment, comeBackInMs } = reply;
+  const { clientId, task, assignment } = reply;
+  const comeBackInMs = waitOf(reply.comeBackInMs);
   if (assignment === undefined || assignment.reported) return { outcome: "noPlace", comeBackInMs };
 
   /** The round need not wait. What becomes of the word is no matter: its deadline says the same. */
