@@ -35,25 +35,6 @@ export interface DistantServer extends BareServer {
   cpuMs(): Promise<number>;
 }
 
-/** The same in a process of its own. */
-export async function startDiscardApart(): Promise<DistantServer> {
-  const child = fork(fileURLToPath(new URL("./discard-process.ts", import.meta.url)));
-  const [url] = (await once(child, "message")) as [string];
-  return {
-    url,
-    cpuMs: async () => {
-      child.send("cpu");
-      const [{ user, system }] = (await once(child, "message")) as [NodeJS.CpuUsage];
-      return (user + system) / 1000;
-    },
-    [Symbol.asyncDispose]: async () => {
-      const exited = once(child, "exit");
-      child.disconnect();
-      await exited;
-    },
-  };
-}
-
 /** Adds every message, a vector of float32, to a sum in float64, unchecked and unclipped, and answers. */
 export async function startSocketSum(parameterCount: number): Promise<BareServer> {
   const sum = new Float64Array(parameterCount);
@@ -79,6 +60,28 @@ export async function startSocketSum(parameterCount: number): Promise<BareServer
       for (const socket of sockets.clients) socket.terminate();
       sockets.close();
       await once(sockets, "close");
+    },
+  };
+}
+
+/** One of them in a process of its own. */
+export async function startApart(
+  ...[kind, parameterCount]: ["discard"] | ["socketSum", number]
+): Promise<DistantServer> {
+  const program = fileURLToPath(new URL("./bare-process.ts", import.meta.url));
+  const child = fork(program, [kind, String(parameterCount)]);
+  const [url] = (await once(child, "message")) as [string];
+  return {
+    url,
+    cpuMs: async () => {
+      child.send("cpu");
+      const [{ user, system }] = (await once(child, "message")) as [NodeJS.CpuUsage];
+      return (user + system) / 1000;
+    },
+    [Symbol.asyncDispose]: async () => {
+      const exited = once(child, "exit");
+      child.disconnect();
+      await exited;
     },
   };
 }

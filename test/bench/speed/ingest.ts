@@ -5,8 +5,8 @@
  *
  * Measured is what a server costs that has been serving for a while. To collect all garbage before each batch, or to
  * send but a few updates, would measure the compiler: V8 drops optimized code along with what it was optimized for.
- * The discard has a process of its own. In the coordinator's it would pay, or not, as it falls, for V8 marking a heap
- * that is none of its own: 2 ms or 5 for the same bytes in the same run.
+ * References have processes of their own. In the coordinator's a discard would pay, or not, as it falls, for V8 marking
+ * a heap that is none of its own: 2 ms or 5 for the same bytes in the same run.
  */
 
 import { randomFillSync } from "node:crypto";
@@ -15,7 +15,7 @@ import type { Encoding } from "@tributary/protocol";
 import { encodePayload, frameUpdate } from "@tributary/protocol";
 
 import type { DistantServer } from "./bare-servers.ts";
-import { startDiscardApart, startSocketSum } from "./bare-servers.ts";
+import { startApart } from "./bare-servers.ts";
 import { mapSpread, spreadOf } from "./measure.ts";
 import type { Goal, Row, Section, SectionResult, Spread } from "./section.ts";
 import type { Senders } from "./senders.ts";
@@ -50,7 +50,7 @@ const UPDATES = 120;
 /** Of the sum over sockets, which is slow and soon optimized. */
 const MESSAGES = 15;
 /** Until what serves is compiled. */
-const WARM_UP_TURNS = 2;
+const WARM_UP_TURNS = 6;
 const RUNS = 5;
 
 /** CPU time of this process for each update, in ms. */
@@ -78,8 +78,8 @@ async function run(mini: boolean): Promise<SectionResult> {
   const warmUp = mini ? 1 : WARM_UP_TURNS;
   const updates = mini ? 20 : UPDATES;
   await using senders = await startSenders();
-  await using discard = await startDiscardApart();
-  await using socketSum = await startSocketSum(parameterCount);
+  await using discard = await startApart("discard");
+  await using socketSum = await startApart("socketSum", parameterCount);
   await using stand = await startUploadStand({ parameterCount, clients: updates });
   const delta = new Float32Array(parameterCount).map(() => Math.random() - 0.5);
   await senders.keep("numbers", new Uint8Array(delta.buffer));
@@ -100,8 +100,8 @@ async function run(mini: boolean): Promise<SectionResult> {
     times.set(name, [...(times.get(name) ?? []), ms]);
   };
   for (let turn = 0; turn < warmUp + runs; turn++) {
-    const summed = { url: socketSum.url, uploads: plain("numbers", Math.min(updates, MESSAGES)) };
-    const sumMs = await cpuMsOf(senders, summed);
+    const messages = plain("numbers", Math.min(updates, MESSAGES));
+    const sumMs = await cpuMsApart(senders, socketSum, { uploads: messages });
     if (turn >= warmUp) note("ws sum", sumMs);
     for (const { name, encoding, clippingNorm, frame } of cases) {
       const discardMs = await cpuMsApart(senders, discard, { uploads: plain(name) });
@@ -139,7 +139,7 @@ async function run(mini: boolean): Promise<SectionResult> {
     goals: mini ? [] : goalsOf(cases, times),
     notes: [
       `${updates} updates of ${parameterCount} parameters over ${CONNECTIONS} connections, ${runs} times in turns with the references, after ${warmUp} turns that warm up; CPU time of all threads of the process that serves. No garbage collection is asked for: each pays for what falls due in its turn.`,
-      "The discard has a process of its own, with next to no heap to be marked.",
+      "References have processes of their own, with next to no heap to be marked.",
       "ws without its native addon, which unmasks in plain JavaScript.",
     ],
   };
