@@ -53,6 +53,8 @@ export function createUpdateEncoder(
 ): UpdateEncoder {
   /** What was there before the last update was counted, should its round come to nothing. */
   let before: { readonly roundId: RoundId; readonly held: HeldFeedback } | undefined;
+  /** How often all was forgotten: an update that was begun before leaves nothing behind. */
+  let forgotten = 0;
   let last: Promise<unknown> = Promise.resolve();
   function inTurn<T>(work: () => Promise<T>): Promise<T | undefined> {
     const done = last.then(work).catch((error: unknown) => {
@@ -83,6 +85,7 @@ export function createUpdateEncoder(
     encode: async (job) => {
       const { assignment, layout, update, signal } = job;
       const { encoding, seed } = assignment.plan;
+      const begun = forgotten;
       const inSlices = createSlicer(signal);
       const feedback = "feedback" in encoding && encoding.feedback ? await keptFor(job) : undefined;
       const vector =
@@ -98,7 +101,9 @@ export function createUpdateEncoder(
           }),
         );
         const next = { roundId, bytes: bytesOf(vector) };
-        await inTurn(() => write({ ...feedback, next }));
+        await inTurn(async () => {
+          if (begun === forgotten) await write({ ...feedback, next });
+        });
       }
       const { numExamples, metrics } = update;
       return frameUpdate(layout, { format: encoding, payload, numExamples, metrics });
@@ -120,6 +125,7 @@ export function createUpdateEncoder(
       });
     },
     forget: async () => {
+      forgotten += 1;
       before = undefined;
       await inTurn(() => store.delete(origin, taskId));
     },

@@ -9,7 +9,7 @@ import type {
   TrainingPlan,
 } from "@tributary/protocol";
 import { part } from "../part.ts";
-import type { createUpdateEncoder, EncodingJob } from "./encoder.ts";
+import type { createUpdateEncoder, EncodingJob, UpdateEncoder } from "./encoder.ts";
 import type { encodingFault } from "./encoding-fault.ts";
 import type { FeedbackStore } from "./feedback-store.ts";
 
@@ -38,9 +38,11 @@ export function createUpdateEncoding(
   tellError: (error: unknown) => void,
   load: () => Promise<EncoderModule> = () => import("./encoder.ts"),
 ): UpdateEncoding {
+  let made: UpdateEncoder | undefined;
   const { get: encoder } = part("encodes updates", async () => {
     const { createUpdateEncoder: create, encodingFault: fault } = await load();
-    return { ...create(store, task, tellError), encodingFault: fault };
+    made = create(store, task, tellError);
+    return { ...made, encodingFault: fault };
   });
   /** The round whose end decides about feedback. */
   let round: RoundId | undefined;
@@ -54,7 +56,7 @@ export function createUpdateEncoding(
   return {
     fault: async (plan) =>
       plan.encoding.kind === "float32" ? undefined : (await encoder()).encodingFault(plan),
-    encode: async (job) => (await encoder()).encode(job),
+    encode: async (job) => (made ?? (await encoder())).encode(job),
     begins: (roundId, { encoding }) => {
       round = "feedback" in encoding && encoding.feedback ? roundId : undefined;
     },
@@ -64,7 +66,8 @@ export function createUpdateEncoding(
     },
     forget: async () => {
       round = undefined;
-      await store.delete(task.origin, task.taskId).catch(tellError);
+      // What is being written is gone as well only where this comes after it.
+      await (made?.forget() ?? store.delete(task.origin, task.taskId).catch(tellError));
     },
   };
 }
