@@ -11,7 +11,7 @@ import {
 } from "@tributary/protocol";
 
 import type { Credentials } from "../credentials.ts";
-import { withTimeout } from "../delay.ts";
+import { LONGEST_PAUSE_MS, withTimeout } from "../delay.ts";
 import type { Fetch } from "../http.ts";
 import { errorOf, readJson, resolvePath, unreachable } from "../http.ts";
 import { REPLIES } from "../incoming.ts";
@@ -84,7 +84,8 @@ function ask(
 function parseReply(value: unknown): HttpCheckInReply {
   if (REPLIES.checkin(value)) {
     const { comeBackInMs } = value as { readonly comeBackInMs?: unknown };
-    if (Number.isSafeInteger(comeBackInMs) && Number(comeBackInMs) >= 0) {
+    // Whole, not below 0, and no longer than a timer takes: as many bits as that has.
+    if (comeBackInMs === (Number(comeBackInMs) & LONGEST_PAUSE_MS)) {
       return value as HttpCheckInReply;
     }
   }

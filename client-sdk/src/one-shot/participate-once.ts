@@ -82,10 +82,6 @@ export type OneShotResult =
 
 /** Where the app gives no store, faults of the one in memory cannot be; of a store they cost what it would have saved. */
 const onStoreError = () => undefined;
-/** Proxies may say "at once" to whom they refuse. */
-const LEAST_WAIT_MS = 1000;
-/** Apps wait by a timer, and one that is told more rings at once. */
-const waitOf = (ms: number): number => Math.min(ms, LONGEST_PAUSE_MS);
 /** After the deadline an answer may still be on its way. */
 const ANSWER_GRACE_MS = 30_000;
 
@@ -128,11 +124,11 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
     reply = await checkInOnce({ origin, credentials, fetch }, taskId, waitMs, signal);
   } catch (error) {
     if (!isFederatedError(error) || error.code !== "RATE_LIMITED") throw error;
-    const retryAfterMs = Math.ceil(error.retryAfterMs ?? 60_000);
-    return { outcome: "noPlace", comeBackInMs: waitOf(Math.max(LEAST_WAIT_MS, retryAfterMs)) };
+    // Proxies may say "at once" to whom they refuse, or years.
+    const comeBackInMs = Math.ceil(Math.max(1000, error.retryAfterMs ?? 60_000));
+    return { outcome: "noPlace", comeBackInMs: Math.min(comeBackInMs, LONGEST_PAUSE_MS) };
   }
-  const { clientId, task, assignment } = reply;
-  const comeBackInMs = waitOf(reply.comeBackInMs);
+  const { clientId, task, assignment, comeBackInMs } = reply;
   if (assignment === undefined || assignment.reported) return { outcome: "noPlace", comeBackInMs };
 
   /** The round need not wait. What becomes of the word is no matter: its deadline says the same. */
