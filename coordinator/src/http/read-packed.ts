@@ -14,7 +14,6 @@ import { giveBack } from "./chunk-memory.ts";
 import type { ReadUpdateOptions } from "./read-update.ts";
 import { assertSize, createWitness, readUpdate } from "./read-update.ts";
 import { takeBody } from "./take-body.ts";
-import { turnBudget } from "./turn-budget.ts";
 
 /** What is unpacked at once, as much as a connection brings at once. */
 const CHUNK_BYTES = 65_536;
@@ -89,9 +88,6 @@ function collect(body: Readable, options: ReadUpdateOptions): Promise<Uint8Array
       packed.set(chunk, received);
       received += chunk.length;
       giveBack(chunk);
-      if (turnBudget.spend(received)) return;
-      body.pause();
-      turnBudget.nextTurn(() => body.resume());
     },
     end: () => packed.subarray(0, received),
   });

@@ -20,7 +20,6 @@ import type { ReceivedUpdate } from "../ports.ts";
 import { checksumKernel } from "./checksum-kernel.ts";
 import { giveBack } from "./chunk-memory.ts";
 import { takeBody } from "./take-body.ts";
-import { turnBudget } from "./turn-budget.ts";
 
 export interface ReadUpdateOptions {
   readonly layout: Layout;
@@ -180,11 +179,6 @@ function readFrame(body: Readable, options: ReadUpdateOptions): Promise<Received
     take: (chunk) => {
       onBytes(chunk.length);
       witness.update(chunk);
-      if (!turnBudget.spend(chunk.length)) {
-        body.pause();
-        // Also when nobody reads it any more: what is left of it flows by.
-        turnBudget.nextTurn(() => body.resume());
-      }
       if (fault !== undefined) return;
       try {
         writer.write(chunk);

@@ -4,6 +4,8 @@ import type { Readable } from "node:stream";
 
 import { FederatedError } from "@tributary/protocol";
 
+import { turnBudget } from "./turn-budget.ts";
+
 /** Who takes a body; what either throws ends the reading. */
 export interface BodyTaker<T> {
   take(chunk: Uint8Array): void;
@@ -11,6 +13,7 @@ export interface BodyTaker<T> {
 }
 
 /**
+ * No turn of the event loop takes more than its budget, with all other bodies.
  * @param signal ends the reading with its reason
  * @throws FederatedError ABORTED when the sender went away; what the taker threw
  */
@@ -21,6 +24,11 @@ export function takeBody<T>(
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     const onData = (chunk: Uint8Array) => {
+      if (!turnBudget.spend(chunk.length)) {
+        body.pause();
+        // Also when nobody reads it any more: what is left of it flows by.
+        turnBudget.nextTurn(() => body.resume());
+      }
       try {
         take(chunk);
       } catch (error) {
