@@ -11,7 +11,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 import type { RunningCoordinator } from "../support/coordinator.ts";
 import { smallTask, startCoordinator } from "../support/coordinator.ts";
-import { connectRaw } from "../support/raw-client.ts";
+import { moveBy } from "../support/data.ts";
 
 const TASK = "wide" as TaskId;
 const PARAMETERS = 50_000;
@@ -34,18 +34,13 @@ const start = (retention: { modelVersions?: number } = {}) =>
   });
 
 /** A round in which two clients move one value in a hundred. */
-async function playRound({ url, roundEnded }: RunningCoordinator, roundNumber: number) {
-  const clients = await Promise.all([connectRaw(url), connectRaw(url)]);
-  const replies = await Promise.all(clients.map((client) => client.checkIn(TASK)));
-  for (const [i, client] of clients.entries()) {
-    const assignment = replies[i]!.assignment ?? (await client.nextAssignment());
-    const delta = new Float32Array(PARAMETERS).map((_, j) => (j % 100 === roundNumber ? 1e-3 : 0));
-    const update = { delta, numExamples: 1, metrics: {} };
-    await client.report(assignment, replies[i]!.task.layout, update);
-  }
-  await roundEnded(roundNumber);
-  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
-}
+const playRound = (running: RunningCoordinator, roundNumber: number) =>
+  moveBy(
+    running,
+    TASK,
+    roundNumber,
+    new Float32Array(PARAMETERS).map((_, i) => (i % 100 === roundNumber ? 1e-3 : 0)),
+  );
 
 const digestOf = async ({ coordinator }: RunningCoordinator, version: number) =>
   (await coordinator.models.get(TASK, version)).digest;

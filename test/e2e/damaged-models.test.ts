@@ -14,7 +14,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 import type { RunningCoordinator } from "../support/coordinator.ts";
 import { smallTask, startCoordinator } from "../support/coordinator.ts";
-import { connectRaw } from "../support/raw-client.ts";
+import { moveBy } from "../support/data.ts";
 
 const TASK = "damaged" as TaskId;
 const PARAMETERS = 20_000;
@@ -39,19 +39,13 @@ const start = () =>
   });
 
 /** Two clients move one value in a hundred by a thousandth. */
-async function playRound({ url, roundEnded }: RunningCoordinator, roundNumber: number) {
-  const clients = await Promise.all([connectRaw(url), connectRaw(url)]);
-  const replies = await Promise.all(clients.map((client) => client.checkIn(TASK)));
-  const delta = values.map((_, i) => (i % 100 === roundNumber ? 1e-3 : 0));
-  for (const [i, client] of clients.entries()) {
-    const assignment = replies[i]!.assignment ?? (await client.nextAssignment());
-    await client.report(assignment, replies[i]!.task.layout, {
-      ...{ delta, numExamples: 1, metrics: {} },
-    });
-  }
-  await roundEnded(roundNumber);
-  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
-}
+const playRound = (running: RunningCoordinator, roundNumber: number) =>
+  moveBy(
+    running,
+    TASK,
+    roundNumber,
+    values.map((_, i) => (i % 100 === roundNumber ? 1e-3 : 0)),
+  );
 
 const exactly = (version: number) =>
   values.map((value, i) =>

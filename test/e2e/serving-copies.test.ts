@@ -14,7 +14,7 @@ import { createKeyRing } from "../../coordinator/src/storage/seal.ts";
 import { verifyStore } from "../../coordinator/src/storage/verify.ts";
 import type { RunningCoordinator } from "../support/coordinator.ts";
 import { smallTask, startCoordinator } from "../support/coordinator.ts";
-import { connectRaw } from "../support/raw-client.ts";
+import { moveBy } from "../support/data.ts";
 
 const TASK = "served" as TaskId;
 const PARAMETERS = 3_000;
@@ -45,17 +45,13 @@ const start = (retention: { modelVersions?: number } = {}) =>
     },
   });
 
-async function playRound({ url, roundEnded }: RunningCoordinator, roundNumber: number) {
-  const clients = await Promise.all([connectRaw(url), connectRaw(url)]);
-  const replies = await Promise.all(clients.map((client) => client.checkIn(TASK)));
-  for (const [i, client] of clients.entries()) {
-    const assignment = replies[i]!.assignment ?? (await client.nextAssignment());
-    const update = { delta: values.map((v) => v / 100), numExamples: 1, metrics: {} };
-    await client.report(assignment, replies[i]!.task.layout, update);
-  }
-  await roundEnded(roundNumber);
-  await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
-}
+const playRound = (running: RunningCoordinator, roundNumber: number) =>
+  moveBy(
+    running,
+    TASK,
+    roundNumber,
+    values.map((value) => value / 100),
+  );
 
 async function copyOf(
   { url, coordinator }: RunningCoordinator,

@@ -71,12 +71,13 @@ export async function playRound(
   running: RunningCoordinator,
   clients: readonly RawClient[],
   taskId: string,
+  update: Update = smallUpdate(0.1),
 ): Promise<void> {
   const replies = await Promise.all(clients.map((client) => client.checkIn(taskId)));
   await Promise.all(
     clients.map(async (client, i) => {
       const assignment = replies[i]!.assignment ?? (await client.nextAssignment());
-      await client.report(assignment, replies[i]!.task.layout, smallUpdate(0.1));
+      await client.report(assignment, replies[i]!.task.layout, update);
       await client.nextClosed();
     }),
   );
@@ -87,6 +88,19 @@ export const connectTwo = (url: string): Promise<RawClient[]> =>
 
 export const disconnect = (clients: readonly RawClient[]): Promise<unknown> =>
   Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+
+/** A round of two clients that come for it and go: each moves the weights by `delta`. */
+export async function moveBy(
+  running: RunningCoordinator,
+  taskId: string,
+  roundNumber: number,
+  delta: Float32Array,
+): Promise<void> {
+  const clients = await connectTwo(running.url);
+  await playRound(running, clients, taskId, { delta, numExamples: 1, metrics: {} });
+  await running.roundEnded(roundNumber);
+  await disconnect(clients);
+}
 
 /** Every file below the directory with the SHA-256 of its bytes. */
 export async function fingerprintOf(directory: string): Promise<Record<string, string>> {
