@@ -261,10 +261,14 @@ describe("steering", () => {
     expect(await create.isDisabled()).toBe(true);
     await page.getByRole("button", { name: "Use the operator’s token" }).click();
     await signIn(page, OPERATOR.adminToken);
+    // Until then nothing behind the dialog can be written.
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     sent.length = 0;
 
     // What only the coordinator knows it tells, and it stands at its field.
     await field("Reports that a round needs").fill("20");
+    // The button moves up when what was told before goes.
+    await summary.waitFor({ state: "detached" });
     await create.click();
     await summary.getByText("CONFIG_INVALID").waitFor();
     expect(await field("Reports that a round needs").getAttribute("aria-invalid")).toBe("true");
