@@ -3,7 +3,7 @@
 const TESTS = "\\.test\\.ts$";
 const notFrom = (path) => ({ path, pathNot: TESTS });
 const COORDINATOR = "^coordinator/src/";
-const PURE = `${COORDINATOR}(round/(state|machine|participants|sampler|schedule|quota)\\.ts|aggregation/|privacy/|thread\\.ts|wasm\\.ts|config/(auth-)?schema\\.ts)`;
+const PURE = `${COORDINATOR}(round/(state|machine|participants|sampler|schedule|quota)\\.ts|aggregation/|checksum/|privacy/|thread\\.ts|wasm\\.ts|config/(auth-)?schema\\.ts)`;
 const APPLICATION = `${COORDINATOR}(round/(engine|discretion|round-loop|intake|release|assignment|budget|open-round|round-sum|clipping|progress|refusal|mailbox|seed)\\.ts|task/|model/|clients/|limits/|events/|ports\\.ts)`;
 const ADAPTERS = `${COORDINATOR}(storage|transport|http|network|identity|evaluation|observability|config)/`;
 const TFJS = "node_modules/@tensorflow/";

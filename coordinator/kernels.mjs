@@ -13,7 +13,7 @@ import asc from "assemblyscript/asc";
  */
 const KERNELS = [
   { source: "src/privacy/kernel/gaussian.as", pages: 2 },
-  { source: "src/http/checksum.as", pages: 2 },
+  { source: "src/checksum/checksum.as" },
   { source: "src/aggregation/kernel/sums.as" },
   { source: "src/aggregation/robust/kernel/robust.as", pages: 1, most: 2048 },
 ];

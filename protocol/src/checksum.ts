@@ -32,13 +32,16 @@ const MULTIPLIER = 0x9e3779b1;
 const FINAL_MULTIPLIERS = [0x85ebca6b, 0xc2b2ae3d, 0x27d4eb2f, 0x165667b1] as const;
 const FINAL_ROTATIONS = [13, 15, 17, 19] as const;
 
-/** The inner loop. The coordinator has one in SIMD, with the same result. */
-export interface ChecksumKernel {
-  /** What is to be taken in is written here, in whole blocks. */
-  readonly input: Uint8Array;
-  /** Takes in the first so many bytes of `input`: whole blocks. */
-  absorb(state: Uint32Array, bytes: number): void;
-}
+/**
+ * The inner loop: takes in whole blocks, which are the bytes from place `from` to `end`. The coordinator has one in
+ * SIMD, with the same result.
+ */
+export type AbsorbBlocks = (
+  state: Uint32Array,
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+) => void;
 
 export interface ChecksumState {
   /** The bytes are read before it returns. */
@@ -47,43 +50,36 @@ export interface ChecksumState {
   digest(): Checksum;
 }
 
-/** @param kernel may serve any number of states in turn */
-export function createChecksum(kernel: ChecksumKernel = plainKernel()): ChecksumState {
+export function createChecksum(absorb: AbsorbBlocks = absorbPlainly): ChecksumState {
   const state = new Uint32Array(CHECKSUM_STATE_WORDS);
   for (let j = 0; j < LANES; j++) state[j] = Math.imul(j + 1, SEED);
-  const { input } = kernel;
   /** Less than a block that waits for more. */
   const rest = new Uint8Array(CHECKSUM_BLOCK_BYTES);
   let restBytes = 0;
   let length = 0;
 
   const absorbRest = () => {
-    input.set(rest);
-    kernel.absorb(state, CHECKSUM_BLOCK_BYTES);
+    absorb(state, rest, 0, CHECKSUM_BLOCK_BYTES);
     restBytes = 0;
   };
   return {
     update: (bytes) => {
       length += bytes.length;
       let at = 0;
+      const wait = () => {
+        while (at < bytes.length && restBytes < CHECKSUM_BLOCK_BYTES) {
+          rest[restBytes++] = bytes[at++] as number;
+        }
+      };
       if (restBytes > 0) {
-        const part = bytes.subarray(0, CHECKSUM_BLOCK_BYTES - restBytes);
-        rest.set(part, restBytes);
-        restBytes += part.length;
-        at = part.length;
+        wait();
         if (restBytes < CHECKSUM_BLOCK_BYTES) return;
         absorbRest();
       }
-      for (;;) {
-        const left = bytes.length - at;
-        const part = Math.min(input.length, left - (left % CHECKSUM_BLOCK_BYTES));
-        if (part === 0) break;
-        input.set(bytes.subarray(at, at + part));
-        kernel.absorb(state, part);
-        at += part;
-      }
-      rest.set(bytes.subarray(at));
-      restBytes = bytes.length - at;
+      const end = bytes.length - ((bytes.length - at) % CHECKSUM_BLOCK_BYTES);
+      if (end > at) absorb(state, bytes, at, end);
+      at = end;
+      wait();
     },
     digest: () => {
       if (restBytes > 0) {
@@ -107,8 +103,9 @@ function finish(state: Uint32Array, length: number): Checksum {
   return FINAL_MULTIPLIERS.map((multiplier, k) => {
     const rotation = FINAL_ROTATIONS[k] as number;
     let hash = k;
-    for (const word of words) {
-      const product = Math.imul(hash ^ word, multiplier);
+    // By place, which is quick long before it is compiled.
+    for (let i = 0; i < words.length; i++) {
+      const product = Math.imul(hash ^ (words[i] as number), multiplier);
       hash = (product << rotation) | (product >>> (32 - rotation));
     }
     hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
@@ -117,25 +114,14 @@ function finish(state: Uint32Array, length: number): Checksum {
   }).join("") as Checksum;
 }
 
-/** Its memory stays in the first cache; a multiple of the block. */
-const PLAIN_INPUT_BYTES = 16_384;
-
-let plain: ChecksumKernel | undefined;
-
-/** For every engine; made when it is first needed. Short rather than fast: every page loads it. */
-function plainKernel(): ChecksumKernel {
-  if (plain !== undefined) return plain;
-  const input = new Uint8Array(PLAIN_INPUT_BYTES);
-  const words = new DataView(input.buffer);
-  const absorb = (state: Uint32Array, bytes: number) => {
-    for (let at = 0; at < bytes; at += 4) {
-      const lane = (at >> 2) % LANES;
-      const word = words.getUint32(at, true);
-      const product = Math.imul((state[lane] as number) ^ word, MULTIPLIER);
-      const a = (product << 13) | (product >>> 19);
-      state[lane] = a;
-      state[LANES + lane] = (state[LANES + lane] as number) + a;
-    }
-  };
-  return (plain = { input, absorb });
-}
+/** For every engine. Short rather than fast: every page loads it. */
+const absorbPlainly: AbsorbBlocks = (state, { buffer, byteOffset }, from, end) => {
+  const words = new DataView(buffer, byteOffset + from, end - from);
+  for (let at = 0; at < end - from; at += 4) {
+    const lane = (at >> 2) % LANES;
+    const product = Math.imul((state[lane] as number) ^ words.getUint32(at, true), MULTIPLIER);
+    const a = (product << 13) | (product >>> 19);
+    state[lane] = a;
+    state[LANES + lane] = (state[LANES + lane] as number) + a;
+  }
+};

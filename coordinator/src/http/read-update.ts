@@ -16,8 +16,8 @@ import {
 } from "@tributary/protocol";
 
 import type { SlotPool } from "../aggregation/update-slots.ts";
+import { checksumKernel } from "../checksum/checksum-kernel.ts";
 import type { ReceivedUpdate } from "../ports.ts";
-import { checksumKernel } from "./checksum-kernel.ts";
 import { giveBack } from "./chunk-memory.ts";
 import { takeBody } from "./take-body.ts";
 
@@ -130,31 +130,30 @@ function createFrameWriter(options: ReadUpdateOptions) {
   let received = 0;
   const bytes = () => head.length + payload.length;
 
-  /** As much of `chunk` as the part that begins at `from` has room for. */
-  function fill(part: Uint8Array, from: number, chunk: Uint8Array): Uint8Array {
-    const taken = chunk.subarray(0, from + part.length - received);
-    part.set(taken, received - from);
-    received += taken.length;
-    return chunk.subarray(taken.length);
-  }
-
   return {
-    /** @throws FederatedError when it is not, or no longer, part of a frame that may come */
-    write: (chunk: Uint8Array): void => {
-      let rest = chunk;
-      if (received < head.length) rest = fill(head, 0, rest);
-      if (header === undefined) {
-        if (received < FRAME_HEADER_BYTES) return;
-        header = acceptHeader(head, options);
-        const whole = new Uint8Array(FRAME_HEADER_BYTES + header.metricsBytes);
-        whole.set(head);
-        head = whole;
-        payload = memoryFor(header.payloadBytes, options);
-        rest = fill(head, 0, rest);
-      }
-      if (received >= head.length) rest = fill(payload, head.length, rest);
+    /**
+     * Writes as much as belongs together.
+     * @returns where it lies now: at least one byte
+     * @throws FederatedError UPDATE_TOO_LARGE for more than a frame has room for
+     */
+    write: (chunk: Uint8Array): Uint8Array => {
+      const [part, from] = received < head.length ? [head, 0] : [payload, head.length];
+      const at = received - from;
+      const written = part.subarray(at, at + chunk.length);
       // Only a body of unannounced length gets here with more than its header said.
-      assertSize(received + rest.length, bytes());
+      if (written.length === 0) assertSize(received + chunk.length, bytes());
+      written.set(startOf(chunk, written.length));
+      received += written.length;
+      return written;
+    },
+    /** Takes memory for the rest once there is a header. @throws FederatedError when no such frame may come */
+    look: (): void => {
+      if (header !== undefined || received < FRAME_HEADER_BYTES) return;
+      header = acceptHeader(head, options);
+      const whole = new Uint8Array(FRAME_HEADER_BYTES + header.metricsBytes);
+      whole.set(head);
+      head = whole;
+      payload = memoryFor(header.payloadBytes, options);
     },
     /** @throws FederatedError MALFORMED_MESSAGE for less than a whole frame */
     end: (): Omit<ReceivedFrame, "checksum"> => {
@@ -164,6 +163,12 @@ function createFrameWriter(options: ReadUpdateOptions) {
     },
   };
 }
+
+/** Most chunks are taken whole, and a view costs more than to look. */
+const startOf = (chunk: Uint8Array, bytes: number): Uint8Array =>
+  chunk.length === bytes ? chunk : chunk.subarray(0, bytes);
+
+const NOTHING = new Uint8Array(0);
 
 /** Whatever lay there before is written over before anybody reads it. */
 const memoryFor = (bytes: number, { slots }: ReadUpdateOptions): Uint8Array =>
@@ -178,17 +183,23 @@ function readFrame(body: Readable, options: ReadUpdateOptions): Promise<Received
   return takeBody(body, signal, {
     take: (chunk) => {
       onBytes(chunk.length);
-      witness.update(chunk);
-      if (fault !== undefined) return;
-      try {
-        writer.write(chunk);
-        giveBack(chunk);
-      } catch (error) {
-        // What was damaged on its way may look like any fault, and must not cost the sender its place: the
-        // rest is read, into nothing, to tell. It is no more than was announced and allowed.
-        if (!isTold || contentLength === undefined) throw error;
-        fault = error as Error;
+      let rest = chunk;
+      while (rest.length > 0 && fault === undefined) {
+        try {
+          // The witness reads what was written: of a slot's memory it needs no copy.
+          const written = writer.write(rest);
+          witness.update(written);
+          rest = written.length === rest.length ? NOTHING : rest.subarray(written.length);
+          writer.look();
+        } catch (error) {
+          // What was damaged on its way may look like any fault, and must not cost the sender its place: the
+          // rest is read, into nothing, to tell. It is no more than was announced and allowed.
+          if (!isTold || contentLength === undefined) throw error;
+          fault = error as Error;
+        }
       }
+      if (rest.length > 0) witness.update(rest);
+      giveBack(chunk);
     },
     end: () => {
       const checksum = witness.verify();

@@ -6,21 +6,18 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 import type { CheckInReply, TaskSpecInput } from "@tributary/protocol";
-import { routes } from "@tributary/protocol";
 
 import { startCoordinator } from "../../support/coordinator.ts";
 import type { RawClient } from "../../support/raw-client.ts";
 import { connectRaw } from "../../support/raw-client.ts";
-import type { CrowdAnswer, CrowdOrder, Vitals } from "./connections/messages.ts";
-import type { Crowd, Server } from "./connections/processes.ts";
-import {
-  ADMIN_TOKEN,
-  startBareServer,
-  startCoordinatorServer,
-  startCrowd,
-} from "./connections/processes.ts";
+import type { Crowd } from "./connections/crowds.ts";
+import { startCrowd } from "./connections/crowds.ts";
+import type { CrowdAnswer, CrowdOrder } from "./connections/messages.ts";
 import { spreadOf } from "./measure.ts";
 import type { Row, Section } from "./section.ts";
+import type { Vitals } from "./servers/messages.ts";
+import type { Server } from "./servers/server.ts";
+import { startBareSocketIo, startCoordinatorServer } from "./servers/server.ts";
 
 interface Size {
   readonly clients: number;
@@ -163,7 +160,7 @@ async function coordinator(size: Size): Promise<Figures> {
       {
         server,
         // One more than there are, so that all of them wait until the last one comes.
-        prepare: (taskId) => createTask(server, taskOf(taskId, size.clients + 1)),
+        prepare: (taskId) => server.createTask(taskOf(taskId, size.clients + 1)),
         announce: async (taskId) => {
           last ??= await connectRaw(server.url);
           await last.checkIn(taskId);
@@ -176,19 +173,10 @@ async function coordinator(size: Size): Promise<Figures> {
   }
 }
 
-async function createTask({ url }: Server, spec: TaskSpecInput): Promise<void> {
-  const response = await fetch(url + routes.tasks.path(), {
-    method: "POST",
-    headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" },
-    body: JSON.stringify({ spec }),
-  });
-  if (!response.ok) throw new Error(`no task: ${response.status} ${await response.text()}`);
-}
-
 /** A check-in's answer and an assignment of the same size as ours, so that bytes make no difference. */
 async function bare(size: Size): Promise<Figures> {
   const { reply, assignment } = await messages();
-  await using server = await startBareServer({ ok: true, value: reply });
+  await using server = await startBareSocketIo({ ok: true, value: reply });
   return await measure(
     {
       server,

@@ -3,14 +3,15 @@
  * beside the same uploads to a bare node:http server that discards them.
  */
 
-import { monitorEventLoopDelay } from "node:perf_hooks";
-
 import { encodeUpdate } from "@tributary/protocol";
 
-import { startDiscard } from "./bare-servers.ts";
 import { spreadOf } from "./measure.ts";
 import type { Row, Section, SectionResult } from "./section.ts";
 import { startSenders } from "./senders.ts";
+import type { Server } from "./servers/server.ts";
+import { startBareBodies } from "./servers/server.ts";
+import type { Delays } from "./servers/messages.ts";
+import type { Batch } from "./upload-senders.ts";
 import type { MeasuredTask } from "./upload-stand.ts";
 import { startUploadStand } from "./upload-stand.ts";
 
@@ -18,24 +19,8 @@ import { startUploadStand } from "./upload-stand.ts";
 const RESOLUTION_MS = 1;
 const P99_GOAL_MS = 50;
 
-interface Delays {
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
+interface Measured extends Delays {
   readonly wallMs: number;
-}
-
-/** How late turns of the event loop come while `work` goes on, in ms. */
-async function delaysDuring(work: () => Promise<unknown>): Promise<Delays> {
-  const monitor = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-  const start = performance.now();
-  monitor.enable();
-  await work();
-  monitor.disable();
-  const wallMs = performance.now() - start;
-  const delay = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS);
-  const at = (percentile: number) => delay(monitor.percentile(percentile));
-  return { p50: at(50), p99: at(99), max: delay(monitor.max), wallMs };
 }
 
 async function run(mini: boolean): Promise<SectionResult> {
@@ -43,7 +28,7 @@ async function run(mini: boolean): Promise<SectionResult> {
   const parameterCount = mini ? 20_000 : 1_000_000;
   const runs = mini ? 1 : 9;
   await using senders = await startSenders();
-  await using discard = await startDiscard();
+  await using discard = await startBareBodies("discard");
   await using stand = await startUploadStand({ parameterCount, clients });
   const delta = new Float32Array(parameterCount).map(() => Math.random() - 0.5);
   const frame = encodeUpdate(stand.layout, { delta, numExamples: 1, metrics: { trainLoss: 1 } });
@@ -55,36 +40,36 @@ async function run(mini: boolean): Promise<SectionResult> {
     ["averaged", {}],
     ["clipped and averaged", { clippingNorm: 1 }],
   ];
-  const measured = new Map<string, Delays[]>();
-  const note = (name: string, delays: Delays) =>
-    measured.set(name, [...(measured.get(name) ?? []), delays]);
+  const measured = new Map<string, Measured[]>();
   // The first turn warms up.
   for (let turn = 0; turn <= runs; turn++) {
-    const bare = { url: discard.url, connections: clients, uploads: toDiscard };
-    const idle = await delaysDuring(() => senders.send(bare));
-    if (turn > 0) note("discard", idle);
+    const measure = async (name: string, server: Server, uploads: Batch["uploads"]) => {
+      const start = performance.now();
+      const batch = { url: server.url, connections: clients, uploads };
+      const delays = await server.delaysDuring(RESOLUTION_MS, () => senders.send(batch));
+      const wallMs = performance.now() - start;
+      if (turn > 0) measured.set(name, [...(measured.get(name) ?? []), { ...delays, wallMs }]);
+    };
+    await measure("discard", discard, toDiscard);
     for (const [name, task] of tasks) {
       await using round = await stand.openRound(task);
-      const uploads = round.uploadsOf("frame", frame);
-      const batch = { url: stand.url, connections: clients, uploads };
-      const delays = await delaysDuring(() => senders.send(batch));
-      if (turn > 0) note(name, delays);
+      await measure(name, stand.server, round.uploadsOf("frame", frame));
     }
   }
   const row = (name: string, label: string, isReference: boolean): Row => {
-    const of = (pick: (delays: Delays) => number) => spreadOf((measured.get(name) ?? []).map(pick));
+    const of = (pick: (one: Measured) => number) => spreadOf((measured.get(name) ?? []).map(pick));
     return {
       name: label,
       ...(isReference ? { isReference } : {}),
       values: {
-        "p50 ms": of(({ p50 }) => p50),
-        "p99 ms": of(({ p99 }) => p99),
-        "max ms": of(({ max }) => max),
+        "p50 ms": of(({ p50Ms }) => p50Ms),
+        "p99 ms": of(({ p99Ms }) => p99Ms),
+        "max ms": of(({ maxMs }) => maxMs),
         "wall ms": of(({ wallMs }) => wallMs),
       },
     };
   };
-  const p99 = spreadOf((measured.get("averaged") ?? []).map((delays) => delays.p99)).median;
+  const p99 = spreadOf((measured.get("averaged") ?? []).map(({ p99Ms }) => p99Ms)).median;
   return {
     rows: [
       ...tasks.map(([name]) => row(name, `${clients} updates at once, ${name}`, false)),

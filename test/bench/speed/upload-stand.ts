@@ -1,11 +1,12 @@
 /** A real coordinator with rounds that stay open while updates come: what the sections ingest and loop measure. */
 
-import type { Assignment, Layout, TaskSpecInput } from "@tributary/protocol";
+import type { Assignment, Layout, TaskId, TaskSpecInput } from "@tributary/protocol";
 import { checksumOf, contentDigestOf, createLayout } from "@tributary/protocol";
 
-import { startCoordinator } from "../../support/coordinator.ts";
 import type { RawClient } from "../../support/raw-client.ts";
 import { connectRaw } from "../../support/raw-client.ts";
+import type { Server } from "./servers/server.ts";
+import { startCoordinatorServer } from "./servers/server.ts";
 import type { Upload } from "./upload-senders.ts";
 
 /** What a case may set of its task. */
@@ -23,7 +24,7 @@ export interface OpenRound extends AsyncDisposable {
 }
 
 export interface UploadStand extends AsyncDisposable {
-  readonly url: string;
+  readonly server: Server;
   readonly layout: Layout;
   /** A round with its cohort, of a task of its own; one more client than those who send keeps it open. */
   openRound(task: MeasuredTask): Promise<OpenRound>;
@@ -36,19 +37,18 @@ const LONG_MS = 600_000;
 
 export async function startUploadStand(options: StandOptions): Promise<UploadStand> {
   const { parameterCount, clients } = options;
-  const running = await startCoordinator();
-  const { coordinator, url } = running;
+  const server = await startCoordinatorServer();
   const layout = await createLayout(tensorsOf(parameterCount));
   const cohort: RawClient[] = [];
-  for (let i = 0; i <= clients; i++) cohort.push(await connectRaw(url));
+  for (let i = 0; i <= clients; i++) cohort.push(await connectRaw(server.url));
   let rounds = 0;
   return {
-    url,
+    server,
     layout,
     openRound: async (task) => {
       rounds += 1;
-      const taskId = `stand-${rounds}`;
-      await coordinator.tasks.create({
+      const taskId = `stand-${rounds}` as TaskId;
+      await server.createTask({
         ...task,
         taskId,
         model: { tensors: tensorsOf(parameterCount) },
@@ -82,14 +82,14 @@ export async function startUploadStand(options: StandOptions): Promise<UploadSta
         },
         [Symbol.asyncDispose]: async () => {
           const closed = cohort.map((client) => client.nextClosed(LONG_MS));
-          await coordinator.tasks.cancel(taskId as Parameters<typeof coordinator.tasks.cancel>[0]);
+          await server.cancelTask(taskId);
           await Promise.all(closed);
         },
       };
     },
     [Symbol.asyncDispose]: async () => {
       for (const client of cohort) await client[Symbol.asyncDispose]();
-      await running[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
     },
   };
 }

@@ -1,5 +1,6 @@
 /** sums.as as this engine runs it, on memory of a size that is fixed. */
 
+import { absorbInPlace } from "../../checksum/checksum-kernel.ts";
 import type { Wasm } from "../../wasm.ts";
 import { openWasm, wasmHere } from "../../wasm.ts";
 import { KERNEL_BASE64 } from "./sums-wasm.ts";
@@ -48,6 +49,8 @@ export interface Kernel {
 }
 
 const PAGE_BYTES = 65_536;
+/** 256 bytes of the first page, between what the passes use of it. */
+const CHECKSUM_AT = 20_480;
 export const MOST_BYTES = PAGE_BYTES * 65_536;
 
 /** Memory comes in whole pages. */
@@ -63,5 +66,7 @@ export function openKernel(bytes: number, wasm: Wasm = wasmHere()): Kernel | und
     memory = new Memory({ initial: pages, maximum: pages });
     return { env: { memory } };
   }) as KernelFunctions | undefined;
-  return run === undefined || memory === undefined ? undefined : { memory: memory.buffer, run };
+  if (run === undefined || memory === undefined) return undefined;
+  absorbInPlace(memory, CHECKSUM_AT, wasm);
+  return { memory: memory.buffer, run };
 }

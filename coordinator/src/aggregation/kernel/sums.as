@@ -39,7 +39,7 @@ function termOf(value: f64, factor: f64, whole: bool): f64 {
 // @ts-ignore: decorator
 @inline
 function floats(at: usize, i: usize, half: bool): v128 {
-  if (half) return raisedTwiceLow(v128.load64_zero(at + (i << 1)));
+  if (half) return raisedTwice(v128.load64_zero(at + (i << 1)));
   return v128.load(at + (i << 2));
 }
 
@@ -81,32 +81,11 @@ function wholeAt(at: usize, i: usize, nibbles: bool): i32 {
   return ((i32(load<u8>(at + (i >> 1))) >> i32((i & 1) << 2)) & 15) - 8;
 }
 
-/** Sixteen bytes, eight of them each as the upper halves of 16 bits. */
+/** Four numbers of 16 bits as the upper halves of 32. */
 // @ts-ignore: decorator
 @inline
-function raisedLow(q: v128): v128 {
-  return v128.shuffle<i8>(i32x4.splat(0), q, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-}
-
-// @ts-ignore: decorator
-@inline
-function raisedHigh(q: v128): v128 {
-  return v128.shuffle<i8>(
-    i32x4.splat(0), q, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31,
-  );
-}
-
-/** The same again, of 16 bits as the upper halves of 32. */
-// @ts-ignore: decorator
-@inline
-function raisedTwiceLow(x: v128): v128 {
+function raisedTwice(x: v128): v128 {
   return v128.shuffle<i16>(i32x4.splat(0), x, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-
-// @ts-ignore: decorator
-@inline
-function raisedTwiceHigh(x: v128): v128 {
-  return v128.shuffle<i16>(i32x4.splat(0), x, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
 // @ts-ignore: decorator
@@ -320,13 +299,14 @@ function addWholes(
     const qb = four ? wholes(b, i, nibbles) : qa;
     const qc = four ? wholes(c, i, nibbles) : qa;
     const qd = four ? wholes(d, i, nibbles) : qa;
-    addEight(
-      to, raisedLow(qa), raisedLow(qb), raisedLow(qc), raisedLow(qd), wa, wb, wc, wd, whole, four,
-    );
-    addEight(
-      to + 64, raisedHigh(qa), raisedHigh(qb), raisedHigh(qc), raisedHigh(qd),
-      wa, wb, wc, wd, whole, four,
-    );
+    addPair(to, 0, qa, qb, qc, qd, wa, wb, wc, wd, whole, four);
+    addPair(to, 2, qa, qb, qc, qd, wa, wb, wc, wd, whole, four);
+    addPair(to, 4, qa, qb, qc, qd, wa, wb, wc, wd, whole, four);
+    addPair(to, 6, qa, qb, qc, qd, wa, wb, wc, wd, whole, four);
+    addPair(to, 8, qa, qb, qc, qd, wa, wb, wc, wd, whole, four);
+    addPair(to, 10, qa, qb, qc, qd, wa, wb, wc, wd, whole, four);
+    addPair(to, 12, qa, qb, qc, qd, wa, wb, wc, wd, whole, four);
+    addPair(to, 14, qa, qb, qc, qd, wa, wb, wc, wd, whole, four);
   }
   for (; i < size; i++) {
     const to = sum + (i << 3);
@@ -340,40 +320,29 @@ function addWholes(
   }
 }
 
+/** To two elements from place k on, of sixteen, k even. */
 // @ts-ignore: decorator
 @inline
-function addEight(
-  to: usize, qa: v128, qb: v128, qc: v128, qd: v128,
+function addPair(
+  sum: usize, k: i8, qa: v128, qb: v128, qc: v128, qd: v128,
   wa: v128, wb: v128, wc: v128, wd: v128, whole: bool, four: bool,
 ): void {
-  addQuad(
-    to, raisedTwiceLow(qa), raisedTwiceLow(qb), raisedTwiceLow(qc), raisedTwiceLow(qd),
-    wa, wb, wc, wd, whole, four,
-  );
-  addQuad(
-    to + 32, raisedTwiceHigh(qa), raisedTwiceHigh(qb), raisedTwiceHigh(qc), raisedTwiceHigh(qd),
-    wa, wb, wc, wd, whole, four,
-  );
+  const to = sum + (usize(k) << 3);
+  // Their bytes go to the upper ends of 32 bits, with zeros below.
+  const places = i8x16(-1, -1, -1, k, -1, -1, -1, k + 1, -1, -1, -1, -1, -1, -1, -1, -1);
+  let pair = f64x2.add(v128.load(to), term(raisedPair(qa, places), wa, whole));
+  if (four) {
+    pair = f64x2.add(pair, term(raisedPair(qb, places), wb, whole));
+    pair = f64x2.add(pair, term(raisedPair(qc, places), wc, whole));
+    pair = f64x2.add(pair, term(raisedPair(qd, places), wd, whole));
+  }
+  v128.store(to, pair);
 }
 
 // @ts-ignore: decorator
 @inline
-function addQuad(
-  to: usize, qa: v128, qb: v128, qc: v128, qd: v128,
-  wa: v128, wb: v128, wc: v128, wd: v128, whole: bool, four: bool,
-): void {
-  let low = f64x2.add(v128.load(to), term(f64x2.convert_low_i32x4_s(qa), wa, whole));
-  let high = f64x2.add(v128.load(to, 16), term(f64x2.convert_low_i32x4_s(upper(qa)), wa, whole));
-  if (four) {
-    low = f64x2.add(low, term(f64x2.convert_low_i32x4_s(qb), wb, whole));
-    high = f64x2.add(high, term(f64x2.convert_low_i32x4_s(upper(qb)), wb, whole));
-    low = f64x2.add(low, term(f64x2.convert_low_i32x4_s(qc), wc, whole));
-    high = f64x2.add(high, term(f64x2.convert_low_i32x4_s(upper(qc)), wc, whole));
-    low = f64x2.add(low, term(f64x2.convert_low_i32x4_s(qd), wd, whole));
-    high = f64x2.add(high, term(f64x2.convert_low_i32x4_s(upper(qd)), wd, whole));
-  }
-  v128.store(to, low);
-  v128.store(to, high, 16);
+function raisedPair(q: v128, places: v128): v128 {
+  return f64x2.convert_low_i32x4_s(i8x16.swizzle(q, places));
 }
 
 /** Of each block scale^2 times the exact sum of squares, all in the first lane. */

@@ -1,4 +1,4 @@
-/** What the processes of the benchmark say to one another over their IPC channels. */
+/** What a crowd is told, and answers, over its IPC channel. */
 
 /** To a crowd. Instants are of the machine's monotonic clock, which is one for all processes: nanoseconds. */
 export type CrowdOrder =
@@ -24,20 +24,4 @@ export interface CrowdAnswer {
   readonly doneNs: string;
   /** Received since the order before. */
   readonly bytes: number;
-}
-
-/** What a server is asked for, by `vitals.ts`. */
-export interface VitalsRequest {
-  readonly ask: "vitals";
-  /** Garbage is collected first. */
-  readonly collect: boolean;
-}
-
-export interface Vitals {
-  readonly rss: number;
-  readonly heapUsed: number;
-  readonly external: number;
-  /** User and system time of the whole process since its start. */
-  readonly cpuMs: number;
-  readonly wallMs: number;
 }

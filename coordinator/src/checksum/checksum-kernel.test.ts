@@ -50,7 +50,7 @@ test("[IG3] an engine without SIMD, or that may compile nothing, has no kernel o
 });
 
 test("[IG3] the compiled kernel is what its source compiles to", async () => {
-  const compiled = (await compileKernels("src/http/")).find(({ file }) =>
+  const compiled = (await compileKernels("src/checksum/")).find(({ file }) =>
     file.endsWith("checksum-wasm.ts"),
   );
   expect(compiled).toBeDefined();
