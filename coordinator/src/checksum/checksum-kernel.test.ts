@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 
 import { compileKernels } from "../../kernels.mjs";
-import { openChecksumKernel } from "./checksum-kernel.ts";
+import { absorbInPlace, openChecksumKernel } from "./checksum-kernel.ts";
 
 function simd() {
   const kernel = openChecksumKernel();
@@ -37,6 +37,34 @@ test("[IG1] SIMD gives the checksum of plain code, however the bytes are cut and
   const whole = createChecksum(kernel);
   whole.update(large);
   expect(whole.digest()).toBe(checksumOf(large));
+});
+
+test("[IG1] bytes in a memory that it knows are read where they lie, and nothing of it is changed but the state", () => {
+  const kernel = simd();
+  const memory = new WebAssembly.Memory({ initial: 5, maximum: 5 });
+  const all = new Uint8Array(memory.buffer).map((_, i) => (i * 37) % 251);
+  new Uint8Array(memory.buffer).set(all);
+  absorbInPlace(memory, 512, WebAssembly);
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 65_536, max: 66_000 }),
+      fc.array(fc.integer({ min: 0, max: 70_000 }), { minLength: 1, maxLength: 3 }),
+      (from, lengths) => {
+        const there = createChecksum(kernel);
+        let at = from;
+        for (const length of lengths) {
+          // From elsewhere and from there in turns, as a frame's head and payload come.
+          there.update(new Uint8Array(memory.buffer, at, length % 50).slice());
+          there.update(new Uint8Array(memory.buffer, at + (length % 50), length - (length % 50)));
+          at += length;
+        }
+        expect(there.digest()).toBe(checksumOf(all.slice(from, at)));
+      },
+    ),
+  );
+  const after = new Uint8Array(memory.buffer).slice();
+  after.set(all.subarray(512, 768), 512);
+  expect(after).toEqual(all);
 });
 
 test("[IG3] an engine without SIMD, or that may compile nothing, has no kernel of its own", () => {

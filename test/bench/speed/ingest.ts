@@ -50,7 +50,7 @@ const UPDATES = 480;
 /** Of the sum over sockets, which is slow and soon optimized. */
 const MESSAGES = 15;
 /** Until what serves is compiled. */
-const WARM_UP_TURNS = 3;
+const WARM_UP_TURNS = 6;
 const RUNS = 5;
 
 /** CPU time of the server's process, all threads of it, for each upload, in ms. */

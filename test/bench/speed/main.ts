@@ -2,7 +2,7 @@
  * `npm run bench -- [--mini] [--section NAME] [--json FILE]`: how fast Tributary is. Tables on stderr, JSON on
  * stdout or in the file. Goals that are missed are told and fail nothing; a section that breaks does. A full run is
  * kept in `test/bench/RESULTS.md` and `RESULTS.json`. It runs from source,
- * as parts that no package exports are measured, too; what packages export comes from `dist`, and is as fast.
+ * as parts that no package exports are measured, too; servers that are compared with others run as they are built.
  */
 
 import { writeFile } from "node:fs/promises";

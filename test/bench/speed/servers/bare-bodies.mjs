@@ -1,6 +1,6 @@
 /**
  * The reference of ingest: the least that node:http can do with a body. `discard` reads it, keeps nothing and answers;
- * `keep` also copies it to where it stays, as whoever adds it to a sum must, and gives back the memory it came in, as
+ * `keep` copies each body to where it stays, as whoever adds it to a sum must, and gives back the memory it came in, as
  * ours does. Plain JavaScript, no loader.
  */
 

@@ -98,7 +98,7 @@ export async function startCoordinatorServer(config: object = {}): Promise<Coord
 export const startBareSocketIo = (reply: object): Promise<Server> =>
   startServer([pathOf("./bare-socket-io.mjs"), SOCKET_PATH, JSON.stringify(reply)]);
 
-/** node:http that reads bodies, and keeps nothing, or all of it. */
+/** node:http that reads bodies, and keeps nothing, or all of it: `bare-bodies.mjs`. */
 export const startBareBodies = (mode: "discard" | "keep"): Promise<Server> =>
   startServer([pathOf("./bare-bodies.mjs"), mode]);
 
