@@ -74,7 +74,10 @@ test("[IG3] an engine without SIMD, or that may compile nothing, has no kernel o
   expect(openChecksumKernel({})).toBeUndefined();
   expect(openChecksumKernel({ ...WebAssembly, validate: () => false })).toBeUndefined();
   const { Instance } = WebAssembly;
-  expect(openChecksumKernel({ validate: () => true, Module: refuses, Instance })).toBeUndefined();
+  expect(
+    openChecksumKernel({ ...WebAssembly, validate: () => true, Module: refuses, Instance }),
+  ).toBeUndefined();
+  expect(openChecksumKernel({ ...WebAssembly, Memory: refuses })).toBeUndefined();
 });
 
 test("[IG3] the compiled kernel is what its source compiles to", async () => {

@@ -21,7 +21,7 @@ const inPlace = new WeakMap<ArrayBufferLike, AbsorbBlocks>();
  * @param stateAt of bytes for a state, which are the kernel's
  */
 export function absorbInPlace(memory: WebAssembly.Memory, stateAt: number, wasm: Wasm): void {
-  const absorb = openOn(memory, stateAt, wasm);
+  const absorb = openOn(() => memory, stateAt, wasm);
   if (absorb !== undefined) inPlace.set(memory.buffer, absorb);
 }
 
@@ -29,9 +29,9 @@ export function absorbInPlace(memory: WebAssembly.Memory, stateAt: number, wasm:
 export function openChecksumKernel(wasm: Wasm = wasmHere()): AbsorbBlocks | undefined {
   const { Memory } = wasm;
   if (Memory === undefined) return undefined;
-  const memory = new Memory({ initial: 2, maximum: 2 });
-  const absorb = openOn(memory, 0, wasm);
-  if (absorb === undefined) return undefined;
+  let memory: WebAssembly.Memory | undefined;
+  const absorb = openOn(() => (memory ??= new Memory({ initial: 2, maximum: 2 })), 0, wasm);
+  if (absorb === undefined || memory === undefined) return undefined;
   const page = new Uint8Array(memory.buffer, PAGE_BYTES, PAGE_BYTES);
   return (state, bytes, from, end) => {
     const there = inPlace.get(bytes.buffer);
@@ -47,12 +47,19 @@ export function openChecksumKernel(wasm: Wasm = wasmHere()): AbsorbBlocks | unde
   };
 }
 
-/** Of blocks in the memory. Serves any number of states in turn: each is brought for the call. */
-function openOn(memory: WebAssembly.Memory, stateAt: number, wasm: Wasm): AbsorbBlocks | undefined {
-  const exports = openWasm(KERNEL_BASE64, wasm, () => ({ env: { memory } }));
+/**
+ * Of blocks in the memory. Serves any number of states in turn: each is brought for the call.
+ * @param memory may throw: then there is no kernel
+ */
+function openOn(
+  memory: () => WebAssembly.Memory,
+  stateAt: number,
+  wasm: Wasm,
+): AbsorbBlocks | undefined {
+  const exports = openWasm(KERNEL_BASE64, wasm, () => ({ env: { memory: memory() } }));
   if (exports === undefined) return undefined;
   const { absorb } = exports as unknown as KernelExports;
-  const state = new Uint32Array(memory.buffer, stateAt, CHECKSUM_STATE_WORDS);
+  const state = new Uint32Array(memory().buffer, stateAt, CHECKSUM_STATE_WORDS);
   return (of, { byteOffset }, from, end) => {
     state.set(of);
     absorb(stateAt, byteOffset + from, end - from);
