@@ -7,11 +7,13 @@ import {
   createClient,
   createClientKey,
   createMemoryCache,
+  createMemoryFeedback,
   createMemoryPendingUpdates,
 } from "@tributary/client-sdk";
 import type { OneShotOptions } from "@tributary/client-sdk/one-shot";
 import { participateOnce } from "@tributary/client-sdk/one-shot";
-import type { TaskId } from "@tributary/protocol";
+import type { Checksum, Digest, TaskId } from "@tributary/protocol";
+import { roundIdOf } from "@tributary/protocol";
 import { expect, test } from "vitest";
 
 import { smallTask, startCoordinator } from "../support/coordinator.ts";
@@ -108,6 +110,49 @@ test.each([
   expect(willing).toMatchObject({ value: { outcome: "reported" } });
   const round = await running.roundEnded(1);
   expect(round).toMatchObject({ phase: "committed", participants: { declined: 1, reported: 1 } });
+});
+
+test("[MC31] a coordinator that never hears that a place is given back holds no run up", async () => {
+  await using running = await startCoordinator();
+  await running.coordinator.tasks.create(smallTask({ schedule: { minReports: 1 } }));
+  const declines: string[] = [];
+  const deaf: typeof fetch = (input, init) => {
+    const path = new URL(input as string).pathname;
+    if (!path.endsWith("/decline")) return fetch(input, init);
+    declines.push(path);
+    return new Promise(() => undefined);
+  };
+  const [unwilling] = await Promise.all([
+    shot(running.url, { accept: () => false, fetch: deaf, requestTimeoutMs: 500 }),
+    shot(running.url),
+  ]);
+  expect(unwilling.outcome).toBe("declined");
+  expect(declines).toHaveLength(1);
+});
+
+test("[EC9] [MC31] a run that hears that its task has ended leaves nothing of it in the stores", async () => {
+  await using running = await startCoordinator();
+  await running.coordinator.tasks.create(smallTask());
+  const { url } = running;
+  const { origin } = new URL(url);
+  const feedback = createMemoryFeedback();
+  const pendingUpdates = createMemoryPendingUpdates();
+  const other = "other" as TaskId;
+  for (const taskId of [TASK, other]) {
+    await feedback.put(origin, taskId, new Uint8Array(8));
+    const roundId = roundIdOf(taskId, 1);
+    const rest = { madeFor: "b".repeat(64) as Digest, checksum: "c".repeat(32) as Checksum };
+    await pendingUpdates.put({ origin, taskId, roundId, frame: new Uint8Array(4), ...rest });
+  }
+  const own = { feedback, pendingUpdates };
+  await shot(url, { ...own, waitMs: 0 });
+  expect(await feedback.get(origin, TASK)).toBeDefined();
+  await running.coordinator.tasks.cancel(TASK);
+  await expect(shot(url, own)).rejects.toMatchObject({ code: "TASK_ENDED" });
+  expect(await feedback.get(origin, TASK)).toBeUndefined();
+  expect(await pendingUpdates.get(origin, TASK)).toBeUndefined();
+  expect(await feedback.get(origin, other)).toBeDefined();
+  expect(await pendingUpdates.get(origin, other)).toBeDefined();
 });
 
 test("[MC32] what one run has made the next one sends as it is, without training again", async () => {

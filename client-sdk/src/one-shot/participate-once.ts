@@ -18,7 +18,13 @@ import { checkClientKey } from "../client-key.ts";
 import type { TokenSource } from "../credentials.ts";
 import { createCredentials } from "../credentials.ts";
 import type { BackoffOptions } from "../delay.ts";
-import { DEFAULT_BACKOFF, LONGEST_PAUSE_MS, throwIfAborted, withTimeout } from "../delay.ts";
+import {
+  DEFAULT_BACKOFF,
+  LONGEST_PAUSE_MS,
+  orAborted,
+  throwIfAborted,
+  withTimeout,
+} from "../delay.ts";
 import type { FeedbackStore } from "../encoding/feedback-store.ts";
 import { createMemoryFeedback } from "../encoding/feedback-store.ts";
 import { createUpdateEncoding } from "../encoding/update-encoding.ts";
@@ -84,6 +90,8 @@ export type OneShotResult =
 const onStoreError = () => undefined;
 /** After the deadline an answer may still be on its way. */
 const ANSWER_GRACE_MS = 30_000;
+/** The word that a place is given back is waited for no longer: the deadline of the round says the same. */
+const GIVE_BACK_MS = 5_000;
 
 /**
  * Checks in by HTTP, trains if there is a place, and reports.
@@ -100,10 +108,10 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
   throwIfAborted(signal);
   const credentials = createCredentials(options.token, clientKey);
   const fetch = options.fetch ?? globalThis.fetch;
+  const { requestTimeoutMs = 120_000 } = options;
   const http = createHttp({
-    ...{ origin, credentials, fetch },
+    ...{ origin, credentials, fetch, requestTimeoutMs },
     backoff: { ...DEFAULT_BACKOFF, ...options.backoff },
-    requestTimeoutMs: options.requestTimeoutMs ?? 120_000,
   });
   const cache = options.cache ?? createMemoryCache();
   const trust = createTrust({ origin, cache, getKeys: http.getKeys }, options.trust);
@@ -123,7 +131,10 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
   try {
     reply = await checkInOnce({ origin, credentials, fetch }, taskId, waitMs, signal);
   } catch (error) {
-    if (!isFederatedError(error) || error.code !== "RATE_LIMITED") throw error;
+    if (!isFederatedError(error)) throw error;
+    // Nothing of this person's data waits for a task that is over.
+    if (error.code === "TASK_ENDED") await Promise.all([kept.forget(), encoding.forget()]);
+    if (error.code !== "RATE_LIMITED") throw error;
     // Proxies may say "at once" to whom they refuse, or years.
     const comeBackInMs = Math.ceil(Math.max(1000, error.retryAfterMs ?? 60_000));
     return { outcome: "noPlace", comeBackInMs: Math.min(comeBackInMs, LONGEST_PAUSE_MS) };
@@ -131,19 +142,25 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
   const { clientId, task, assignment, comeBackInMs } = reply;
   if (assignment === undefined || assignment.reported) return { outcome: "noPlace", comeBackInMs };
 
-  /** The round need not wait. What becomes of the word is no matter: its deadline says the same. */
-  const giveBack = () =>
-    fetch
-      .call(undefined, resolvePath(origin, routes.decline.path({ roundId: assignment.roundId })), {
-        method: "POST",
-        redirect: "error",
-        headers: { authorization: `Bearer ${assignment.update.token}` },
-        keepalive: true,
-      })
-      .then(
-        () => undefined,
-        () => undefined,
-      );
+  /** The round need not wait. What becomes of the word is no matter, and nobody waits for it long. */
+  const giveBack = async () => {
+    const url = resolvePath(origin, routes.decline.path({ roundId: assignment.roundId }));
+    const authorization = `Bearer ${assignment.update.token}`;
+    // Also after a run was called off.
+    const own = new AbortController().signal;
+    await withTimeout(own, Math.min(requestTimeoutMs, GIVE_BACK_MS), (within) =>
+      orAborted(
+        fetch.call(undefined, url, {
+          method: "POST",
+          redirect: "error",
+          headers: { authorization },
+          keepalive: true,
+          signal: within,
+        }),
+        within,
+      ),
+    ).catch(() => undefined);
+  };
 
   const identity = { clientKey, clientId };
   const work = async (within: AbortSignal): Promise<OneShotResult> => {
@@ -182,7 +199,8 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
   };
 
   try {
-    return await withTimeout(signal, assignment.timeLeftMs + ANSWER_GRACE_MS, work);
+    const limitMs = Math.min(assignment.timeLeftMs + ANSWER_GRACE_MS, LONGEST_PAUSE_MS);
+    return await withTimeout(signal, limitMs, work);
   } catch (error) {
     if (isFederatedError(error) && error.code === "ROUND_CLOSED") {
       await kept.forget(assignment.roundId);
