@@ -6,6 +6,7 @@ import { runBytesCase } from "./run-case.ts";
 
 export interface ToCase {
   readonly bytesCase: BytesCase;
+  readonly seed: number;
   readonly settings: BytesSettings;
 }
 
@@ -15,8 +16,8 @@ export type FromCase =
 
 const tell = (message: FromCase) => void process.send?.(message);
 
-process.on("message", ({ bytesCase, settings }: ToCase) => {
-  void runBytesCase(bytesCase, settings, (round) => tell({ kind: "round", round })).then(
+process.on("message", ({ bytesCase, seed, settings }: ToCase) => {
+  void runBytesCase(bytesCase, seed, settings, (round) => tell({ kind: "round", round })).then(
     (result) => {
       tell({ kind: "done", result });
       process.disconnect();

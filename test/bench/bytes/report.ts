@@ -1,4 +1,4 @@
-/** A run as it is kept: settings, machine, and the curve of bytes against accuracy with its goals. */
+/** Runs as they are kept: settings, machine, and the curve of bytes against accuracy over seeds, with its goals. */
 
 import { isDeepStrictEqual } from "node:util";
 
@@ -15,9 +15,12 @@ export interface BytesRun {
   readonly machine: Machine;
 }
 
-/** Runs after the first one that added cases to it. */
+/** One case by one seed. */
+export type CaseOfSeed = Pick<BytesResult, "name" | "seed">;
+
+/** Runs after the first one that added cases or seeds to it. */
 export interface AddedRun extends BytesRun {
-  readonly cases: readonly string[];
+  readonly cases: readonly CaseOfSeed[];
 }
 
 export interface BytesReport extends BytesRun {
@@ -26,10 +29,13 @@ export interface BytesReport extends BytesRun {
   readonly added?: readonly AddedRun[];
 }
 
+export const isSame = (a: CaseOfSeed, b: CaseOfSeed): boolean =>
+  a.name === b.name && a.seed === b.seed;
+
 /**
- * A kept report with more cases of the same training: they have the same seeds, so that it is as if all had been run
- * at once.
- * @throws Error for other settings, and for cases that it has
+ * A kept report with more cases or seeds of the same training: all comes from the seeds, so that it is as if all had
+ * been run at once.
+ * @throws Error for other settings, and for a case that it has of the same seed
  */
 export function withMore(
   kept: BytesReport,
@@ -40,60 +46,101 @@ export function withMore(
       `what is kept was run with other settings: ${JSON.stringify(kept.settings)}, not ${JSON.stringify(settings)}`,
     );
   }
-  const cases = results.map(({ name }) => name);
-  const twice = kept.results.find(({ name }) => cases.includes(name));
-  if (twice !== undefined) throw new Error(`${twice.name} is in what is kept`);
+  const cases = results.map(({ name, seed }) => ({ name, seed }));
+  const twice = cases.find((each) => kept.results.some((result) => isSame(result, each)));
+  if (twice !== undefined)
+    throw new Error(`${twice.name} of seed ${twice.seed} is in what is kept`);
   const added = [...(kept.added ?? []), ...(cases.length === 0 ? [] : [{ ...run, cases }])];
   return { ...kept, results: inOrder([...kept.results, ...results]), added };
 }
 
-/** In the order in which cases are run. */
+/** In the order in which cases are run, each by rising seeds. */
 export function inOrder(results: readonly BytesResult[]): readonly BytesResult[] {
   const place = ({ name }: BytesResult) => BYTES_CASES.findIndex((each) => each.name === name);
-  return [...results].sort((a, b) => place(a) - place(b));
+  return [...results].sort((a, b) => place(a) - place(b) || a.seed - b.seed);
 }
 
-/** Against the float32 run of the same report. */
-export interface CurvePoint extends BytesResult {
+const referenceOf = (seed: number) => (result: BytesResult) =>
+  isSame(result, { name: "float32", seed });
+
+/** Those with a float32 run of their seed among all: cases run beside each other, and it may be done later than others. */
+export const comparable = (
+  results: readonly BytesResult[],
+  all: readonly BytesResult[],
+): readonly BytesResult[] => results.filter(({ seed }) => all.some(referenceOf(seed)));
+
+export interface Spread {
+  readonly mean: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** One encoding over its seeds. */
+export interface CurvePoint {
+  readonly name: string;
+  readonly seeds: readonly number[];
+  /** Means over the seeds, as are those of brotli. */
+  readonly bytes: number;
+  readonly brotliBytes: number;
+  readonly brotliMs: number;
   /** Of the bytes of float32. */
   readonly share: number;
-  /** Points of accuracy (per cent) below float32; negative where it is above. */
-  readonly pointsLost: number;
+  readonly accuracy: Spread;
+  /** Points of accuracy (per cent) below float32 of the same seed; negative where it is above. */
+  readonly pointsLost: Spread;
 }
 
-/** @throws Error without a float32 run to compare with */
+/** @throws Error for a seed without a float32 run to compare with */
 export function curveOf(results: readonly BytesResult[]): readonly CurvePoint[] {
-  const reference = results.find(({ name }) => name === "float32");
-  if (reference === undefined) throw new Error("nothing to compare with: float32 was not run");
-  return results.map((result) => ({
-    ...result,
-    share: result.bytes / reference.bytes,
-    pointsLost: 100 * (reference.accuracy - result.accuracy),
-  }));
+  const names = [...new Set(results.map(({ name }) => name))];
+  return names.map((name) => {
+    const own = results.filter((result) => result.name === name);
+    const references = own.map(({ seed }) => {
+      const reference = results.find(referenceOf(seed));
+      if (reference !== undefined) return reference;
+      throw new Error(`nothing to compare with: float32 was not run for seed ${seed}`);
+    });
+    return {
+      ...{ name, seeds: own.map(({ seed }) => seed) },
+      bytes: mean(own.map(({ bytes }) => bytes)),
+      brotliBytes: mean(own.map(({ brotliBytes }) => brotliBytes)),
+      brotliMs: mean(own.map(({ brotliMs }) => brotliMs)),
+      share: mean(own.map(({ bytes }, i) => bytes / references[i]!.bytes)),
+      accuracy: spreadOf(own.map(({ accuracy }) => accuracy)),
+      pointsLost: spreadOf(
+        own.map(({ accuracy }, i) => 100 * (references[i]!.accuracy - accuracy)),
+      ),
+    };
+  });
 }
 
-/** The most accurate encoding of those that meet a goal; undefined where none does. */
+/**
+ * Of the encodings that meet a goal in the mean of their seeds, the one with the most seeds, and of those the most
+ * accurate: one seed may be luck. Undefined where none does.
+ */
 export const bestFor = (
   curve: readonly CurvePoint[],
   { share, points }: BytesGoal,
 ): CurvePoint | undefined =>
   curve
-    .filter((point) => point.share <= share && point.pointsLost <= points)
-    .sort((a, b) => a.pointsLost - b.pointsLost)[0];
+    .filter((point) => point.share <= share && point.pointsLost.mean <= points)
+    .sort((a, b) => b.seeds.length - a.seeds.length || a.pointsLost.mean - b.pointsLost.mean)[0];
 
 export function renderBytes(report: BytesReport): string {
   const { settings, results, added = [] } = report;
   const curve = curveOf(results);
+  const seeds = [...new Set(results.map(({ seed }) => seed))].sort((a, b) => a - b);
   const missing = BYTES_CASES.map(({ name }) => name).filter(
     (name) => !results.some((result) => result.name === name),
   );
   const row = (point: CurvePoint) =>
     [
       point.name,
+      seedsText(point),
       thousands(point.bytes),
       `1/${(1 / point.share).toFixed(1)}`,
-      `${(100 * point.accuracy).toFixed(2)} %`,
-      point.pointsLost.toFixed(2),
+      spreadText(point.accuracy, 100, " %"),
+      spreadText(point.pointsLost),
       `${((100 * point.brotliBytes) / point.bytes).toFixed(0)} %`,
       point.brotliMs.toFixed(0),
     ].join(" | ");
@@ -101,7 +148,9 @@ export function renderBytes(report: BytesReport): string {
     const best = bestFor(curve, goal);
     const text = `at most 1/${1 / goal.share} of the bytes at no more than ${goal.points} points lost`;
     if (best === undefined) return `- **missed**: ${text}`;
-    return `- met: ${text}: ${best.name} sends 1/${(1 / best.share).toFixed(1)} and loses ${best.pointsLost.toFixed(2)} points`;
+    const over =
+      best.seeds.length === 1 ? "by one seed only" : `in the mean of seeds ${seedsText(best)}`;
+    return `- met: ${text}: ${best.name} sends 1/${(1 / best.share).toFixed(1)} and loses ${spreadText(best.pointsLost)} points, ${over}`;
   });
   const { model, clients, cohort, examples, batchSize, learningRate, rounds, lastRounds } =
     settings;
@@ -111,7 +160,7 @@ Written by \`npm run bench:bytes\` from \`RESULTS.json\` beside it; never edited
 
 - Run: ${runText(report)}
 - Machine: ${machineText(report)}
-${added.map((run) => `- Added: ${run.cases.join("; ")}: ${runText(run)}; on ${machineText(run)}\n`).join("")}- Training: ${model} on MNIST, ${clients} clients of ${examples} images, ${cohort} in each of ${rounds} rounds, batch ${batchSize}, learning rate ${learningRate}, one epoch, seed ${settings.seed}; the same for every encoding
+${added.map((run) => `- Added: ${casesText(run.cases)}: ${runText(run)}; on ${machineText(run)}\n`).join("")}- Training: ${model} on MNIST, ${clients} clients of ${examples} images, ${cohort} in each of ${rounds} rounds, batch ${batchSize}, learning rate ${learningRate}, one epoch; seeds ${seeds.join(", ")}, each the same for every encoding
 
 ## Goals
 
@@ -119,11 +168,11 @@ ${goals.join("\n")}
 
 ## Curve
 
-| encoding | bytes an update | of float32 | accuracy | points lost | after brotli | brotli, ms CPU |
-| --- | --- | --- | --- | --- | --- | --- |
+| encoding | seeds | bytes an update | of float32 | accuracy | points lost | after brotli | brotli, ms CPU |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 ${curve.map((point) => `| ${row(point)} |`).join("\n")}
 
-- Accuracy is the mean of the models after the last ${lastRounds} rounds on ${thousands(settings.testImages)} test images. Of one run, so that a difference of some tenths of a point may be luck.
+- Accuracy is the mean of the models after the last ${lastRounds} rounds on ${thousands(settings.testImages)} test images. Points are lost against float32 of the same seed. Both are the mean over seeds, with the least and the most; of one seed, a difference of some tenths of a point may be luck.
 - Bytes are those of the frame, header and metrics included. Brotli at quality 1, of the last round's updates.
 ${missing.length === 0 ? "" : `- Not run, as the command was ended before: ${missing.join("; ")}. With \`--continue\` it adds them.\n`}- Feedback is the client's memory of what it has not sent; an encoding says where it has none.
 `;
@@ -134,4 +183,30 @@ const runText = ({ date, command, commit }: BytesRun): string =>
 const machineText = ({ machine }: BytesRun): string =>
   `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.os}, Node ${machine.node}; load before ${machine.loadBefore}`;
 
+/** Names by seed: "seed 2 (float32; int4), seed 3 (float32)". */
+function casesText(cases: readonly CaseOfSeed[]): string {
+  const seeds = [...new Set(cases.map(({ seed }) => seed))].sort((a, b) => a - b);
+  return seeds
+    .map((seed) => {
+      const names = cases.filter((each) => each.seed === seed).map(({ name }) => name);
+      return `seed ${seed} (${names.join("; ")})`;
+    })
+    .join(", ");
+}
+
+const seedsText = ({ seeds }: CurvePoint): string =>
+  seeds.length === 1 ? `**${String(seeds[0])} only**` : seeds.join(", ");
+
+/** The mean, and the least and the most where seeds differ. */
+function spreadText({ mean: middle, min, max }: Spread, scale = 1, unit = ""): string {
+  const text = (value: number) => (scale * value).toFixed(2).replace(/^-(0\.00)$/, "$1");
+  const range = min === max ? "" : ` (${text(min)} to ${text(max)})`;
+  return `${text(middle)}${unit}${range}`;
+}
+
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, each) => sum + each, 0) / values.length;
+const spreadOf = (values: readonly number[]): Spread => ({
+  ...{ mean: mean(values), min: Math.min(...values), max: Math.max(...values) },
+});
 const thousands = (value: number) => Math.round(value).toLocaleString("en").replaceAll(",", " ");

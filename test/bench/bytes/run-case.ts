@@ -23,6 +23,7 @@ import type { BytesCase, BytesSettings } from "./cases.ts";
 
 export interface BytesResult {
   readonly name: string;
+  readonly seed: number;
   /** Mean bytes of an update frame. */
   readonly bytes: number;
   /** The same after brotli, quality 1, of the last round's updates. */
@@ -41,6 +42,7 @@ const never = new AbortController().signal;
 
 export async function runBytesCase(
   { name, encoding }: BytesCase,
+  seed: number,
   settings: BytesSettings,
   onRound: (round: number) => void = () => {},
 ): Promise<BytesResult> {
@@ -48,8 +50,8 @@ export async function runBytesCase(
   tf.env().set("PROD", true);
   const { backend } = await chooseBackend({ tf });
   const { train, test } = await loadMnist();
-  const random = createSeededRandom(settings.seed);
-  const model = createModel(tf, settings.model, settings.seed);
+  const random = createSeededRandom(seed);
+  const model = createModel(tf, settings.model, seed);
   const { tensors, initialWeights } = await describeModel(model);
   const layout = await createLayout(tensors);
   const every = Math.floor(test.count / settings.testImages);
@@ -66,7 +68,7 @@ export async function runBytesCase(
     const from = index * settings.examples;
     const own = selectExamples(train, order.subarray(from, from + settings.examples));
     const trainer = createTfjsTrainer({
-      ...{ tf, model, seed: settings.seed * 1000 + index },
+      ...{ tf, model, seed: seed * 1000 + index },
       dataset: { xs: own.pixels, scale: 1 / 255, ys: own.labels, inputShape: [784] },
     });
     const fail = (error: unknown) => {
@@ -89,7 +91,7 @@ export async function runBytesCase(
     const plan: TrainingPlan = {
       ...{ epochs: 1, batchSize: settings.batchSize, learningRate: settings.learningRate },
       ...{ optimizer: { kind: "sgd" }, proximalMu: 0, evaluate: false },
-      ...{ encoding, compression: "none", seed: settings.seed * 100_000 + round },
+      ...{ encoding, compression: "none", seed: seed * 100_000 + round },
     };
     const assignment = assignmentOf(round, plan);
     const sum = new Float64Array(weights.length);
@@ -124,7 +126,7 @@ export async function runBytesCase(
   model.dispose();
   const packed = packedBytes(frames);
   return {
-    ...{ name, backend, accuracies, ...packed },
+    ...{ name, seed, backend, accuracies, ...packed },
     bytes: sent / (settings.rounds * settings.cohort),
     accuracy: accuracies.reduce((total, each) => total + each, 0) / accuracies.length,
     seconds: (performance.now() - startedAt) / 1000,
