@@ -29,6 +29,7 @@ export type Encoding =
       /**
        * The client keeps what it did not send, and adds it to its next delta (Karimireddy et al. 2019,
        * arXiv:1901.09847). Without, "randomK" multiplies what it sends so that the mean is right, and "topK" forgets.
+       * So a task that says nothing of it has it with "topK", and not with "randomK".
        */
       readonly feedback: boolean;
     };

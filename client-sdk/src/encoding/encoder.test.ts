@@ -89,6 +89,31 @@ test("[EC8] what is left out of updates that are counted goes with later ones, t
   );
 });
 
+test("[EC14] with feedback randomK is behind by 1 / fraction of a client's rounds; without, its mean is right at once", async () => {
+  const [rounds, clients, fraction] = [13, 60, 0.1];
+  const ones = zeros().fill(1);
+  const shareSent = async (feedback: boolean) => {
+    const encoding = { kind: "randomK", fraction, values: "float32", feedback } as const;
+    let total = 0;
+    for (let client = 1; client <= clients; client++) {
+      const { encoder, encode } = open();
+      for (let round = 1; round <= rounds; round++) {
+        const more = { seed: 100 * client + round };
+        const { sent } = await encode(round, ones, { encoding, more });
+        await encoder.counted(roundId(round));
+        total += sent.reduce((sum, value) => sum + value, 0);
+      }
+    }
+    return total / (clients * rounds * SIZE);
+  };
+  expect(await shareSent(false)).toBeCloseTo(1, 6);
+  // What still waits has not been drawn in the last j rounds, with chance 0.9^j: 6.7 of 13 rounds.
+  const waiting = ((1 - fraction) * (1 - (1 - fraction) ** rounds)) / fraction;
+  const share = await shareSent(true);
+  expect(Math.abs(share - (1 - waiting / rounds))).toBeLessThan(0.03);
+  expect(share).toBeLessThan(0.52);
+});
+
 test("[EC8] the error of rounding is remembered with the rest", async () => {
   const { encoder, encode } = open();
   const encoding = { ...topK, fraction: 1, values: "int4" } as const;

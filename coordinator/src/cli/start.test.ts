@@ -164,6 +164,23 @@ test("[CLI14] start creates configured tasks with their weights once, and keeps 
   expect((await changed.stop()).err).toContain("warning: task first exists with another spec");
 });
 
+test("[EC14] a task that was created with feedback has it, whatever is usual since", async () => {
+  const share = { kind: "randomK", fraction: 0.5 };
+  const write = async (encoding: object) =>
+    writeFile(
+      join(cwd, "tributary.config.json"),
+      JSON.stringify({ tasks: [{ spec: spec("first", { plan: { encoding } }) }] }),
+    );
+  await write({ ...share, feedback: true });
+  await (await start([])).stop();
+  await write(share);
+  const again = await start([]);
+  expect((await tasksAt(again.url))[0]!.spec.plan.encoding).toEqual({
+    ...{ ...share, values: "int8", feedback: true },
+  });
+  expect((await again.stop()).err).toContain("warning: task first exists with another spec");
+});
+
 test("[CLI15] start makes the evaluators that the config file brings", async () => {
   const evaluation = { kind: "central", evaluator: "held-out" };
   await writeFile(

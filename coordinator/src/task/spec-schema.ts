@@ -30,15 +30,15 @@ const TensorSchema = strict({
   shape: Type.Array(count()),
 });
 
-const sparse = <K extends string>(name: K) =>
+/** @param keeps whether clients keep what they did not send, where it is not said */
+const sparse = <K extends string>(name: K, keeps: boolean) =>
   strict({
     kind: kind(name),
     // Below it strata of "randomK" would be so long that no seed reaches all places alike.
     fraction: Type.Number({ minimum: 1e-5, maximum: 1 }),
     // As small as its index, and its error is remembered with the rest.
     values: Type.Enum(["float32", "bfloat16", "int8", "int4"], { default: "int8" }),
-    // Without it most of what was learned never arrives, or arrives with much noise.
-    feedback: Type.Boolean({ default: true }),
+    feedback: Type.Boolean({ default: keeps }),
   });
 
 const EncodingSchema = Type.Union(
@@ -47,8 +47,11 @@ const EncodingSchema = Type.Union(
     strict({ kind: kind("bfloat16") }),
     strict({ kind: kind("int8") }),
     strict({ kind: kind("int4") }),
-    sparse("topK"),
-    sparse("randomK"),
+    // What is not among the largest again and again would never arrive, and the mean would be wrong.
+    sparse("topK", true),
+    // Without, the mean is right at once. With it each number waits 1 / fraction of its client's rounds, however
+    // much it matters, and then comes in one step that was learned from models long gone.
+    sparse("randomK", false),
   ],
   // What was learned, as it is: fewer bytes are asked for.
   { default: { kind: "float32" } },

@@ -314,6 +314,19 @@ describe("rules across fields", () => {
     }
   });
 
+  test("[EC14] of what is not sent topK keeps, and randomK does not, unless the task says it", () => {
+    const encodingOf = (encoding: object) =>
+      resolveTaskSpec({ ...least, plan: { encoding } }).plan.encoding;
+    for (const [kind, usual] of [["topK", true] as const, ["randomK", false] as const]) {
+      const share = { kind, fraction: 0.1 };
+      expect(encodingOf(share)).toEqual({ ...share, values: "int8", feedback: usual });
+      for (const feedback of [true, false]) {
+        const said = { ...share, values: "int4", feedback };
+        expect(encodingOf(said)).toEqual(said);
+      }
+    }
+  });
+
   test("[TS10] reports, clients and cohort that cannot meet are refused with both numbers", () => {
     expect(onlyFault({ ...least, schedule: { minClients: 3, minReports: 4 } })).toMatch(
       /^schedule\.minReports is 4, above schedule\.minClients of 3/,

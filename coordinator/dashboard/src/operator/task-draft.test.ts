@@ -97,6 +97,21 @@ test("[DB66] every value of a task has its field, or the form says that it is wr
   expect(places.length).toBeGreaterThan(50);
 });
 
+test("[EC14] the form of a task shows what is usual of the rest of a share: kept with topK, forgotten with randomK", () => {
+  const encoding = allFields.find((field): field is ChoiceField => field.path === "plan.encoding")!;
+  for (const [kind, usual, other] of [
+    ["topK", "Kept for the next update", false] as const,
+    ["randomK", "Forgotten", true] as const,
+  ]) {
+    const draft = withOption(good, encoding, kind);
+    const feedback = optionOf(draft, encoding)?.fields?.find(
+      (field): field is PickField => field.path === "plan.encoding.feedback",
+    );
+    expect(feedback?.options[pickOf(draft, feedback)]?.label).toBe(usual);
+    expect(valueAt(withPick(draft, feedback!, 1), "plan.encoding.feedback")).toBe(other);
+  }
+});
+
 test("[DB66] a task that says all that is usual can be opened in the form, and nothing is wrong with it", () => {
   const usual = {
     ...good,

@@ -12,7 +12,9 @@ const noiseFields = (hint: string): readonly PlainField[] => [
     ...{ required, hint: "The task ends before it would be exceeded." },
   }),
 ];
-const sparse = (value: string, label: string): Option => ({
+const KEPT = { value: true, label: "Kept for the next update" };
+const FORGOTTEN = { value: false, label: "Forgotten" };
+const sparse = (value: "topK" | "randomK", label: string): Option => ({
   value,
   label,
   fields: [
@@ -30,11 +32,15 @@ const sparse = (value: string, label: string): Option => ({
     },
     {
       ...{ kind: "pick", path: "plan.encoding.feedback", label: "What is not sent" },
-      hint: "Error feedback: without it, most of what was learned never arrives, or arrives with much noise.",
-      options: [
-        { value: true, label: "Kept for the next update" },
-        { value: false, label: "Forgotten" },
-      ],
+      ...(value === "topK"
+        ? {
+            hint: "Error feedback: without it, most of what was learned never arrives.",
+            options: [KEPT, FORGOTTEN],
+          }
+        : {
+            hint: "What is sent stands for the rest, and the mean is right. Kept, the rest waits for many rounds.",
+            options: [FORGOTTEN, KEPT],
+          }),
     },
   ],
 });
