@@ -11,7 +11,7 @@ export interface CliIo {
   readonly cwd: string;
   /** Is standard output a terminal? */
   readonly isTTY: boolean;
-  /** Size of the terminal now; 80 x 24 when absent. */
+  /** Size of the terminal now; 80 x 24 when absent or 0. */
   readonly size?: () => { readonly columns: number; readonly rows: number };
   /** Aborts when the user interrupts. */
   readonly signal?: AbortSignal;
@@ -21,9 +21,13 @@ export interface CliIo {
 
 /** Longest line of a table where the terminal does not say how wide it is. */
 export const DEFAULT_COLUMNS = 80;
+const DEFAULT_ROWS = 24;
 
-export const sizeOf = ({ size }: CliIo): { columns: number; rows: number } =>
-  size?.() ?? { columns: DEFAULT_COLUMNS, rows: 24 };
+/** A terminal that nobody told its size, as of a container or a script, says that it has none. */
+export function sizeOf({ size }: CliIo): { columns: number; rows: number } {
+  const { columns = 0, rows = 0 } = size?.() ?? {};
+  return { columns: columns > 0 ? columns : DEFAULT_COLUMNS, rows: rows > 0 ? rows : DEFAULT_ROWS };
+}
 
 export const writeLine = (io: CliIo, text: string): void => void io.stdout.write(`${text}\n`);
 /** To standard error, so that standard output holds results only. */

@@ -499,6 +499,13 @@ test("[CLI12] on a terminal watch draws its table again in place, within its wid
   expect(lines.every((line) => line.length <= 60)).toBe(true);
 });
 
+test("[CLI12] a terminal that tells no size is drawn on as one of 80 x 24", async () => {
+  offerEvents([phase(1, {}) + sse("task:stateChanged", { state: "ended", reason: "target" })]);
+  const size = () => ({ columns: 0, rows: 0 });
+  const { out } = await run(["watch", TASK], { isTTY: true, size });
+  expect(out).toContain("digits  ended: target");
+});
+
 test("[CLI12] interrupting watch is not a failure", async () => {
   offerEvents([]);
   answers.set(`GET ${routes.events.path()}`, (response) => {

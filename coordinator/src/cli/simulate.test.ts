@@ -172,6 +172,12 @@ test("[SI10] on a terminal one line is drawn again in place, and is gone in the 
   for (const frame of frames) expect(frame.length).toBeLessThan(60);
 });
 
+test("[SI10] a terminal that tells no size has the line whole, to its unit", async () => {
+  const io = { isTTY: true, size: () => ({ columns: 0, rows: 0 }) };
+  expect(await run(["task.json", "--clients", "clients.mjs"], io)).toBe(EXIT.ok);
+  expect(err.split("\r\u001b[K")[1]).toMatch(/ clients\/s$/);
+});
+
 test("[SI10] an interruption prints what there is, and says so by its exit code", async () => {
   const interruption = new AbortController();
   const stderr = {
