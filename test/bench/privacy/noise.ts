@@ -12,24 +12,23 @@ import {
   createSecureRandom,
 } from "@tributary/coordinator/privacy";
 
-import { measure, rounded, spreadOf } from "../speed/measure.ts";
+import { mapSpread, measure, rounded, spreadOf } from "../speed/measure.ts";
 import type { Measured } from "../speed/measure.ts";
+import type { Spread } from "../speed/section.ts";
 
 export interface NoiseFigures {
   readonly name: string;
   readonly samples: number;
-  /** Medians, in millions. */
-  readonly perWallSecond: number;
-  readonly perCpuSecond: number;
-  /** (largest - smallest) / median of the wall time. */
-  readonly spread: number;
+  /** In millions. */
+  readonly perWallSecond: Spread;
+  readonly perCpuSecond: Spread;
   /** Most CPU time between two turns of the event loop, of all runs; of noise that is drawn on it. */
   readonly longestTurnCpuMs?: number;
 }
 
 export interface NoiseReport {
   readonly cases: readonly NoiseFigures[];
-  /** perCpuSecond of fast noise over numpy's; absent where there is no numpy. */
+  /** Median of perCpuSecond of fast noise over numpy's; absent where there is no numpy. */
   readonly fastOverNumpy?: number;
 }
 
@@ -71,7 +70,7 @@ export async function benchNoise({ fast, exact, runs }: NoiseSize): Promise<Nois
   if (numpy === undefined) return { cases };
   return {
     cases: [...cases, numpy],
-    fastOverNumpy: rounded(fastCase.perCpuSecond / numpy.perCpuSecond),
+    fastOverNumpy: rounded(fastCase.perCpuSecond.median / numpy.perCpuSecond.median),
   };
 }
 
@@ -79,9 +78,8 @@ function figuresOf(name: string, samples: number, { wallMs, cpuMs }: Measured): 
   return {
     name,
     samples,
-    perWallSecond: rounded(samples / wallMs.median / 1e3),
-    perCpuSecond: rounded(samples / cpuMs.median / 1e3),
-    spread: rounded((wallMs.max - wallMs.min) / wallMs.median),
+    perWallSecond: mapSpread(wallMs, (ms) => samples / ms / 1e3),
+    perCpuSecond: mapSpread(cpuMs, (ms) => samples / ms / 1e3),
   };
 }
 

@@ -11,8 +11,9 @@ import type { UpdateSlot } from "../../../coordinator/src/aggregation/update-slo
 import { createRandom } from "../../support/random.ts";
 import type { Measured, Times } from "./measure.ts";
 import { takeTurns, timed } from "./measure.ts";
+import { startMemoryRead } from "./memory-read.ts";
 import type { Reference } from "./reference-process.ts";
-import { startC, startPython } from "./reference-process.ts";
+import { startPython } from "./reference-process.ts";
 import { shortly } from "./round.ts";
 import type { Goal, Row, Section } from "./section.ts";
 
@@ -88,7 +89,7 @@ async function measureSize(
     Float32Array.from({ length: parameters }, () => random.next() - 0.5),
   );
   const settings = [`${updates}`, `${parameters}`];
-  await using read = await startC(READ, settings);
+  await using read = await startMemoryRead(size);
   await using perUpdate = await startPython(NUMPY_PER_UPDATE, settings);
   await using atOnce = await startPython(NUMPY_AT_ONCE, settings);
   const others = [perUpdate, atOnce].filter((one): one is Reference => one !== undefined);
@@ -165,25 +166,6 @@ function readHere(deltas: readonly Float32Array[]): number {
   }
   return sum;
 }
-
-const READ = `
-#include <stdint.h>
-#include <stdlib.h>
-static const char *name = "memory read (C)";
-static uint64_t *words;
-static size_t count;
-static volatile uint64_t sink;
-static void prepare(int argc, char **argv) {
-  count = (size_t)atoll(argv[1]) * (size_t)atoll(argv[2]) / 2;
-  words = malloc(8 * count);
-  for (size_t i = 0; i < count; i++) words[i] = i * 0x9e3779b97f4a7c15u;
-}
-static void turn(void) {
-  uint64_t sum = 0;
-  for (size_t i = 0; i < count; i++) sum ^= words[i];
-  sink = sum;
-}
-`;
 
 const NUMPY = `
 import numpy

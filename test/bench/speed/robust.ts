@@ -1,4 +1,4 @@
-/** The robust rules over the updates of a round that is there, beside numpy and beside the plain mean of the same. */
+/** The robust rules over the updates of a round that is there, beside numpy, a bare read of them in C and their mean. */
 
 import type { RobustRule } from "@tributary/protocol";
 import { encodePayload } from "@tributary/protocol";
@@ -10,7 +10,8 @@ import { createPlainKernel } from "../../../coordinator/src/aggregation/robust/k
 import { robustMean } from "../../../coordinator/src/aggregation/robust/robust-mean.ts";
 import { createRandom } from "../../support/random.ts";
 import type { Measured, Times } from "./measure.ts";
-import { takeTurns, timed } from "./measure.ts";
+import { mapSpread, takeTurns, timed } from "./measure.ts";
+import { startMemoryRead } from "./memory-read.ts";
 import type { Reference } from "./reference-process.ts";
 import { startPython } from "./reference-process.ts";
 import { shortly } from "./round.ts";
@@ -64,12 +65,19 @@ export const robustSection: Section = {
     cases["median, plain twin"] = () =>
       timed(() => robustMean({ kind: "median" }, dense, { kernelFor: createPlainKernel }));
     const settings = [`${updates}`, `${parameters}`, `${Math.floor(updates / 5)}`];
+    await using read = await startMemoryRead({ updates, parameters });
     await using median = await startPython(`${NUMPY}${MEDIAN}`, settings);
     await using trimmed = await startPython(`${NUMPY}${TRIMMED}`, settings);
     await using krum = await startPython(`${NUMPY}${KRUM}`, settings);
-    const others = [median, trimmed, krum].filter((one): one is Reference => one !== undefined);
+    await using geometric = await startPython(`${NUMPY}${GEOMETRIC}`, settings);
+    await using clipping = await startPython(`${NUMPY}${CLIPPING}`, settings);
+    await using bounding = await startPython(`${NUMPY}${BOUNDING}`, settings);
+    const others = [read, median, trimmed, krum, geometric, clipping, bounding].filter(
+      (one): one is Reference => one !== undefined,
+    );
     for (const other of others) cases[other.name] = () => other.turn();
     const measured = await takeTurns(runs, cases);
+    const readMs = read === undefined ? undefined : measured[read.name]?.cpuMs.median;
     const isReference = (name: string) => others.some((other) => other.name === name);
     const rows = Object.entries(measured).map(([name, { cpuMs, wallMs }]: [string, Measured]) => {
       return {
@@ -78,7 +86,8 @@ export const robustSection: Section = {
         values: {
           "ms CPU": cpuMs,
           ms: wallMs,
-          "ns per number": (1e6 * cpuMs.median) / (updates * parameters),
+          "ns CPU per number": mapSpread(cpuMs, (ms) => (1e6 * ms) / (updates * parameters)),
+          ...(readMs === undefined ? {} : { "times the read": cpuMs.median / readMs }),
         },
       } satisfies Row;
     });
@@ -86,8 +95,9 @@ export const robustSection: Section = {
       rows,
       notes: [
         "Ours reads the updates as they came and looks whether all numbers are finite; in a coordinator it runs in a thread, which begins in a tenth of a second.",
-        "numpy takes ready matrices: numpy.median; numpy.sort and a mean; Krum by norms and X @ X.T, which BLAS computes on all cores and which cancels where updates are alike. Ours takes differences.",
-        ...(others.length > 0 ? [] : ["numpy is not here, so nothing is compared with it."]),
+        "numpy takes ready matrices: numpy.median; numpy.sort and a mean; Krum by norms and X @ X.T, which BLAS computes on all cores and which cancels where updates are alike, where ours takes differences; the others as their formulas are written, in as many steps as ours, in float32.",
+        ...(read === undefined ? ["No C compiler is here, so there is no bare read."] : []),
+        ...(median === undefined ? ["numpy is not here, so nothing is compared with it."] : []),
       ],
     };
   },
@@ -126,4 +136,30 @@ def turn():
     numpy.fill_diagonal(distances, numpy.inf)
     scores = numpy.sort(distances, axis=1)[:, :updates - few - 2].sum(axis=1)
     matrix[numpy.argsort(scores, kind="stable")[:updates - few - 2]].mean(axis=0)
+`;
+
+const GEOMETRIC = `
+name = "numpy " + numpy.__version__ + ", geometric median, 8 steps"
+def turn():
+    point = numpy.zeros(parameters, dtype=numpy.float32)
+    for step in range(8):
+        weights = 1 / numpy.maximum(numpy.linalg.norm(matrix - point, axis=1), 1e-6)
+        point = (weights / weights.sum()) @ matrix
+`;
+
+const CLIPPING = `
+name = "numpy " + numpy.__version__ + ", centred clipping, 5 steps"
+def turn():
+    centre = numpy.zeros(parameters, dtype=numpy.float32)
+    for step in range(5):
+        away = matrix - centre
+        share = numpy.minimum(1, 1 / numpy.linalg.norm(away, axis=1))
+        centre = centre + (share / updates) @ away
+`;
+
+const BOUNDING = `
+name = "numpy " + numpy.__version__ + ", bounded norms"
+def turn():
+    norms = numpy.linalg.norm(matrix, axis=1)
+    (numpy.minimum(1, numpy.median(norms) / norms) / updates) @ matrix
 `;
