@@ -62,7 +62,7 @@ const machine = describeMachine();
 const date = new Date().toISOString();
 const commit = commitOf(fileURLToPath(HERE));
 const command = ["npm run bench:bytes", ...(process.argv.length > 2 ? ["--"] : [])]
-  .concat(process.argv.slice(2))
+  .concat(process.argv.slice(2).map((each) => (each.includes(" ") ? `"${each}"` : each)))
   .join(" ");
 const results: BytesResult[] = [];
 // Other settings are told before hours are spent on them.
