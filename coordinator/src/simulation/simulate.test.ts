@@ -519,6 +519,18 @@ test("[SI8] an interruption does not wait for a client that trains", async () =>
   expect(report).toMatchObject({ end: { kind: "interrupted" }, rounds: [] });
 });
 
+test("[SI8] an interruption is heard while clients only come and go and nobody trains", async () => {
+  const interruption = new AbortController();
+  const { report } = await run({
+    behaviour: { availability: { onlineShare: 0.1, visitMs: 1 } },
+    virtualMs: 60_000,
+    signal: interruption.signal,
+    // As a signal of the system does, which waits for a turn of the event loop.
+    onProgress: () => void setImmediate(() => interruption.abort()),
+  });
+  expect(report).toMatchObject({ end: { kind: "interrupted" }, rounds: [] });
+});
+
 test("[SI5] synthetic clients learn what they are made to learn", async () => {
   const { report } = await simulate({
     task: { ...TASK, stop: { maxRounds: 10 } },

@@ -5,6 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 
 import type { ClientId, Digest, Evaluation, RoundId, TaskId } from "@tributary/protocol";
 import { createLayout, decodeCheckpoint, FederatedError } from "@tributary/protocol";
@@ -54,6 +55,8 @@ const EPOCH = Date.UTC(2030, 0, 1);
 const STALLED_AFTER = 20;
 /** Between two looks at the progress, which take a while where clients are many. */
 const PROGRESS_MS = 50;
+/** Between two turns of the event loop, in which signals and timers are heard: virtual time alone takes none. */
+const TURN_MS = 50;
 /** History that is kept in memory; the report has its own. */
 const KEEP = { rounds: 16, modelVersions: 2 };
 
@@ -178,6 +181,7 @@ async function run(
   const { taskId } = spec;
   const rounds: SimulatedRound[] = [];
   let toldAt = -Infinity;
+  let turnAt = performance.now();
   let newest = await newestModel(store, taskId);
   let end: SimulationEnd | undefined;
   while (end === undefined) {
@@ -188,6 +192,10 @@ async function run(
       await running.settled();
     } catch (error) {
       if (signal?.aborted !== true) throw error;
+    }
+    if (performance.now() - turnAt > TURN_MS) {
+      await setImmediate();
+      turnAt = performance.now();
     }
     // What an interruption has cut short is not what the seed gives.
     if (signal?.aborted === true) {
