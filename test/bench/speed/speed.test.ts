@@ -24,7 +24,7 @@ const bench = (...options: readonly string[]) =>
     { cwd: ROOT, timeout: LONG_MS, killSignal: "SIGKILL", maxBuffer: 2 ** 24 },
   );
 
-/** Units of figures that follow from others, are the same in each run, or are the worst of all runs: they come alone. */
+/** Units of figures that follow from others, are the same in each run, or are the worst or the middle one of all: they come alone. */
 const WITHOUT_SPREAD = [
   "times the read",
   "ns CPU / parameter and client",
@@ -34,6 +34,7 @@ const WITHOUT_SPREAD = [
   "accuracy",
   "bytes told each",
   "longest turn, ms CPU",
+  "peak MB",
   "µs CPU to connect",
 ];
 
