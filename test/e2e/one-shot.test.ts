@@ -120,7 +120,9 @@ test("[MC31] a coordinator that never hears that a place is given back holds no 
     const path = new URL(input as string).pathname;
     if (!path.endsWith("/decline")) return fetch(input, init);
     declines.push(path);
-    return new Promise(() => undefined);
+    return new Promise((_, reject) => {
+      init?.signal?.addEventListener("abort", () => reject(new Error("given up")));
+    });
   };
   const [unwilling] = await Promise.all([
     shot(running.url, { accept: () => false, fetch: deaf, requestTimeoutMs: 500 }),

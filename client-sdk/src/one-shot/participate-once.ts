@@ -18,13 +18,7 @@ import { checkClientKey } from "../client-key.ts";
 import type { TokenSource } from "../credentials.ts";
 import { createCredentials } from "../credentials.ts";
 import type { BackoffOptions } from "../delay.ts";
-import {
-  DEFAULT_BACKOFF,
-  LONGEST_PAUSE_MS,
-  orAborted,
-  throwIfAborted,
-  withTimeout,
-} from "../delay.ts";
+import { DEFAULT_BACKOFF, LONGEST_PAUSE_MS, throwIfAborted, withTimeout } from "../delay.ts";
 import type { FeedbackStore } from "../encoding/feedback-store.ts";
 import { createMemoryFeedback } from "../encoding/feedback-store.ts";
 import { createUpdateEncoding } from "../encoding/update-encoding.ts";
@@ -143,24 +137,17 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
   if (assignment === undefined || assignment.reported) return { outcome: "noPlace", comeBackInMs };
 
   /** The round need not wait. What becomes of the word is no matter, and nobody waits for it long. */
-  const giveBack = async () => {
-    const url = resolvePath(origin, routes.decline.path({ roundId: assignment.roundId }));
-    const authorization = `Bearer ${assignment.update.token}`;
-    // Also after a run was called off.
-    const own = new AbortController().signal;
-    await withTimeout(own, Math.min(requestTimeoutMs, GIVE_BACK_MS), (within) =>
-      orAborted(
-        fetch.call(undefined, url, {
-          method: "POST",
-          redirect: "error",
-          headers: { authorization },
-          keepalive: true,
-          signal: within,
-        }),
-        within,
-      ),
+  const giveBack = () =>
+    // Also after a run was called off: by a signal of its own.
+    withTimeout(new AbortController().signal, Math.min(requestTimeoutMs, GIVE_BACK_MS), (within) =>
+      fetch.call(undefined, resolvePath(origin, routes.decline.path(assignment)), {
+        method: "POST",
+        redirect: "error",
+        headers: { authorization: `Bearer ${assignment.update.token}` },
+        keepalive: true,
+        signal: within,
+      }),
     ).catch(() => undefined);
-  };
 
   const identity = { clientKey, clientId };
   const work = async (within: AbortSignal): Promise<OneShotResult> => {
@@ -199,8 +186,7 @@ export async function participateOnce(options: OneShotOptions): Promise<OneShotR
   };
 
   try {
-    const limitMs = Math.min(assignment.timeLeftMs + ANSWER_GRACE_MS, LONGEST_PAUSE_MS);
-    return await withTimeout(signal, limitMs, work);
+    return await withTimeout(signal, assignment.timeLeftMs + ANSWER_GRACE_MS, work);
   } catch (error) {
     if (isFederatedError(error) && error.code === "ROUND_CLOSED") {
       await kept.forget(assignment.roundId);
