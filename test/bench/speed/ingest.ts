@@ -12,6 +12,7 @@ import { randomFillSync } from "node:crypto";
 import type { Encoding } from "@tributary/protocol";
 import { encodePayload, frameUpdate } from "@tributary/protocol";
 
+import type { Times } from "./measure.ts";
 import { mapSpread, spreadOf } from "./measure.ts";
 import type { Goal, Row, Section, SectionResult, Spread } from "./section.ts";
 import type { Senders } from "./senders.ts";
@@ -53,16 +54,19 @@ const MESSAGES = 15;
 const WARM_UP_TURNS = 6;
 const RUNS = 5;
 
-/** CPU time of the server's process, all threads of it, for each upload, in ms. */
-async function cpuMsOf(
+/** For each upload: CPU time of the server's process, all threads of it, and how long it took, with those who send. */
+async function timesOf(
   senders: Senders,
   server: Server,
   uploads: Batch["uploads"],
-): Promise<number> {
+): Promise<Times> {
   const before = await server.vitals();
   await senders.send({ url: server.url, connections: CONNECTIONS, uploads });
   const after = await server.vitals();
-  return (after.cpuMs - before.cpuMs) / uploads.length;
+  return {
+    wallMs: (after.wallMs - before.wallMs) / uploads.length,
+    cpuMs: (after.cpuMs - before.cpuMs) / uploads.length,
+  };
 }
 
 async function run(mini: boolean): Promise<SectionResult> {
@@ -89,11 +93,11 @@ async function run(mini: boolean): Promise<SectionResult> {
     cases.push({ ...one, frame });
   }
 
-  const times = new Map<string, number[]>();
+  const times = new Map<string, Times[]>();
   for (let turn = 0; turn < warmUp + runs; turn++) {
     const measure = async (name: string, server: Server, uploads: Batch["uploads"]) => {
-      const ms = await cpuMsOf(senders, server, uploads);
-      if (turn >= warmUp) times.set(name, [...(times.get(name) ?? []), ms]);
+      const taken = await timesOf(senders, server, uploads);
+      if (turn >= warmUp) times.set(name, [...(times.get(name) ?? []), taken]);
     };
     await measure("ws sum", socketSum, plain("numbers", Math.min(updates, MESSAGES)));
     for (const { name, encoding, clippingNorm, frame } of cases) {
@@ -108,12 +112,13 @@ async function run(mini: boolean): Promise<SectionResult> {
   }
 
   const row = (name: string, label: string, bytes: number, against?: string): Row => {
-    const ms = spreadOf(times.get(name) ?? []);
+    const ms = spreadOf(cpuMsOf(times, name));
     return {
       name: label,
       isReference: !cases.some((one) => one.name === name),
       values: {
         "ms CPU an update": ms,
+        ms: spreadOf((times.get(name) ?? []).map(({ wallMs }) => wallMs)),
         "MB per CPU second": mapSpread(ms, (value) => bytes / 1e3 / value),
         "ns a parameter": mapSpread(ms, (value) => (value * 1e6) / parameterCount),
         ...(against === undefined ? {} : { "times the discard": ratio(times, name, against) }),
@@ -145,15 +150,18 @@ async function run(mini: boolean): Promise<SectionResult> {
   };
 }
 
-type Times = ReadonlyMap<string, readonly number[]>;
+type Measured = ReadonlyMap<string, readonly Times[]>;
+
+const cpuMsOf = (times: Measured, name: string): readonly number[] =>
+  (times.get(name) ?? []).map(({ cpuMs }) => cpuMs);
 
 /** Turn by turn. */
-function ratio(times: Times, name: string, to: string): Spread {
-  const others = times.get(to) ?? [];
-  return spreadOf((times.get(name) ?? []).map((ms, turn) => ms / (others[turn] as number)));
+function ratio(times: Measured, name: string, to: string): Spread {
+  const others = cpuMsOf(times, to);
+  return spreadOf(cpuMsOf(times, name).map((ms, turn) => ms / (others[turn] as number)));
 }
 
-function goalsOf(cases: readonly Case[], times: Times): Goal[] {
+function goalsOf(cases: readonly Case[], times: Measured): Goal[] {
   const { median: overDiscard } = ratio(times, "float32", "discard float32");
   const goals: Goal[] = [
     {
@@ -165,7 +173,7 @@ function goalsOf(cases: readonly Case[], times: Times): Goal[] {
   ];
   for (const { name, goalMs } of cases) {
     if (goalMs === undefined) continue;
-    const { median } = spreadOf(times.get(name) ?? []);
+    const { median } = spreadOf(cpuMsOf(times, name));
     goals.push({
       name: `ingest of a million parameters, ${name}, ms of CPU`,
       aim: `at most ${goalMs}`,

@@ -2,7 +2,8 @@
 
 import { runApart } from "./apart.ts";
 import type { RoundFigures, RoundSize } from "./round-size.ts";
-import type { Goal, Row, Section } from "./section.ts";
+import { spreadOf } from "./measure.ts";
+import type { Goal, Row, Section, Spread } from "./section.ts";
 
 const ROUND_SIZE = new URL("./round-size.ts", import.meta.url);
 const COHORTS = [10, 100, 500];
@@ -27,7 +28,7 @@ export const roundSection: Section = {
           ...{ parameters, encoding: { kind } },
           ...{ runs: mini ? 1 : 5, budgetMs: 3_000 },
         };
-        const figures: RoundFigures[] = [];
+        const figures: CohortFigures[] = [];
         for (const clients of cohorts) {
           // Each in its own process: what a former cohort left behind would hide what the next one takes.
           const settings = [JSON.stringify({ ...size, clients } satisfies RoundSize)];
@@ -36,7 +37,7 @@ export const roundSection: Section = {
             const figure = await runApart(ROUND_SIZE, settings, 120_000, ["--expose-gc"]);
             processes.push(figure as RoundFigures);
           }
-          figures.push(medianByPeak(processes));
+          figures.push(merge(processes));
         }
         rows.push(...figures.map((figure) => rowOf(size, figure)));
         if (parameters === COMPARED) goals.push(...goalsOf(size, figures));
@@ -47,19 +48,29 @@ export const roundSection: Section = {
       goals,
       notes: [
         "Everything but the network: assignment tokens, admission, the reader of updates with its checksum, finiteness, norm and clipping, the weighted sum, the server optimizer, the encoded and signed version in SQLite and files. Bodies come from memory in pieces of 64 KB, all clients at once.",
-        `Peak: resident memory above that of the process with the clients' own updates in it; of 1 M parameters that of the median of ${PROCESSES} processes. At most 32 uploads or 256 MB of them are under way at a time, as configured by default.`,
+        `Peak: resident memory above that of the process with the clients' own updates in it; of 1 M parameters that of ${PROCESSES} processes. At most 32 uploads or 256 MB of them are under way at a time, as configured by default.`,
         `Of 10 M parameters no cohort above ${LARGEST_COHORT_AT_10_M} is measured: it would take minutes.`,
       ],
     };
   },
 };
 
-function medianByPeak(processes: readonly RoundFigures[]): RoundFigures {
-  const sorted = processes.toSorted((a, b) => (a.peakMb ?? 0) - (b.peakMb ?? 0));
-  return sorted[Math.floor(sorted.length / 2)] as RoundFigures;
+/** Of one cohort, in all its processes. */
+interface CohortFigures extends Omit<RoundFigures, "peakMb"> {
+  readonly peakMb: Spread | undefined;
 }
 
-function rowOf({ parameters, encoding }: Omit<RoundSize, "clients">, figures: RoundFigures): Row {
+/** Times are those of the process whose peak is in the middle. */
+function merge(processes: readonly RoundFigures[]): CohortFigures {
+  const sorted = processes.toSorted((a, b) => (a.peakMb ?? 0) - (b.peakMb ?? 0));
+  const peaks = sorted.flatMap(({ peakMb }) => (peakMb === undefined ? [] : [peakMb]));
+  return {
+    ...(sorted[Math.floor(sorted.length / 2)] as RoundFigures),
+    peakMb: peaks.length === 0 ? undefined : spreadOf(peaks),
+  };
+}
+
+function rowOf({ parameters, encoding }: Omit<RoundSize, "clients">, figures: CohortFigures): Row {
   const { clients, wallMs, cpuMs, peakMb } = figures;
   return {
     name: `${encoding.kind}, ${shortly(parameters)} parameters, ${clients} clients`,
@@ -76,7 +87,7 @@ const CPU_GOALS_MS = { float32: 400, int8: 150 };
 
 function goalsOf(
   { encoding }: Pick<RoundSize, "encoding">,
-  figures: readonly RoundFigures[],
+  figures: readonly CohortFigures[],
 ): Goal[] {
   const of = (clients: number) => figures.find((one) => one.clients === clients);
   const [hundred, most] = [of(100), of(500)];
@@ -91,7 +102,7 @@ function goalsOf(
     });
   }
   if (hundred?.peakMb !== undefined && most?.peakMb !== undefined) {
-    const measured = most.peakMb / hundred.peakMb;
+    const measured = most.peakMb.median / hundred.peakMb.median;
     goals.push({
       name: `memory of 500 clients over that of 100, 1 M parameters, ${encoding.kind}`,
       aim: "at most 1.1",

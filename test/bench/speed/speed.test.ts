@@ -34,7 +34,6 @@ const WITHOUT_SPREAD = [
   "accuracy",
   "bytes told each",
   "longest turn, ms CPU",
-  "peak MB",
   "µs CPU to connect",
 ];
 
