@@ -1,10 +1,10 @@
 /** The parent's side of those who send: `upload-senders.ts` in a process of its own. */
 
-import type { ChildProcess } from "node:child_process";
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
+import { answerOf } from "./servers/child.ts";
 import type { Batch, FromSenders, ToSenders } from "./upload-senders.ts";
 
 export interface Senders extends AsyncDisposable {
@@ -20,9 +20,7 @@ export async function startSenders(): Promise<Senders> {
   const child = fork(PROGRAM, { serialization: "advanced" });
   await once(child, "spawn");
   const ask = async (message: ToSenders): Promise<void> => {
-    const answered = answerOf(child);
-    child.send(message);
-    const answer = await answered;
+    const answer = await answerOf<FromSenders>(child, message);
     if (answer.type === "failed") throw new Error(answer.message);
   };
   return {
@@ -34,20 +32,4 @@ export async function startSenders(): Promise<Senders> {
       await exited;
     },
   };
-}
-
-/** @throws Error when the process ends without an answer */
-async function answerOf(child: ChildProcess): Promise<FromSenders> {
-  const controller = new AbortController();
-  const { signal } = controller;
-  try {
-    return await Promise.race([
-      once(child, "message", { signal }).then(([message]) => message as FromSenders),
-      once(child, "exit", { signal }).then(() => {
-        throw new Error("the process that sends has ended");
-      }),
-    ]);
-  } finally {
-    controller.abort();
-  }
 }
