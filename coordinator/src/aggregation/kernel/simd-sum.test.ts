@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 
+import type { Encoding } from "@tributary/protocol";
 import { maxPayloadBytes } from "@tributary/protocol";
 import { describe, expect, test } from "vitest";
 
@@ -9,10 +10,12 @@ import type { EncodedDelta } from "../encoded-delta.ts";
 import { denseDelta } from "../encoded-delta.ts";
 import { createFedAvg } from "../fed-avg.ts";
 import { createGridSum } from "../grid-sum.ts";
+import { SLICE } from "../slices.ts";
 import { createGrid } from "../../privacy/grid.ts";
 import type { DeltaSum } from "./delta-sum.ts";
 import { openKernel } from "./engine.ts";
 import { openDeltaSum } from "./open-kernel.ts";
+import { SUM_AT } from "./simd-passes.ts";
 import { openSimdSum } from "./simd-sum.ts";
 
 const LENGTH = 10_000;
@@ -39,6 +42,10 @@ function takeAll({ slots }: Pick<DeltaSum, "slots">) {
   for (let slot = slots.take(4); slot !== undefined; slot = slots.take(4)) taken.push(slot);
   return taken;
 }
+
+/** Of the sum in this memory, as far as it is added. */
+const firstNumber = (memory: ArrayBufferLike): number =>
+  new Float64Array(memory, SUM_AT, 1)[0] as number;
 
 describe("slots", () => {
   test("[KN6] a slot that was given back is taken again, one that is taken is nobody else's", () => {
@@ -71,8 +78,9 @@ describe("slots", () => {
       sum.add(delta, 1);
       slot.release();
     }
-    const others = takeAll(sum);
-    expect(others).toHaveLength(free.length - 3);
+    const waiting = uploads.map(({ slot }) => slot.bytes.byteOffset);
+    const others = Array.from({ length: free.length - 3 }, () => sum.slots.take(4)!);
+    expect(others.some(({ bytes }) => waiting.includes(bytes.byteOffset))).toBe(false);
     for (const { bytes, release } of others) {
       bytes.fill(255);
       release();
@@ -81,39 +89,59 @@ describe("slots", () => {
     expect(takeAll(sum)).toHaveLength(free.length);
   });
 
-  test("[KN6] eight deltas wait at most, the next one ends the waiting of all", () => {
+  test("[KN6] those that wait are added when an upload needs the place of one", () => {
     const sum = open();
     const count = takeAll(open()).length;
-    for (let value = 1; value <= 8; value++) sum.add(uploadTo(sum, value).delta, 1);
+    const { delta } = uploadTo(sum, 1);
+    const { buffer } = delta.payload;
+    sum.add(delta, 1);
+    for (const value of [2, 3]) sum.add(uploadTo(sum, value).delta, 1);
+    expect(sum.slots.take(4 * LENGTH + 4_096)).toBeUndefined();
+    for (let i = 3; i < count; i++) sum.slots.take(4);
+    expect(firstNumber(buffer)).toBe(0);
     const others = takeAll(sum);
-    expect(others).toHaveLength(count - 8);
-    for (const { release } of others) release();
-    sum.add(uploadTo(sum, 9).delta, 1);
-    expect(takeAll(sum)).toHaveLength(count - 1);
-    expect(sum.sum().every((value) => value === 45)).toBe(true);
+    expect(others).toHaveLength(3);
+    expect(firstNumber(buffer)).toBe(6);
+    for (const { bytes } of others) bytes.fill(255);
+    expect(sum.sum().every((value) => value === 6)).toBe(true);
   });
 
-  test("[KN6] of large deltas fewer wait, and of a model that takes long one alone", () => {
-    const waiting = (parameterCount: number, slotBytes: number) => {
-      const sum = openSimdSum(parameterCount, { slotBytes });
-      const encoding = { kind: "int4" } as const;
-      const delta = { encoding, parameterCount, payload: new Uint8Array(0) };
-      const bytes = maxPayloadBytes(encoding, parameterCount);
-      let most = 0;
-      const free = takeAll({ slots: sum!.slots });
-      for (const { release } of free) release();
-      for (let i = 0; i < 10; i++) {
-        sum!.add({ ...delta, payload: sum!.slots.take(bytes)!.bytes }, 1);
-        const left = takeAll({ slots: sum!.slots });
-        most = Math.max(most, free.length - left.length);
-        for (const { release } of left) release();
-      }
-      sum!.close();
-      return most;
-    };
-    expect(waiting(10_000, 8_192)).toBe(8);
-    expect(waiting(10_000, 2 ** 23)).toBe(4);
-    expect(waiting(2 ** 24 + 4_096, 2 ** 24)).toBe(3);
+  test("[KN6] of a sum that is being divided no upload gets a place that is still read", () => {
+    const parameterCount = 3 * SLICE;
+    const sum = open(parameterCount);
+    for (const value of [1, 2, 3]) {
+      const { bytes: payload } = sum.slots.take(4 * parameterCount)!;
+      new Float32Array(payload.buffer, payload.byteOffset, parameterCount).fill(value);
+      sum.add({ ...constant(0), parameterCount, payload }, 1);
+    }
+    const division = sum.divide(2);
+    let step = division.next();
+    expect(step.done).toBe(false);
+    for (const { bytes } of takeAll(sum)) bytes.fill(255);
+    while (step.done !== true) step = division.next();
+    expect(step.value.every((value) => value === 3)).toBe(true);
+  });
+
+  /** The most deltas that wait at a time, each of which is -8 at its first number. */
+  function mostWaiting(parameterCount: number, slotBytes: number): number {
+    const encoding: Encoding = { kind: "int4" };
+    const sum = openSimdSum(parameterCount, { slotBytes })!;
+    let most = 0;
+    for (let added = 1; added <= 20; added++) {
+      const slot = sum.slots.take(maxPayloadBytes(encoding, parameterCount))!;
+      const payload = slot.bytes.fill(0);
+      new DataView(payload.buffer, payload.byteOffset).setFloat32(0, 1, true);
+      sum.add({ encoding, parameterCount, payload }, 1);
+      most = Math.max(most, added - firstNumber(payload.buffer) / -8);
+    }
+    sum.close();
+    return most;
+  }
+
+  test("[KN6] eight deltas wait at most, of large ones too, and of a model that takes long fewer", () => {
+    expect(mostWaiting(10_000, 8_192)).toBe(8);
+    expect(mostWaiting(10_000, 2 ** 23)).toBe(8);
+    expect(mostWaiting(2 ** 24 + 4_096, 2 ** 24)).toBe(4);
   });
 
   test("[KN6] there is a slot for every upload that has its turn, whatever waits for its pass", () => {

@@ -5,7 +5,8 @@
  *     65 536   the sum, float64
  *              one slot for the sum's own use, then those that uploads fill
  *
- * Up to eight dense deltas wait in their slots to be added in one pass, which reads the sum once.
+ * Up to eight dense deltas wait in their slots to be added in one pass, which reads the sum once, or until an upload
+ * needs the place of one.
  */
 
 import { payloadSections } from "@tributary/protocol";
@@ -36,10 +37,11 @@ import { noSumMemories } from "./sum-memories.ts";
 const ALIGNMENT = 4_096;
 /** Slots that all began at the same place of a page would have the same few lines of the processor's first cache. */
 const STAGGER = 9 * 64;
-/** Deltas of one pass: of large ones fewer, as they wait in memory, and of many numbers, as a pass holds the event loop up. */
-const [FEW_FUSED, MOST_FUSED] = [4, 8];
-const FUSED_BYTES = 2 ** 25;
-const FUSED_NUMBERS = 2 ** 26;
+/** Deltas of one pass; fewer where they have many numbers, as a pass holds the event loop up. */
+const MOST_FUSED = 8;
+const FUSED_NUMBERS = 5 * 2 ** 24;
+/** Slots for those that wait, beside the uploads' own: of large deltas few, as they are memory. */
+const [FEW_WAITING, WAITING_BYTES] = [4, 2 ** 25];
 /** So many uploads are under way at a time, and no more bytes of them unless it is one alone: as configured by default. */
 const [UPLOADS, UPLOADS_BYTES] = [32, 256 * 2 ** 20];
 
@@ -62,10 +64,11 @@ export function normElsewhere(delta: EncodedDelta): number | undefined {
 }
 let scratch: Kernel | "none" | undefined;
 
-function deltasOfAPass(parameterCount: number, slotBytes: number): number {
-  const inMemory = Math.max(FEW_FUSED, Math.floor(FUSED_BYTES / slotBytes));
-  const inTime = Math.max(1, Math.floor(FUSED_NUMBERS / parameterCount));
-  return Math.min(MOST_FUSED, inMemory, inTime);
+/** How many deltas are added together, and how many of them have slots that no upload counts on. */
+function waitingOf(parameterCount: number, slotBytes: number) {
+  const fused = Math.min(MOST_FUSED, Math.max(1, Math.floor(FUSED_NUMBERS / parameterCount)));
+  const spare = Math.min(fused, Math.max(FEW_WAITING, Math.floor(WAITING_BYTES / slotBytes)));
+  return { fused, spare };
 }
 
 /** undefined where the engine cannot, or has no memory for so many parameters. */
@@ -77,11 +80,11 @@ export function openSimdSum(
   const { slotBytes: payloadBytes = 4 * parameterCount, memories = noSumMemories } = options;
   const slotBytes = aligned(payloadBytes) + STAGGER;
   const slotsAt = SUM_AT + aligned(8 * parameterCount);
-  const fused = deltasOfAPass(parameterCount, slotBytes);
+  const { fused, spare } = waitingOf(parameterCount, slotBytes);
   const uploads = Math.min(UPLOADS, Math.max(1, Math.floor(UPLOADS_BYTES / slotBytes)));
   const possible = Math.floor((MOST_BYTES - slotsAt) / slotBytes) - 1;
-  // What waits for its pass has a slot, too, or uploads would have to take memory elsewhere.
-  const count = Math.min(possible, uploads + fused);
+  // What waits for its pass has a slot, too, or each upload would make it pass.
+  const count = Math.min(possible, uploads + spare);
   if (count < 1) return undefined;
   const opened = memories.take(slotsAt + (1 + count) * slotBytes, slotsAt, wasm);
   if (opened === undefined) return undefined;
@@ -110,17 +113,28 @@ export function openSimdSum(
     waiting = [];
   }
 
+  /** A slot; when none is free, after those that wait have been added. */
+  function free<Slot>(take: () => Slot | undefined): Slot | undefined {
+    const slot = take();
+    // Those of a sum that is being divided are added by that.
+    if (slot !== undefined || stage !== "open" || waiting.length === 0) return slot;
+    flush();
+    return take();
+  }
+
   /** Where the payload lies: in a slot that is the sum's now, where need be by a copy. */
   function settle({ payload }: EncodedDelta): { readonly slot: KeptSlot; readonly at: number } {
     const kept = slots.keep(payload);
     if (kept !== undefined) return { slot: kept, at: payload.byteOffset };
-    const slot = slots.takeKept() ?? own;
+    const slot = free(slots.takeKept) ?? own;
     new Uint8Array(memory, slot.at, payload.length).set(payload);
     return { slot, at: slot.at };
   }
 
   return {
-    slots,
+    slots: {
+      take: (bytes) => (bytes > slotBytes ? undefined : free(() => slots.take(bytes))),
+    },
     add: (delta, factor) => {
       assertOpen(stage);
       const { encoding, payload } = delta;
