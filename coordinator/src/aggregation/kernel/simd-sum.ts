@@ -114,7 +114,7 @@ export function openSimdSum(
   }
 
   /** A slot; when none is free, after those that wait have been added. */
-  function free<Slot>(take: () => Slot | undefined): Slot | undefined {
+  function freeSlot<Slot>(take: () => Slot | undefined): Slot | undefined {
     const slot = take();
     // Those of a sum that is being divided are added by that.
     if (slot !== undefined || stage !== "open" || waiting.length === 0) return slot;
@@ -126,14 +126,14 @@ export function openSimdSum(
   function settle({ payload }: EncodedDelta): { readonly slot: KeptSlot; readonly at: number } {
     const kept = slots.keep(payload);
     if (kept !== undefined) return { slot: kept, at: payload.byteOffset };
-    const slot = free(slots.takeKept) ?? own;
+    const slot = freeSlot(slots.takeKept) ?? own;
     new Uint8Array(memory, slot.at, payload.length).set(payload);
     return { slot, at: slot.at };
   }
 
   return {
     slots: {
-      take: (bytes) => (bytes > slotBytes ? undefined : free(() => slots.take(bytes))),
+      take: (bytes) => (bytes > slotBytes ? undefined : freeSlot(() => slots.take(bytes))),
     },
     add: (delta, factor) => {
       assertOpen(stage);
