@@ -89,6 +89,18 @@ describe("slots", () => {
     expect(takeAll(sum)).toHaveLength(free.length);
   });
 
+  test("[KN6] the ninth delta ends the waiting of the eight before it", () => {
+    const sum = open();
+    const { delta } = uploadTo(sum, 1);
+    const { buffer } = delta.payload;
+    sum.add(delta, 1);
+    for (let value = 2; value <= 8; value++) sum.add(uploadTo(sum, value).delta, 1);
+    expect(firstNumber(buffer)).toBe(0);
+    sum.add(uploadTo(sum, 9).delta, 1);
+    expect(firstNumber(buffer)).toBe(36);
+    expect(sum.sum().every((value) => value === 45)).toBe(true);
+  });
+
   test("[KN6] those that wait are added when an upload needs the place of one", () => {
     const sum = open();
     const count = takeAll(open()).length;

@@ -91,7 +91,13 @@ export function openSimdSum(
   const kernel = opened;
   const { memory } = kernel;
   norms.set(memory, (delta) => normAt(kernel, delta, delta.payload.byteOffset));
-  const slots = createSlotMemory(memory, { at: slotsAt + slotBytes, slotBytes, count });
+  const slots = createSlotMemory(memory, {
+    ...{ at: slotsAt + slotBytes, slotBytes, count },
+    // Those of a sum that is being divided are added by that.
+    makeRoom: () => {
+      if (stage === "open" && waiting.length > 0) flush();
+    },
+  });
   const own: KeptSlot = { at: slotsAt, free: () => undefined };
   const sum = new Float64Array(memory, SUM_AT, parameterCount);
   const { whole = false } = options;
@@ -113,28 +119,17 @@ export function openSimdSum(
     waiting = [];
   }
 
-  /** A slot; when none is free, after those that wait have been added. */
-  function freeSlot<Slot>(take: () => Slot | undefined): Slot | undefined {
-    const slot = take();
-    // Those of a sum that is being divided are added by that.
-    if (slot !== undefined || stage !== "open" || waiting.length === 0) return slot;
-    flush();
-    return take();
-  }
-
   /** Where the payload lies: in a slot that is the sum's now, where need be by a copy. */
   function settle({ payload }: EncodedDelta): { readonly slot: KeptSlot; readonly at: number } {
     const kept = slots.keep(payload);
     if (kept !== undefined) return { slot: kept, at: payload.byteOffset };
-    const slot = freeSlot(slots.takeKept) ?? own;
+    const slot = slots.takeKept() ?? own;
     new Uint8Array(memory, slot.at, payload.length).set(payload);
     return { slot, at: slot.at };
   }
 
   return {
-    slots: {
-      take: (bytes) => (bytes > slotBytes ? undefined : freeSlot(() => slots.take(bytes))),
-    },
+    slots,
     add: (delta, factor) => {
       assertOpen(stage);
       const { encoding, payload } = delta;

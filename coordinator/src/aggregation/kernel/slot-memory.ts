@@ -25,11 +25,13 @@ export interface SlotMemoryOptions {
   readonly at: number;
   readonly slotBytes: number;
   readonly count: number;
+  /** Asked when somebody wants a slot and none is free: may give back what it can. */
+  readonly makeRoom: () => void;
 }
 
 export function createSlotMemory(
   memory: ArrayBuffer,
-  { at, slotBytes, count }: SlotMemoryOptions,
+  { at, slotBytes, count, makeRoom }: SlotMemoryOptions,
 ): SlotMemory {
   /** The last one that was freed comes first: memory that nobody has touched stays untouched. */
   const free = Array.from({ length: count }, (_, i) => count - 1 - i);
@@ -49,11 +51,15 @@ export function createSlotMemory(
       else if (owners.size === 0) whenFree();
     };
   }
+  function next(): number | undefined {
+    if (free.length === 0) makeRoom();
+    return free.pop();
+  }
   const kept = (slot: number): KeptSlot => ({ at: at + slot * slotBytes, free: give(slot) });
 
   return {
     take: (bytes) => {
-      const slot = bytes <= slotBytes ? free.pop() : undefined;
+      const slot = bytes <= slotBytes ? next() : undefined;
       if (slot === undefined) return undefined;
       const release = give(slot);
       return {
@@ -71,7 +77,7 @@ export function createSlotMemory(
       return kept(slot);
     },
     takeKept: () => {
-      const slot = free.pop();
+      const slot = next();
       return slot === undefined ? undefined : kept(slot);
     },
     close: (then) => {
